@@ -1,0 +1,53 @@
+"""Participative Compression: keep the cached tokens that recent queries attend to (arXiv 2512.05081, section 3.3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class TopC:
+    """indices int64 [B, C], ascending (temporal order); valid bool [B, C], None when every row is full; scores float32 [B, n]."""
+
+    indices: Tensor
+    valid: Tensor | None
+    scores: Tensor
+
+
+def importance(keys: Tensor, query_sum: Tensor) -> Tensor:
+    """Eq. 9: sum over the recent queries, and over heads, of q . k, in float32.
+
+    A sum of dot products is the dot product with the sum, so the queries come summed.
+    keys [B, n, heads, head_dim] and query_sum [B, heads, head_dim], both with RoPE applied -> [B, n].
+    """
+    return torch.einsum("bnhd,bhd->bn", keys.float(), query_sum.float())
+
+
+def participative_compression(
+    scores: Tensor, candidates: Tensor, count: int, *, barred: Tensor | None = None
+) -> TopC:
+    """Choose the `count` candidates with the highest scores, and return them in temporal order.
+
+    scores      float32 [B, n], see `importance`; candidates bool [B, n], neither sink nor recent, `count` or more a row
+    barred      bool [B, n], candidates that may not be chosen any more (released code: chosen 7 times); a row may then
+                have fewer than `count` left: rows keep what they have, `valid` marks the padding
+    Sinks are never candidates, so they cannot be thrown away. Raises ValueError for a negative count.
+    """
+    if count < 0:
+        raise ValueError(f"count must not be negative, not {count}")
+    eligible = candidates if barred is None else candidates & ~barred
+    masked = scores.masked_fill(~eligible, -torch.inf)
+    longest, full = count, True
+    if barred is not None:
+        per_row = eligible.sum(1)
+        longest = min(count, int(per_row.max()))
+        full = bool((per_row >= longest).all())
+    chosen = masked.topk(longest, dim=1).indices.sort(dim=1).values  # [B, C]
+    if full:
+        return TopC(chosen, None, scores)
+    valid = eligible.gather(1, chosen)
+    order = (~valid).int().argsort(dim=1, stable=True)  # padding goes last, the rest stays in temporal order
+    return TopC(chosen.gather(1, order), valid.gather(1, order), scores)

@@ -1,0 +1,71 @@
+"""Frozen settings, validated when made. Everything is counted in latent frames unless a name says otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+class SettingsError(ValueError):
+    """A setting, or a combination of settings, that cannot work. The message says which one and why."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How a latent video is cut into tokens.
+
+    rows, columns: token grid of one latent frame; chunk_frames: latent frames denoised together.
+    """
+
+    rows: int
+    columns: int
+    chunk_frames: int = 3
+
+    def __post_init__(self) -> None:
+        if min(self.rows, self.columns, self.chunk_frames) < 1:
+            raise SettingsError(f"a token grid needs at least one row, column and frame, not {self}")
+
+    @property
+    def tokens_per_frame(self) -> int:
+        return self.rows * self.columns
+
+    @property
+    def tokens_per_chunk(self) -> int:
+        return self.tokens_per_frame * self.chunk_frames
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """The few-step schedule of a distilled model (Self Forcing, arXiv 2506.08009, section 3).
+
+    steps: un-shifted timesteps of 1000, highest first. shift: s of sigma' = s sigma / (1 + (s - 1) sigma).
+    prediction: what the network outputs, `flow` (noise - x0) or `x0`.
+    """
+
+    steps: tuple[int, ...] = (1000, 750, 500, 250)
+    shift: float = 5.0
+    prediction: Literal["flow", "x0"] = "flow"
+
+    def __post_init__(self) -> None:
+        falling = list(self.steps) == sorted(set(self.steps), reverse=True)
+        if not self.steps or not falling or not 0 < self.steps[-1] <= self.steps[0] <= 1000:
+            raise SettingsError(f"steps must fall from at most 1000 to above 0, not {self.steps}")
+        if self.shift <= 0:
+            raise SettingsError(f"shift must be positive, not {self.shift}")
+        if self.prediction not in ("flow", "x0"):
+            raise SettingsError(f"prediction must be 'flow' or 'x0', not {self.prediction!r}")
+
+
+@dataclass(frozen=True)
+class VideoShape:
+    """Pixels of the decoded video and how latent frames map to them (`space`: pixels a latent, `time`: frames a latent)."""
+
+    height: int
+    width: int
+    fps: int = 16
+    space: int = 8
+    time: int = 4
+
+    def frames(self, latent_frames: int) -> int:
+        """Video frames in the first `latent_frames` latent frames: 1 + 4 (n - 1)."""
+        return 1 + self.time * (latent_frames - 1) if latent_frames > 0 else 0

@@ -1,0 +1,125 @@
+"""What a run tells its readers: typed, frozen, numpy only.
+
+A stream is `StreamStarted`, then one `Chunk` after another, then exactly one `StreamEnded`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds spent on one chunk. `dit`: all denoising and clean passes, probe included; `decode`: latents to frames."""
+
+    dit: float
+    decode: float
+
+
+@dataclass(frozen=True)
+class CacheState:
+    """Which tokens each layer holds while a chunk is denoised, the chunk itself left out.
+
+    frames   int64 [F]                   latent frames of which at least one layer still holds a token, ascending
+    kept     bool  [layers, F, rows, columns]
+    roles    tuple of F of 'sink' | 'top-C' | 'recent'
+    time     float32 [layers, F]         temporal position RoPE gives the frame's tokens (mean), 0 = first frame of
+                                         the chunk in flight; NaN where the layer holds none
+    tokens   tokens held, summed over layers; bytes: memory of their keys and values
+    """
+
+    frames: np.ndarray
+    kept: np.ndarray
+    roles: tuple[str, ...]
+    time: np.ndarray
+    tokens: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Compression:
+    """One firing of participative compression (arXiv 2512.05081, section 3.3), all layers.
+
+    frames     int64 [F]                           latent frames that had candidates, ascending
+    candidate  bool [layers, F, rows, columns]     tokens that stood for selection
+    kept       bool [layers, F, rows, columns]     candidates that were selected
+    scores     float32 [layers, F, rows, columns]  summed query-key products; NaN where there was no candidate
+    """
+
+    frames: np.ndarray
+    candidate: np.ndarray
+    kept: np.ndarray
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class AttentionMass:
+    """Where the sampled queries of a chunk looked, exact softmax over all keys; sums to 1 over frames.
+
+    frames  int64 [F]                      attended latent frames, ascending, the chunk's own last
+    roles   tuple of F of 'sink' | 'top-C' | 'recent' | 'current'
+    mass    float32 [layers, heads, F]
+    """
+
+    frames: np.ndarray
+    roles: tuple[str, ...]
+    mass: np.ndarray
+
+    @property
+    def sink(self) -> float:
+        """Mass on sink frames, mean over layers and heads, 0..1."""
+        return float(self.mass[..., [role == "sink" for role in self.roles]].sum(-1).mean())
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A finished chunk of video.
+
+    index           0, 1, 2 ...
+    first_frame     number of its first video frame in the whole video
+    latent_frames   its latent frames, as (first, past the last)
+    frames          uint8 [n, height, width, 3]
+    prompt          the prompt it was made with
+    cache           what the model could attend to besides the chunk itself
+    compression     what was selected, where compression fired for this chunk
+    attention       None when no probe is attached
+    """
+
+    index: int
+    first_frame: int
+    latent_frames: tuple[int, int]
+    frames: np.ndarray = field(repr=False)
+    prompt: str
+    timings: Timings
+    cache: CacheState = field(repr=False)
+    compression: Compression | None = field(default=None, repr=False)
+    attention: AttentionMass | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class StreamStarted:
+    """First event of a stream: what runs, with which settings (plain JSON-able values)."""
+
+    model: str
+    prompt: str
+    seed: int
+    policy: str
+    settings: dict
+    fps: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class StreamEnded:
+    """Last event of a stream, always sent, once. `error` is the exception's message, for a person to read."""
+
+    reason: Literal["finished", "stopped", "error"]
+    chunks: int
+    error: str | None = None
+
+
+Event = StreamStarted | Chunk | StreamEnded
