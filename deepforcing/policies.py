@@ -80,6 +80,9 @@ class Policy(Protocol):
     def check(self, geometry: Geometry) -> None:
         """Raise SettingsError when the settings cannot work with chunks of this size."""
 
+    def recent_from(self, fired_at: int | None, geometry: Geometry) -> int:
+        """First latent frame that counts as recent, given the first frame of the latest chunk that dropped tokens."""
+
     def due(self, cached: float, geometry: Geometry) -> bool:
         """Whether a chunk that finds `cached` latent frames' worth of tokens in the cache needs `choose`."""
 
@@ -140,6 +143,9 @@ class SlidingWindow:
             raise SettingsError(
                 f"sink {self.sink_frames} + a chunk of {geometry.chunk_frames} frames exceed the window of {self.window}"
             )
+
+    def recent_from(self, fired_at: int | None, geometry: Geometry) -> int:
+        return self.sink_frames
 
     def due(self, cached: float, geometry: Geometry) -> bool:
         return cached + geometry.chunk_frames > self.window
@@ -244,8 +250,8 @@ class DeepForcing(DeepSink):
         if self.queries == "past" and self.recent == geometry.chunk_frames:
             raise SettingsError(f"queries 'past' need recent > {geometry.chunk_frames}: no past frame is in recent")
 
-    def _first_recent(self, start: int, geometry: Geometry) -> int:
-        return start + geometry.chunk_frames - self.recent
+    def recent_from(self, fired_at: int | None, geometry: Geometry) -> int:
+        return self.sink if fired_at is None else fired_at + geometry.chunk_frames - self.recent
 
     def choose(self, view: CacheView) -> Selection:
         g = view.geometry
@@ -285,7 +291,7 @@ class DeepForcing(DeepSink):
     def _place_contiguous(self, view: CacheView) -> Tensor:
         """[sink | top-C | recent] as one timeline without gaps; the top-C fill whole frames in their order."""
         g = view.geometry
-        first_recent = self._first_recent(view.fired_at, g) - view.next_frame
+        first_recent = self.recent_from(view.fired_at, g) - view.next_frame
         slot = torch.arange(view.frames.shape[1], device=view.frames.device) - self.sink * g.tokens_per_frame
         top_c = first_recent - self.top_c + slot.div(g.tokens_per_frame, rounding_mode="floor")
         sink = view.frames + first_recent - self.top_c - self.sink

@@ -1,0 +1,43 @@
+"""What a video model is made of, whatever its size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from ..config import VideoShape
+from .wan import CausalWan
+
+
+class ModelError(RuntimeError):
+    """Weights that are missing, damaged or of another model. The message says what was expected and what was found."""
+
+
+class TextEncoder(Protocol):
+    def encode(self, prompts: list[str]) -> Tensor:
+        """Prompts -> embeddings [B, rows, text_dim]; padding rows are zeros, and are attended to."""
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Words the model has never seen, each once, in order."""
+
+
+class VideoDecoder(Protocol):
+    def decode(self, latents: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Latents [B, F, channels, h, w] -> (frames [B, n, 3, H, W] in 0..1, state for the next call).
+
+        The first call gives 1 + 4 (F - 1) frames, later ones, with the state, 4 F.
+        """
+
+
+@dataclass(frozen=True)
+class Components:
+    """The parts of a loaded model."""
+
+    name: str
+    denoiser: CausalWan
+    text: TextEncoder
+    decoder: VideoDecoder
+    shape: VideoShape
+    chunk_frames: int = 3

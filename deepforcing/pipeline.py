@@ -1,0 +1,238 @@
+"""From a prompt to an endless video: denoise chunk after chunk over the KV cache, decode, report.
+
+    prompt -> denoise (latents, telemetry) -> decode (frames) -> Chunk events
+
+Both halves are generators. On CUDA the first runs ahead in a thread and stream of its own, so that decoding a chunk goes
+on beside the denoising of the next; on a CPU they take turns.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import FlowMatchEulerDiscreteScheduler
+from torch import Tensor
+
+from .attention import Prompt
+from .config import Geometry, Sampling, SettingsError
+from .events import AttentionMass, CacheState, Chunk, Compression, Timings
+from .kv_cache import KVCache
+from .models.components import Components, ModelError
+from .models.tiny import TINY_FOLDER, load_tiny
+
+from .policies import DeepForcing, Policy
+from .probe import AttentionProbe
+from .run_ahead import run_ahead
+from .telemetry import cache_state, compression
+
+MAX_PROMPT_CHARACTERS = 2000
+
+
+class PromptError(ValueError):
+    """A prompt that cannot be used. The message says why."""
+
+
+class Pipeline(Components):
+    """A loaded model, ready to generate; holds no state of any run."""
+
+    @property
+    def geometry(self) -> Geometry:
+        """The token grid of one latent frame, and the latent frames of a chunk."""
+        _, height, width = self.latent_shape
+        return self.denoiser.geometry(height, width, self.chunk_frames)
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one latent frame."""
+        return self.denoiser.channels, self.shape.height // self.shape.space, self.shape.width // self.shape.space
+
+    @property
+    def layers(self) -> int:
+        return self.denoiser.layers
+
+    @property
+    def heads(self) -> int:
+        return self.denoiser.heads
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        """Words of the prompt that this model has never seen."""
+        return self.text.unknown_words(prompt)
+
+    @torch.no_grad()
+    def encode(self, text: str) -> Prompt:
+        """Raises PromptError when `check_prompt` does."""
+        embeds = self.text.encode([check_prompt(text)])
+        return Prompt(text, embeds.to(self.denoiser.device, self.denoiser.dtype))
+
+
+def load_pipeline(model: str | Path = "tiny") -> Pipeline:
+    """Load the embedded model ('tiny'), or one from a folder in the same layout. Raises ModelError."""
+    folder = TINY_FOLDER if model == "tiny" else Path(model)
+    if not folder.is_dir():
+        raise ModelError(f"unknown model {str(model)!r}: expected 'tiny' or a folder with a model.json")
+    return Pipeline(**vars(load_tiny(folder)))
+
+
+def check_prompt(text: str) -> str:
+    """The prompt without surrounding space. Raises PromptError when it is empty or too long."""
+    text = text.strip()
+    if not text:
+        raise PromptError("The prompt is empty: describe what the video should show.")
+    if len(text) > MAX_PROMPT_CHARACTERS:
+        raise PromptError(f"The prompt has {len(text):,} characters; at most {MAX_PROMPT_CHARACTERS:,} can be used.")
+    return text
+
+
+def check_seed(seed: int) -> int:
+    """The seed itself. Raises SettingsError unless it is a whole number from 0 to 2^63 - 1."""
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise SettingsError(f"seed must be a whole number from 0 to {2**63 - 1}, not {seed!r}")
+    return seed
+
+
+@dataclass(frozen=True)
+class LatentChunk:
+    """A denoised chunk on its way to the decoder: latents [1, frames, channels, h, w], and what was measured."""
+
+    index: int
+    first_latent: int
+    latents: Tensor
+    prompt: str
+    seconds: float
+    cache: CacheState
+    compression: Compression | None
+    attention: AttentionMass | None
+
+
+def new_schedule(sampling: Sampling) -> FlowMatchEulerDiscreteScheduler:
+    """The schedule of one chunk: a fresh one each time, since it counts its steps."""
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=sampling.shift, stochastic_sampling=True)
+    scheduler.set_timesteps(sigmas=[step / 1000 for step in sampling.steps])
+    return scheduler
+
+
+def denoise_chunk(
+    pipeline: Pipeline, cache: KVCache, prompt: Prompt, generator: torch.Generator
+) -> Tensor:
+    """Clean latents [1, channels, chunk frames, h, w] of the next chunk, from noise; the cache is read, not added to."""
+    channels, height, width = pipeline.latent_shape
+    denoiser, scheduler = pipeline.denoiser, new_schedule(pipeline.denoiser.sampling)
+    noise = torch.randn(1, channels, pipeline.chunk_frames, height, width, generator=generator)
+    x = noise.to(denoiser.device)
+    for step, t in enumerate(scheduler.timesteps):
+        flow = denoiser.flow(x, t.item(), cache, prompt, step=step)
+        x = scheduler.step(flow, t, x, generator=generator, return_dict=False)[0]
+    return x
+
+
+def denoise(
+    pipeline: Pipeline, prompt_for: Callable[[int], str], policy: Policy, seed: int, probe: bool
+) -> Iterator[LatentChunk]:
+    """Denoise chunk after chunk, for ever. `prompt_for(chunk index)` is asked at each chunk boundary."""
+    denoiser, generator = pipeline.denoiser, torch.Generator().manual_seed(seed)
+    cache = denoiser.new_cache(policy, pipeline.geometry, seed)
+    watch = AttentionProbe(step=len(denoiser.sampling.steps) - 1) if probe else None
+    prompt, index = None, 0
+    while True:
+        text = check_prompt(prompt_for(index))
+        started = time.perf_counter()
+        prompt = prompt if prompt and prompt.text == text else pipeline.encode(text)
+        with denoiser.probed(watch) if watch else nullcontext():
+            x = denoise_chunk(pipeline, cache, prompt, generator)
+        telemetry = cache_state(cache), compression(cache), watch.collect(cache) if watch else None
+        first = cache.next_frame
+        denoiser.remember(x, cache, prompt)
+        _finish(x.device)
+        seconds = time.perf_counter() - started
+        yield LatentChunk(index, first, x.transpose(1, 2), text, seconds, *telemetry)
+        index += 1
+
+
+def decode(pipeline: Pipeline, chunks: Iterator[LatentChunk]) -> Iterator[Chunk]:
+    """Decode chunks in order; the decoder's state is kept here, so that streams do not mix."""
+    state, first_frame = None, 0
+    for chunk in chunks:
+        started = time.perf_counter()
+        frames, state = _decode_one(pipeline, chunk.latents, state)
+        seconds = time.perf_counter() - started
+        yield Chunk(
+            index=chunk.index,
+            first_frame=first_frame,
+            latent_frames=(chunk.first_latent, chunk.first_latent + chunk.latents.shape[1]),
+            frames=frames,
+            prompt=chunk.prompt,
+            timings=Timings(dit=chunk.seconds, decode=seconds),
+            cache=chunk.cache,
+            compression=chunk.compression,
+            attention=chunk.attention,
+        )
+        first_frame += len(frames)
+
+
+@torch.no_grad()
+def _decode_one(pipeline: Pipeline, latents: Tensor, state):
+    frames, state = pipeline.decoder.decode(latents, state)
+    pixels = frames[0].clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1)
+    return np.ascontiguousarray(pixels.cpu().numpy()), state
+
+
+def generate_long_video(
+    pipeline: Pipeline,
+    prompt: str | Callable[[int], str],
+    *,
+    num_frames: int | None = None,
+    policy: Policy | None = None,
+    seed: int = 0,
+    probe: bool = False,
+    overlap: bool | None = None,
+) -> Iterator[Chunk]:
+    """Generate a video of any length, a chunk at a time, with constant memory.
+
+    prompt      text, or a function of the chunk's number that is asked at each chunk boundary
+    num_frames  video frames, the last chunk is cut to fit; None goes on until the iterator is closed
+    policy      DeepForcing() when None
+    probe       measure attention mass for each chunk
+    overlap     decode beside the next chunk's denoising; None: on CUDA only
+
+    The same prompt, seed and settings give the same video. Raises SettingsError and PromptError before the first chunk.
+    """
+    if num_frames is not None and (isinstance(num_frames, bool) or not isinstance(num_frames, int) or num_frames < 1):
+        raise SettingsError(f"num_frames must be a whole number of at least 1, not {num_frames!r}")
+    policy = policy or DeepForcing()
+    policy.check(pipeline.geometry)
+    prompt_for = prompt if callable(prompt) else (lambda _, text=check_prompt(prompt): text)
+    latents = denoise(pipeline, prompt_for, policy, check_seed(seed), probe)
+    overlap = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
+    if overlap:
+        latents = run_ahead(latents, pipeline.denoiser.device)
+    return _cut(decode(pipeline, latents), latents, num_frames)
+
+
+def _cut(chunks: Iterator[Chunk], source: Iterator[LatentChunk], num_frames: int | None) -> Iterator[Chunk]:
+    """End after `num_frames` video frames, and close the source however this ends."""
+    try:
+        for chunk in chunks:
+            left = None if num_frames is None else num_frames - chunk.first_frame
+            if left is None or len(chunk.frames) < left:
+                yield chunk
+                continue
+            yield _first(chunk, left)
+            return
+    finally:
+        source.close()
+
+
+def _first(chunk: Chunk, frames: int) -> Chunk:
+    return Chunk(**{**vars(chunk), "frames": chunk.frames[:frames]})
+
+
+def _finish(device: torch.device) -> None:
+    """Wait for queued work, so that timings are honest."""
+    if device.type == "cuda":
+        torch.cuda.current_stream(device).synchronize()

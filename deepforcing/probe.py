@@ -1,0 +1,55 @@
+"""Attention mass by cached frame, measured on a sample of queries while a chunk is denoised.
+
+A probe only looks: outputs are bit-equal with and without it. Attach it with `denoiser.probed(probe)`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .events import AttentionMass
+from .kv_cache import KVCache, Reading
+from .telemetry import roles_of
+
+
+class AttentionProbe:
+    """Exact softmax over all keys for `samples` queries spread evenly over the chunk, at one denoising step."""
+
+    def __init__(self, step: int, samples: int = 12) -> None:
+        self.step, self.samples = step, samples
+        self._seen: dict[int, tuple[Tensor, Tensor]] = {}  # layer -> (frames [F], mass [heads, F])
+
+    def observe(self, layer: int, step: int, queries: Tensor, reading: Reading) -> None:
+        """queries [B, m, heads, head_dim] with RoPE; the first video of the batch is measured."""
+        if step == self.step:
+            self._seen[layer] = _mass_by_frame(self._sampled(queries[0]), reading)
+
+    def _sampled(self, queries: Tensor) -> Tensor:
+        last = queries.shape[0] - 1
+        at = torch.linspace(0, last, min(self.samples, last + 1), device=queries.device).round().long()
+        return queries[at]
+
+    def collect(self, cache: KVCache) -> AttentionMass | None:
+        """The chunk in flight as an event, all layers; None when nothing was observed. Forgets it afterwards."""
+        seen = [tuple(t.cpu().numpy() for t in self._seen[layer]) for layer in sorted(self._seen)]
+        self._seen = {}
+        if not seen:
+            return None
+        frames = np.unique(np.concatenate([f for f, _ in seen]))
+        mass = np.zeros((len(seen), seen[0][1].shape[0], len(frames)), np.float32)
+        for i, (held, share) in enumerate(seen):
+            mass[i][:, np.searchsorted(frames, held)] = share
+        return AttentionMass(frames, roles_of(frames, cache), mass)
+
+
+def _mass_by_frame(queries: Tensor, reading: Reading) -> tuple[Tensor, Tensor]:
+    """queries [s, heads, head_dim] -> (latent frames [F], mean attention mass [heads, F])."""
+    keys = reading.keys[0]  # [n, heads, head_dim]
+    logits = torch.einsum("shd,nhd->hsn", queries.float(), keys.float()) * queries.shape[-1] ** -0.5
+    if reading.mask is not None:
+        logits = logits.masked_fill(~reading.mask[0], -torch.inf)
+    share = logits.softmax(-1).mean(1)  # [heads, n]
+    frames, slot = reading.frames[0].unique(return_inverse=True)
+    return frames, share.new_zeros(share.shape[0], len(frames)).index_add_(1, slot, share)

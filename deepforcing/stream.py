@@ -1,0 +1,155 @@
+"""A generation thread that can be steered: start, new prompt, pause, resume, stop."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+
+from .events import Event, StreamEnded, StreamStarted
+from .pipeline import Pipeline, check_prompt, check_seed, generate_long_video
+from .policies import DeepForcing, Policy, settings_of
+
+
+class _Stop(Exception):
+    """Raised inside the generation thread at a chunk boundary when the stream was told to stop."""
+
+
+class VideoStream:
+    """Generates in a thread of its own; events are read with `get` or by iterating.
+
+    Every command takes effect at the next chunk boundary. Chunks made before a command are still delivered, in order; chunks
+    begun after a prompt change have the new prompt. At most `max_queued` events wait unread: a slow reader slows the model
+    down, and nothing is dropped. The last event is one StreamEnded, also after an error. As a context manager the stream
+    stops on leaving.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        prompt: str,
+        *,
+        policy: Policy | None = None,
+        seed: int = 0,
+        num_frames: int | None = None,
+        probe: bool = True,
+        max_queued: int = 2,
+        overlap: bool | None = None,
+    ) -> None:
+        """Raises PromptError or SettingsError at once for what cannot work; see `generate_long_video`."""
+        self.pipeline, self.policy, self.seed = pipeline, policy or DeepForcing(), check_seed(seed)
+        self._prompt = check_prompt(prompt)
+        self._chunks = generate_long_video(
+            pipeline,
+            self._next_prompt,
+            num_frames=num_frames,
+            policy=self.policy,
+            seed=seed,
+            probe=probe,
+            overlap=overlap,
+        )
+        self._max_queued = max(1, max_queued)
+        self._events: deque[Event] = deque()
+        self._changed = threading.Condition()
+        self._paused = self._stopping = self._ended = False
+        self._thread = threading.Thread(target=self._run, name="deepforcing-stream", daemon=True)
+
+    def start(self) -> VideoStream:
+        """Begin to generate. A stream starts once."""
+        self._thread.start()
+        return self
+
+    def change_prompt(self, text: str) -> None:
+        """Use another prompt from the next chunk on. Raises PromptError and changes nothing when it cannot be used."""
+        text = check_prompt(text)
+        with self._changed:
+            self._prompt = text
+
+    def pause(self) -> None:
+        """Hold generation at the next chunk boundary; what is queued can still be read."""
+        self._set(paused=True)
+
+    def resume(self) -> None:
+        self._set(paused=False)
+
+    def stop(self) -> None:
+        """End at the next chunk boundary; StreamEnded('stopped') follows. Harmless at any time, any number of times."""
+        self._set(stopping=True)
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait for the thread's end; whether it has ended."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    def get(self, timeout: float | None = None) -> Event | None:
+        """The next event; None after `timeout` seconds without one, and after StreamEnded was read."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._events or self._ended, timeout)
+            event = self._events.popleft() if self._events else None
+            self._changed.notify_all()
+            return event
+
+    def __iter__(self) -> Iterator[Event]:
+        while (event := self.get()) is not None:
+            yield event
+
+    def __enter__(self) -> VideoStream:
+        return self.start()
+
+    def __exit__(self, *_) -> None:
+        self.stop()
+        self.join()
+
+    def _set(self, paused: bool | None = None, stopping: bool = False) -> None:
+        with self._changed:
+            self._paused = self._paused if paused is None else paused
+            self._stopping = self._stopping or stopping
+            self._changed.notify_all()
+
+    def _next_prompt(self, _: int) -> str:
+        """The chunk boundary: wait while paused, leave when stopped, else the prompt of the moment."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping or not self._paused)
+            if self._stopping:
+                raise _Stop
+            return self._prompt
+
+    def _put(self, event: Event) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping or len(self._events) < self._max_queued)
+            self._events.append(event)
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        made, end = 0, ("finished", None)
+        try:
+            self._put(self._started())
+            for chunk in self._chunks:
+                self._put(chunk)
+                made += 1
+        except _Stop:
+            end = ("stopped", None)
+        except BaseException as error:  # everything reaches the reader, in words
+            end = ("error", str(error) or type(error).__name__)
+        finally:
+            self._end(StreamEnded(end[0], made, end[1]))
+
+    def _started(self) -> StreamStarted:
+        p, policy = self.pipeline, self.policy
+        return StreamStarted(
+            p.name, self._prompt, self.seed, policy.name, settings_of(policy), p.shape.fps, p.shape.height, p.shape.width
+        )
+
+    def _end(self, event: StreamEnded) -> None:
+        """The end never waits for room."""
+        with self._changed:
+            self._events.append(event)
+            self._ended = True
+            self._changed.notify_all()
+
+

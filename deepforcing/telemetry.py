@@ -1,0 +1,74 @@
+"""From the cache's tensors to the numpy arrays of events."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from .events import CacheState, Compression
+from .kv_cache import KVCache, LayerCache
+
+
+def roles_of(frames: np.ndarray, cache: KVCache) -> tuple[str, ...]:
+    """The role of each latent frame for the chunk in flight: 'sink', 'top-C', 'recent' or 'current'."""
+    fired_at = max((layer.fired_at or 0 for layer in cache.layers.values()), default=0) or None
+    recent = cache.policy.recent_from(fired_at, cache.geometry)
+
+    def role(frame: int) -> str:
+        if frame >= cache.next_frame:
+            return "current"
+        if frame < cache.policy.sink_frames:
+            return "sink"
+        return "recent" if frame >= recent else "top-C"
+
+    return tuple(role(int(frame)) for frame in frames)
+
+
+def cache_state(cache: KVCache) -> CacheState:
+    """What the layers hold for the chunk in flight; call it between the chunk's first pass and its clean pass."""
+    layers = [_positions(layer) for layer in cache.layers.values()]
+    frames = np.unique(np.concatenate([frame for frame, _, _ in layers])) if layers else np.empty(0, np.int64)
+    kept = np.zeros(_grid_shape(cache, len(layers), len(frames)), bool)
+    time = np.full((len(layers), len(frames)), np.nan, np.float32)
+    for i, (layer, (frame, row, column)) in enumerate(zip(cache.layers.values(), layers, strict=True)):
+        slot = np.searchsorted(frames, frame)
+        kept[i, slot, row, column] = True
+        count = np.bincount(slot, minlength=len(frames))
+        total = np.bincount(slot, _row_0(layer, layer.reading.time), len(frames))
+        np.divide(total, count, out=time[i], where=count > 0, casting="same_kind")
+    return CacheState(frames, kept, roles_of(frames, cache), time, cache.tokens, cache.bytes)
+
+
+def compression(cache: KVCache) -> Compression | None:
+    """What compression chose for the chunk in flight; None when it did not fire, or chose without scores."""
+    fired = [layer for layer in cache.layers.values() if layer.dropped and layer.dropped[1].chosen is not None]
+    if not fired:
+        return None
+    contests = [_contest(layer) for layer in fired]
+    frames = np.unique(np.concatenate([positions[:, 0] for positions, _, _ in contests]))
+    candidate = np.zeros(_grid_shape(cache, len(fired), len(frames)), bool)
+    kept, scores = candidate.copy(), np.full(candidate.shape, np.nan, np.float32)
+    for i, (positions, chosen, score) in enumerate(contests):
+        at = (i, np.searchsorted(frames, positions[:, 0]), positions[:, 1], positions[:, 2])
+        candidate[at], kept[at], scores[at] = True, chosen, score
+    return Compression(frames, candidate, kept, scores)
+
+
+def _grid_shape(cache: KVCache, layers: int, frames: int) -> tuple[int, int, int, int]:
+    return layers, frames, cache.geometry.rows, cache.geometry.columns
+
+
+def _row_0(layer: LayerCache, values: torch.Tensor) -> np.ndarray:
+    """The first video of the batch, without padding."""
+    return (values[0] if layer.valid is None else values[0][layer.valid[0]]).cpu().numpy()
+
+
+def _positions(layer: LayerCache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return tuple(_row_0(layer, layer.positions).T)
+
+
+def _contest(layer: LayerCache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Candidates of the first video: positions [n, 3], whether chosen [n], scores [n]."""
+    positions, selection = layer.dropped
+    stood = selection.candidates[0]
+    return tuple(t[0][stood].cpu().numpy() for t in (positions, selection.chosen, selection.scores))

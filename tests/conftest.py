@@ -1,0 +1,56 @@
+"""Real classes at a tiny size, made on the spot."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from diffusers import WanTransformer3DModel
+
+from deepforcing.config import Sampling, VideoShape
+from deepforcing.models.tiny_codec import CodecConfig, TinyCodec
+from deepforcing.models.wan import CausalWan
+from deepforcing.pipeline import Pipeline
+
+CHANNELS, TEXT_DIM = 4, 16
+
+
+class WordHash:
+    """A text encoder for tests: a fixed random row for each word."""
+
+    def encode(self, prompts: list[str]) -> torch.Tensor:
+        rows = torch.zeros(len(prompts), 6, TEXT_DIM)
+        for i, prompt in enumerate(prompts):
+            for j, word in enumerate(prompt.split()[:6]):
+                seed = torch.Generator().manual_seed(sum(map(ord, word)))
+                rows[i, j] = torch.randn(TEXT_DIM, generator=seed)
+        return rows
+
+    def unknown_words(self, prompt: str) -> list[str]:
+        return []
+
+
+def small_transformer(seed: int = 0, layers: int = 2) -> WanTransformer3DModel:
+    torch.manual_seed(seed)
+    return WanTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=12,
+        in_channels=CHANNELS,
+        out_channels=CHANNELS,
+        text_dim=TEXT_DIM,
+        freq_dim=16,
+        ffn_dim=32,
+        num_layers=layers,
+    )
+
+
+def small_pipeline(layers: int = 2, prediction: str = "flow") -> Pipeline:
+    """2 x 3 tokens a frame, 32 x 48 pixels, random weights."""
+    denoiser = CausalWan(small_transformer(layers=layers), Sampling(prediction=prediction))
+    torch.manual_seed(1)
+    codec = TinyCodec(CodecConfig(latent_channels=CHANNELS, encoder_widths=(8, 8, 8), decoder_widths=(8, 8, 8, 8)))
+    return Pipeline("small", denoiser, WordHash(), codec.eval(), VideoShape(32, 48))
+
+
+@pytest.fixture
+def pipeline() -> Pipeline:
+    return small_pipeline()
