@@ -1,0 +1,1 @@
+"""The tiny model's world, losses and recipe: `python -m deepforcing.training`."""

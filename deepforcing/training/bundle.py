@@ -1,0 +1,79 @@
+"""The folder in which a tiny model ships: model.json, transformer/, codec, text and classifier weights."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from diffusers import WanTransformer3DModel
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from deepforcing.models.tiny_codec import CodecConfig, TinyCodec
+from deepforcing.models.tiny_text import TinyTextConfig, TinyTextEncoder
+
+ASSETS = Path(__file__).parents[2] / "assets" / "tiny"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """How the weights are to be sampled; the timesteps are those before the shift."""
+
+    prediction: str = "x0"
+    steps: tuple[int, ...] = (1000, 750, 500, 250)
+    shift: float = 3.0
+    chunk_frames: int = 3  # latent
+    size: int = 96  # pixels
+    fps: int = 16
+    train_frames: int = 21  # latent
+    version: int = 1
+
+
+def new_transformer(text: TinyTextConfig, codec: CodecConfig) -> WanTransformer3DModel:
+    """A `WanTransformer3DModel` of the shipped size with random weights."""
+    model = WanTransformer3DModel(
+        num_attention_heads=4, attention_head_dim=64, ffn_dim=1024, num_layers=6, freq_dim=256, text_dim=text.width,
+        in_channels=codec.latent_channels, out_channels=codec.latent_channels,
+    )
+    for block in model.blocks:  # begin near the identity
+        nn.init.zeros_(block.attn2.to_out[0].weight)
+    nn.init.zeros_(model.proj_out.weight)
+    return model
+
+
+def save_module(module: nn.Module, path: Path, dtype: torch.dtype = torch.bfloat16) -> None:
+    """One safetensors file; vectors stay in float32, everything larger takes `dtype`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {n: (t.to(dtype) if t.ndim > 1 else t.float()).contiguous() for n, t in module.state_dict().items()}
+    partial = path.with_suffix(".partial")
+    save_file(tensors, partial)
+    partial.replace(path)
+
+
+def save_bundle(folder: Path, card: ModelCard, transformer: WanTransformer3DModel, text: TinyTextEncoder, codec: TinyCodec) -> None:
+    """Write the folder in the layout that the loader reads; matrices in half precision."""
+    folder.mkdir(parents=True, exist_ok=True)
+    copy = WanTransformer3DModel.from_config(transformer.config)
+    copy.load_state_dict(transformer.state_dict())
+    copy.to(torch.bfloat16).save_pretrained(folder / "transformer")
+    save_module(text, folder / "text.safetensors")
+    save_module(codec, folder / "codec.safetensors", torch.float16)
+    values = asdict(card) | {"codec": asdict(codec.config), "text": asdict(text.config)}
+    (folder / "model.json").write_text(json.dumps(values, indent=2) + "\n")
+
+
+def load_bundle(folder: Path = ASSETS) -> tuple[ModelCard, WanTransformer3DModel, TinyTextEncoder, TinyCodec]:
+    """The parts of a folder in float32, for training on."""
+    values = json.loads((folder / "model.json").read_text())
+    codec = TinyCodec(CodecConfig(**_tuples(values.pop("codec"))))
+    text = TinyTextEncoder(TinyTextConfig(**_tuples(values.pop("text"))))
+    codec.load_state_dict(load_file(folder / "codec.safetensors"))
+    text.load_state_dict(load_file(folder / "text.safetensors"))
+    transformer = WanTransformer3DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32)
+    return ModelCard(**_tuples(values)), transformer, text, codec
+
+
+def _tuples(values: dict) -> dict:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
