@@ -1,0 +1,140 @@
+import numpy as np
+import pytest
+import torch
+from conftest import small_pipeline
+
+from deepforcing.config import Geometry, SettingsError
+from deepforcing.pipeline import generate_long_video
+from deepforcing.policies import POLICIES, DeepForcing, make_policy, settings_of, sliding_window_with_sinks
+
+LATENTS = 45
+FRAMES = 1 + 4 * (LATENTS - 1)
+
+
+def run(policy, probe=False, seed=1):
+    return list(generate_long_video(small_pipeline(), "a b c", num_frames=FRAMES, policy=policy, seed=seed, probe=probe))
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_policy_streams_past_its_window_within_bounds(name):
+    policy = make_policy(name)
+    for chunk in run(policy):
+        state = chunk.cache
+        assert state.kept.sum() == state.tokens <= 2 * 6 * (policy.window - 3)
+        first = [frame for frame, role in zip(state.frames, state.roles, strict=True) if role == "sink"]
+        assert first == list(range(min(policy.sink_frames, chunk.latent_frames[0])))
+        assert state.kept[:, : len(first)].all()
+        assert np.nanmax(state.time, initial=-1) < 0
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_settings_rebuild_the_policy(name):
+    policy = make_policy(name)
+    assert make_policy(name, **settings_of(policy)) == policy
+
+
+def test_deep_forcing_fires_every_second_chunk_and_keeps_the_budget():
+    chunks = run(DeepForcing())
+    fired = [chunk.index for chunk in chunks if chunk.compression]
+    assert fired == [7, 9, 11, 13]
+    for chunk in chunks[7:]:
+        assert chunk.cache.tokens == 2 * 6 * (13 if chunk.compression else 16)
+
+
+def test_what_compression_kept_is_what_scored_highest_and_is_in_the_cache():
+    for chunk in run(DeepForcing()):
+        if chunk.compression is None:
+            continue
+        c, state = chunk.compression, chunk.cache
+        for layer in range(2):
+            kept, lost = c.scores[layer][c.kept[layer]], c.scores[layer][c.candidate[layer] & ~c.kept[layer]]
+            assert kept.min() >= lost.max() and len(kept) == 2 * 6
+        held = state.kept[:, np.isin(state.frames, c.frames)]
+        assert (held == c.kept[:, np.isin(c.frames, state.frames)]).all()
+
+
+def test_layers_choose_for_themselves():
+    assert any((c.compression.kept[0] != c.compression.kept[1]).any() for c in run(DeepForcing()) if c.compression)
+
+
+def test_random_scores_choose_other_tokens_with_the_same_noise():
+    scored, drawn = run(DeepForcing()), run(DeepForcing(score="random"))
+    assert np.array_equal(scored[6].frames, drawn[6].frames)
+    assert (scored[7].compression.kept != drawn[7].compression.kept).any()
+
+
+@pytest.mark.parametrize("queries", ["past", "current"])
+def test_whose_queries_count_changes_the_scores(queries):
+    both, other = run(DeepForcing())[7].compression, run(DeepForcing(queries=queries))[7].compression
+    assert not np.allclose(both.scores, other.scores, equal_nan=True)
+
+
+def test_the_queries_of_past_and_current_add_up_to_both():
+    scores = {q: run(DeepForcing(queries=q))[7].compression.scores[0] for q in ("both", "past", "current")}
+    np.testing.assert_allclose(scores["past"] + scores["current"], scores["both"], rtol=1e-4, atol=1e-3)
+
+
+def test_a_token_chosen_once_is_barred_when_reuse_is_one():
+    chunks = [c for c in run(DeepForcing(max_reuse=1)) if c.compression]
+    before, after = chunks[0].compression, chunks[1].compression
+    for frame in np.intersect1d(before.frames, after.frames):
+        again = before.kept[:, before.frames == frame] & after.kept[:, after.frames == frame]
+        assert not again.any()
+
+
+def test_phases_place_the_sink_as_documented():
+    def sink_time(phase, name="deep-sink"):
+        state = run(make_policy(name, phase=phase))[-1].cache
+        return state.time[0, :10].tolist(), state.frames
+
+    start = 42
+    assert sink_time("none")[0] == [i - start for i in range(10)]
+    assert sink_time("released")[0] == [i - 21 for i in range(10)]
+    assert sink_time("contiguous")[0] == [i - 18 for i in range(10)]
+
+
+def test_contiguous_deep_forcing_leaves_no_gap_in_time():
+    for chunk in run(DeepForcing(phase="contiguous"))[7:]:
+        frames = 13 if chunk.compression else 16
+        times = np.unique(np.round(chunk.cache.time[0][~np.isnan(chunk.cache.time[0])], 3))
+        assert times.min() == -frames and times.max() == -1 and np.diff(times).max() <= 1
+
+
+def test_a_window_keeps_everything_once_while_it_is_short():
+    frames = torch.arange(6)
+    kept = sliding_window_with_sinks(frames, next_frame=6, incoming=3, window=21, sink=10)
+    assert kept.all()
+    kept = sliding_window_with_sinks(torch.arange(18), next_frame=18, incoming=3, window=12, sink=3)
+    assert frames.new_tensor(range(18))[kept].tolist() == [0, 1, 2, 12, 13, 14, 15, 16, 17]
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("deep-forcing", {"recent": 8, "budget": 16}, "sink 10 \\+ recent 8 leaves nothing of budget 16"),
+        ("deep-forcing", {"budget": 30}, "budget 30 is larger than the window of 21"),
+        ("deep-forcing", {"phase": "late"}, "phase must be one of"),
+        ("deep-forcing", {"queries": "all"}, "queries must be one of"),
+        ("deep-forcing", {"max_reuse": -1}, "max_reuse must be a whole number"),
+        ("deep-sink", {"sink": 21}, "sink 21 fills the whole window"),
+        ("attention-sink", {"sink": 1.5}, "sink must be a whole number"),
+        ("self-forcing", {"sink": 3}, "self-forcing has no setting 'sink'"),
+        ("fifo", {}, "unknown policy 'fifo'"),
+    ],
+)
+def test_impossible_settings_are_refused_by_name(name, settings, message):
+    with pytest.raises(SettingsError, match=message):
+        make_policy(name, **settings)
+
+
+@pytest.mark.parametrize(
+    ("policy", "message"),
+    [
+        (DeepForcing(recent=2), "recent 2 is shorter than the chunk"),
+        (DeepForcing(recent=3, queries="past"), "no past frame"),
+        (make_policy("deep-sink", sink=19), "exceed the window of 21"),
+    ],
+)
+def test_settings_that_do_not_fit_the_chunk_are_refused(policy, message):
+    with pytest.raises(SettingsError, match=message):
+        policy.check(Geometry(2, 3))

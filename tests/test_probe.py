@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+import torch
+from conftest import CHANNELS, WordHash, small_pipeline, small_transformer
+
+from deepforcing.attention import Prompt
+from deepforcing.config import Sampling
+from deepforcing.models.wan import CausalWan
+from deepforcing.pipeline import generate_long_video
+from deepforcing.policies import DeepForcing, SlidingWindow
+from deepforcing.probe import AttentionProbe
+
+
+def test_outputs_are_bit_equal_with_and_without_a_probe():
+    seen, unseen = (
+        list(generate_long_video(small_pipeline(), "a", num_frames=130, seed=2, probe=probe)) for probe in (True, False)
+    )
+    for a, b in zip(seen, unseen, strict=True):
+        assert np.array_equal(a.frames, b.frames) and a.attention is not None and b.attention is None
+
+
+def test_mass_sums_to_one_and_names_roles():
+    for chunk in generate_long_video(small_pipeline(), "a", num_frames=150, policy=DeepForcing(), probe=True):
+        attention = chunk.attention
+        np.testing.assert_allclose(attention.mass.sum(-1), 1, atol=1e-5)
+        assert attention.mass.shape == (2, 2, len(attention.frames))
+        assert attention.roles[-3:] == ("current",) * 3
+        assert attention.frames[-3:].tolist() == list(range(*chunk.latent_frames))
+    assert 0 < attention.sink < 1
+
+
+def test_mass_equals_a_full_softmax_when_every_query_is_sampled():
+    denoiser = CausalWan(small_transformer(layers=1), Sampling())
+    cache = denoiser.new_cache(SlidingWindow(), denoiser.geometry(4, 6))
+    prompt = Prompt("", WordHash().encode(["a"]))
+    clean = torch.randn(2, 1, CHANNELS, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+    denoiser.remember(clean[0], cache, prompt)
+    taken = []
+
+    class Taking(AttentionProbe):
+        def observe(self, layer, step, queries, reading):
+            super().observe(layer, step, queries, reading)
+            taken.append((queries[0].clone(), reading.keys[0].clone()))
+
+    with denoiser.probed(Taking(step=0, samples=18)) as probe:
+        denoiser.flow(clean[1], 1000.0, cache, prompt, step=0)
+    queries, keys = taken[0]
+    full = torch.einsum("qhd,khd->hqk", queries, keys).mul(12**-0.5).softmax(-1).mean(1)  # [heads, 36]
+    mass = probe.collect(cache).mass[0]
+    np.testing.assert_allclose(mass, full.unflatten(1, (6, 6)).sum(-1).numpy(), atol=1e-6)
+
+
+def test_a_probe_detaches_after_an_error_and_only_one_fits():
+    denoiser = CausalWan(small_transformer(), Sampling())
+    with pytest.raises(KeyError), denoiser.probed(AttentionProbe(step=0)):
+        raise KeyError
+    with denoiser.probed(AttentionProbe(step=0)), pytest.raises(RuntimeError, match="attached already"):
+        with denoiser.probed(AttentionProbe(step=0)):
+            pass
