@@ -1,0 +1,172 @@
+"""What happens when something is typed, moved or pressed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+
+import gradio as gr
+
+from deepforcing import POLICIES, Pipeline, PromptError, SettingsError, make_policy, settings_of
+
+from . import words
+from .form import LARGEST_SEED, read_length, read_policy, read_seed, setting_names
+from .page import TITLE, WEB, Page, lay_out
+from .run import Order
+from .sessions import Sessions
+from .strip import window_strip
+from .theme import gradio_theme, role_variables
+
+QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+KEPT_SECONDS = 3600  # finished videos can be downloaded this long
+RUNS_AT_ONCE = 24  # sessions that may run or wait in line
+
+
+class App:
+    """One loaded model behind a page."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline, self.sessions = pipeline, Sessions(pipeline)
+        self.blocks = gr.Blocks(title=TITLE, fill_width=True, delete_cache=(KEPT_SECONDS, KEPT_SECONDS))
+        with self.blocks:
+            self.page = lay_out(pipeline)
+            self._wire(self.page)
+        self.blocks.queue(default_concurrency_limit=RUNS_AT_ONCE, max_size=2 * RUNS_AT_ONCE)
+
+    def launch(self, **options):
+        """As gr.Blocks.launch, with the page's look."""
+        return self.blocks.launch(
+            theme=gradio_theme(),
+            css=role_variables(),
+            css_paths=[WEB / "page.css", WEB / "player.css"],
+            ssr_mode=False,
+            **options,
+        )
+
+    def _wire(self, page: Page) -> None:
+        self._wire_run(page)
+        self._wire_prompt(page)
+        self._wire_settings(page)
+        self.blocks.unload(self.leave)
+
+    def _wire_run(self, page: Page) -> None:
+        inputs = [page.prompt, page.seed, page.length, page.policy, *page.settings.values()]
+        outputs = [page.player, page.generate, page.change, page.stop, page.download, page.note]
+        page.generate.click(
+            self.generate,
+            inputs,
+            outputs,
+            show_progress="hidden",
+            concurrency_limit=RUNS_AT_ONCE,
+            api_visibility="private",
+        )
+        page.change.click(self.change_prompt, page.prompt, page.note, **QUIET)
+        page.stop.click(self.stop, **QUIET)
+        page.player.beat(self.beat, **QUIET)
+        page.player.pause(self.pause, **QUIET)
+        enter = "() => (document.querySelector('#change') ?? document.querySelector('#generate')).click()"
+        page.prompt.submit(fn=None, js=enter)
+
+    def _wire_prompt(self, page: Page) -> None:
+        page.prompt.change(self.look_at_prompt, page.prompt, page.note, trigger_mode="always_last", **QUIET)
+        for button in page.examples:
+            button.click(lambda text=button.value: text, None, page.prompt, **QUIET)
+        parts = list(page.parts.values())
+        for part in parts:
+            part.input(words.build, parts, page.prompt, **QUIET)
+        page.surprise.click(words.surprise, None, parts, **QUIET).then(words.build, parts, page.prompt, **QUIET)
+
+    def _wire_settings(self, page: Page) -> None:
+        settings = list(page.settings.values())
+        page.policy.input(self.choose_policy, page.policy, settings, **QUIET)
+        gr.on(
+            [page.policy.change, page.seed.change, *(control.change for control in settings)],
+            self.check,
+            [page.policy, page.seed, *settings],
+            [page.strip, page.problem, page.seed_note, page.generate],
+            trigger_mode="always_last",
+            **QUIET,
+        )
+        page.new_seed.click(lambda: str(random.randrange(10_000)), None, page.seed, **QUIET)
+
+    def generate(self, request: gr.Request, prompt, seed, length, policy, *values) -> Iterator[tuple]:
+        """One run, from the click to its end."""
+        try:
+            order = self._order(prompt, seed, length, policy, values)
+            yield (gr.skip(), *_buttons(running=True), "")
+            for message, file in self.sessions.play(request.session_hash, order):
+                buttons = _buttons(running=False, file=file) if message["kind"] == "ended" else [gr.skip()] * 4
+                yield (message, *buttons, gr.skip())
+        except (PromptError, SettingsError, OSError) as error:
+            yield (gr.skip(), *_buttons(running=False), words.problem(error))
+
+    def change_prompt(self, prompt: str, request: gr.Request):
+        run = self.sessions.get(request.session_hash)
+        try:
+            if run is not None:
+                run.change_prompt(prompt)
+            return words.unseen_note(self.pipeline, prompt)
+        except PromptError as error:
+            return words.problem(error)
+
+    def stop(self, request: gr.Request) -> None:
+        self.sessions.close(request.session_hash)
+
+    def leave(self, request: gr.Request) -> None:
+        """The tab was closed."""
+        self.sessions.close(request.session_hash)
+
+    def beat(self, event: gr.EventData, request: gr.Request) -> None:
+        run = self._run_of(event, request)
+        if run is not None:
+            run.report(float(event._data["frame"]), bool(event._data["playing"]))
+
+    def pause(self, event: gr.EventData, request: gr.Request) -> None:
+        run = self._run_of(event, request)
+        if run is not None:
+            run.pause(bool(event._data["paused"]))
+
+    def look_at_prompt(self, prompt: str) -> str:
+        return words.unseen_note(self.pipeline, prompt)
+
+    def choose_policy(self, name: str) -> list:
+        """Show the settings that the policy has, at its own defaults."""
+        has, defaults = setting_names(name), settings_of(make_policy(name))
+        return [
+            gr.update(visible=setting in has, **({"value": defaults[setting]} if setting in has else {}))
+            for setting in self.page.settings
+        ]
+
+    def check(self, policy, seed, *values) -> tuple:
+        """The window's picture, what is wrong with the settings, and whether a run could start."""
+        strip, trouble, seed_trouble = gr.skip(), "", ""
+        try:
+            strip = window_strip(self._policy(policy, values), self.pipeline.geometry)
+        except SettingsError as error:
+            trouble = words.problem(error)
+        try:
+            read_seed(seed)
+        except SettingsError as error:
+            seed_trouble = words.problem(error)
+        return strip, trouble, seed_trouble, gr.update(interactive=not (trouble or seed_trouble))
+
+    def _policy(self, name: str, values: tuple):
+        return read_policy(name, dict(zip(self.page.settings, values, strict=True)), self.pipeline.geometry)
+
+    def _order(self, prompt, seed, length, policy, values) -> Order:
+        frames = read_length(length, self.pipeline.shape.fps)
+        return Order(prompt, read_seed(seed), self._policy(policy, values), frames)
+
+    def _run_of(self, event: gr.EventData, request: gr.Request):
+        run = self.sessions.get(request.session_hash)
+        return run if run is not None and event._data["run"] == run.id else None
+
+
+def _buttons(running: bool, file=None) -> tuple:
+    """Generate, Change, Stop, Download."""
+    return (
+        gr.update(visible=not running),
+        gr.update(visible=running),
+        gr.update(visible=running),
+        gr.update(visible=file is not None, value=None if file is None else str(file)),
+    )

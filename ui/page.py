@@ -1,0 +1,189 @@
+"""The page: what is on it, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import gradio as gr
+import plotly
+
+from deepforcing import POLICIES, DeepForcing, Pipeline, settings_of
+from deepforcing.captions import TABLES
+
+from . import words
+from .figures import empty_figures
+from .form import LENGTHS
+from .strip import window_strip
+from .theme import THEMES
+
+WEB = Path(__file__).parent / "web"
+PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+TITLE = "Deep Forcing"
+
+# The player's modules are served as they are. Gradio finds the events that it may send by their quoted names.
+MOUNT = """
+const send = { beat: (data) => trigger('beat', data), pause: (data) => trigger('pause', data) };
+const root = window.gradio_config?.root ?? location.origin;
+const at = (path) => `${root}/gradio_api/file=${path}`;
+import(at(props.module)).then(({ mount }) =>
+  mount(element, props, (use) => watch('value', use), send, at(props.plotly)));
+"""
+
+HEADER = """
+<header class="top">
+  <h1>Deep Forcing</h1>
+  <p>Endless video from a model trained on five seconds, and the KV cache that makes it possible, in plain sight.</p>
+</header>
+"""
+
+
+@dataclass
+class Page:
+    """Every component that something listens to."""
+
+    prompt: gr.Textbox = None
+    generate: gr.Button = None
+    change: gr.Button = None
+    stop: gr.Button = None
+    download: gr.DownloadButton = None
+    note: gr.HTML = None
+    examples: list[gr.Button] = field(default_factory=list)
+    surprise: gr.Button = None
+    parts: dict[str, gr.Radio] = field(default_factory=dict)
+    player: gr.HTML = None
+    policy: gr.Radio = None
+    strip: gr.HTML = None
+    problem: gr.HTML = None
+    settings: dict[str, gr.components.Component] = field(default_factory=dict)
+    seed: gr.Textbox = None
+    new_seed: gr.Button = None
+    seed_note: gr.HTML = None
+    length: gr.Dropdown = None
+
+
+def lay_out(pipeline: Pipeline) -> Page:
+    """Make the components inside the current gr.Blocks."""
+    gr.set_static_paths([WEB, PLOTLY])
+    page = Page()
+    gr.HTML(HEADER, elem_id="header")
+    with gr.Column(elem_id="page"):
+        with gr.Column(elem_id="ask"):
+            _ask(page)
+        page.player = _player()
+        with gr.Column(elem_id="settings"):
+            _settings(page, pipeline)
+    return page
+
+
+def _ask(page: Page) -> None:
+    with gr.Row(elem_id="prompt-row"):
+        page.prompt = gr.Textbox(
+            value=words.EXAMPLES[0],
+            placeholder="a red balloon drifting over the sea at night",
+            label="Prompt",
+            show_label=False,
+            lines=1,
+            max_lines=3,
+            autofocus=True,
+            container=False,
+            elem_id="prompt",
+        )
+        page.generate = gr.Button("Generate", variant="primary", elem_id="generate")
+        page.change = gr.Button("Change prompt", variant="primary", elem_id="change", visible=False)
+        page.stop = gr.Button("Stop", elem_id="stop", visible=False)
+        page.download = gr.DownloadButton("Download MP4", elem_id="download", visible=False)
+    page.note = gr.HTML(elem_id="note", apply_default_css=False)
+    with gr.Row(elem_id="examples"):
+        page.examples = [gr.Button(text, size="sm", elem_classes="chip") for text in words.EXAMPLES]
+    with gr.Accordion("Build a prompt", open=False, elem_id="builder"):
+        for name, table in TABLES.items():
+            page.parts[name] = gr.Radio(list(table), value=next(iter(table)), label=name.capitalize())
+        page.surprise = gr.Button("Surprise me", size="sm")
+
+
+def _player() -> gr.HTML:
+    return gr.HTML(
+        value=None,
+        html_template=(WEB / "player.html").read_text("utf-8"),
+        js_on_load=MOUNT,
+        apply_default_css=False,
+        elem_id="player",
+        figures={theme: empty_figures(theme) for theme in THEMES},
+        module=str(WEB / "player.js"),
+        plotly=str(PLOTLY),
+    )
+
+
+def _settings(page: Page, pipeline: Pipeline) -> None:
+    default = DeepForcing()
+    gr.Markdown("### Cache policy")
+    choices = [(f"{name}\n{policy.summary}", name) for name, policy in POLICIES.items()]
+    page.policy = gr.Radio(
+        choices, value=default.name, show_label=False, label="Policy", container=False, elem_id="policy"
+    )
+    page.strip = gr.HTML(window_strip(default, pipeline.geometry), elem_id="strip", apply_default_css=False)
+    values = settings_of(default)
+    page.settings = {
+        "sink": gr.Slider(0, 18, values["sink"], step=1, label="S · sink", info="first frames kept for ever"),
+        "budget": gr.Slider(
+            4, 24, values["budget"], step=1, label="N · budget", info="frames' worth of tokens left by a compression"
+        ),
+        "recent": gr.Slider(
+            1,
+            12,
+            values["recent"],
+            step=1,
+            label="R · recent",
+            info="latest frames, never compressed; includes the chunk being made",
+        ),
+    }
+    page.problem = gr.HTML(elem_id="problem", apply_default_css=False)
+    _run_settings(page)
+    with gr.Accordion("Advanced", open=False, elem_id="advanced"):
+        page.settings |= _advanced(values)
+
+
+def _run_settings(page: Page) -> None:
+    gr.Markdown("### Run")
+    with gr.Row(elem_id="seed-row"):
+        page.seed = gr.Textbox("7", label="Seed", max_lines=1, elem_id="seed", scale=3, min_width=80)
+        page.new_seed = gr.Button("New seed", size="sm", scale=1, min_width=80, elem_id="new-seed")
+    page.seed_note = gr.HTML(elem_id="seed-note", apply_default_css=False)
+    page.length = gr.Dropdown(list(LENGTHS), value="endless", label="Length", elem_id="length")
+
+
+def _advanced(values: dict) -> dict[str, gr.components.Component]:
+    return {
+        "window": gr.Slider(
+            4,
+            30,
+            values["window"],
+            step=1,
+            label="Window",
+            info="latent frames that attention can reach; trained with 21",
+        ),
+        "phase": gr.Radio(
+            ["released", "contiguous", "none"],
+            value=values["phase"],
+            label="Phase",
+            info="where in time the sink stands: as in the authors' code, gap-free as in the paper, or left behind",
+        ),
+        "queries": gr.Radio(
+            ["both", "past", "current"],
+            value=values["queries"],
+            label="Queries",
+            info="whose attention chooses the top-C",
+        ),
+        "score": gr.Radio(
+            ["attention", "random"], value=values["score"], label="Score", info="random is the control experiment"
+        ),
+        "max_reuse": gr.Slider(
+            0,
+            20,
+            values["max_reuse"],
+            step=1,
+            label="Most reuses",
+            info="a token chosen this often is let go; 0: never",
+        ),
+    }

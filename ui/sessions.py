@@ -1,0 +1,87 @@
+"""Every browser session has its own run; all share one model, in turns."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from deepforcing import Pipeline
+
+from .run import Order, Run
+from .seats import Seats
+
+TURN_SECONDS = 180  # how long a run may go on while others wait
+
+
+class Sessions:
+    """The table of runs. A session that starts again, or goes away, ends its earlier run."""
+
+    def __init__(self, pipeline: Pipeline, turn_seconds: float = TURN_SECONDS) -> None:
+        self.pipeline = pipeline
+        self._turn_seconds = turn_seconds
+        self._seats = Seats()
+        self._lock = threading.Lock()
+        self._runs: dict[str, Run] = {}
+        self._wanted: dict[str, str] = {}  # session -> its latest ticket
+
+    def get(self, session: str) -> Run | None:
+        """The session's run, while it has the model."""
+        with self._lock:
+            return self._runs.get(session)
+
+    def close(self, session: str, note: str = "") -> None:
+        """End the session's run, or take it out of the line."""
+        with self._lock:
+            self._wanted.pop(session, None)
+            run = self._runs.get(session)
+        if run is not None:
+            run.stop(note)
+
+    def play(self, session: str, order: Order) -> Iterator[tuple[dict, Path | None]]:
+        """Wait for the model, then run. Yields (message, finished file or None); messages are numbered.
+
+        Raises PromptError or SettingsError for an order that cannot work, when its turn comes.
+        """
+        ticket = uuid.uuid4().hex[:12]
+        self.close(session)
+        with self._lock:
+            self._wanted[session] = ticket
+        self._seats.join(ticket)
+        try:
+            for number, (message, file) in enumerate(self._turn(session, ticket, order)):
+                yield {"run": ticket, "seq": number, **message}, file
+        finally:
+            self._seats.leave(ticket)
+
+    def _turn(self, session: str, ticket: str, order: Order) -> Iterator[tuple[dict, Path | None]]:
+        told = 0
+        while ahead := self._seats.wait(ticket, timeout=0.25):
+            if self._wanted.get(session) is not ticket:
+                return
+            if ahead != told:
+                told = ahead
+                yield {"kind": "waiting", "ahead": ahead}, None
+        if self._wanted.get(session) is ticket:
+            yield from self._run(session, ticket, order)
+
+    def _run(self, session: str, ticket: str, order: Order) -> Iterator[tuple[dict, Path | None]]:
+        began = time.monotonic()
+
+        def give_way() -> bool:
+            return self._seats.waiting > 0 and time.monotonic() - began > self._turn_seconds
+
+        with TemporaryDirectory(prefix="deepforcing-") as folder:
+            run = Run(self.pipeline, order, Path(folder), ticket)
+            with self._lock:
+                self._runs[session] = run
+            try:
+                for message in run.messages(give_way):
+                    yield message, run.file
+            finally:
+                with self._lock:
+                    if self._runs.get(session) is run:
+                        del self._runs[session]

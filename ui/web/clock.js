@@ -1,0 +1,82 @@
+// The playhead: constant speed out of a jitter buffer. Positions are video frames; no DOM in here.
+
+const PREROLL = 20; // frames gathered before playing when generation is slower than, or near, real time
+const CATCH_UP = 1.03; // the most that playback may run faster, too little to be seen
+const LONG_AHEAD = 2.5; // seconds of buffer from which playback catches up
+
+export class Clock {
+  constructor(fps, firstCount) {
+    this.fps = fps;
+    this.position = 0; // of the frame on screen, with its fraction
+    this.oldest = 0; // first frame still held
+    this.newest = 0; // past the last frame held
+    this.playing = true; // what the viewer wants
+    this.held = false; // while the scrubber is being dragged
+    this.buffering = true;
+    this.ended = false; // no more frames will come
+    this.stalls = 0;
+    this.made = 0; // measured frames per second of generation, 0 = not known yet
+    this.firstCount = firstCount;
+    this.last = null;
+  }
+
+  // A chunk arrived: `seconds` is what making its `count` frames took.
+  add(count, seconds) {
+    this.newest += count;
+    const rate = count / seconds;
+    this.made = this.made ? 0.8 * this.made + 0.2 * rate : rate;
+  }
+
+  get frame() {
+    return Math.min(Math.floor(this.position), Math.max(this.newest - 1, this.oldest));
+  }
+
+  get ahead() {
+    return this.newest - this.position;
+  }
+
+  get moving() {
+    return this.playing && !this.held && !this.buffering && !this.atEnd;
+  }
+
+  get atEnd() {
+    return this.ended && this.position >= this.newest - 1;
+  }
+
+  // Never faster than the model makes frames, or playback would stutter.
+  get speed() {
+    if (this.ended) return 1;
+    if (this.made < this.fps) return (0.97 * this.made) / this.fps;
+    return this.ahead > LONG_AHEAD * this.fps ? CATCH_UP : 1;
+  }
+
+  get preroll() {
+    return this.made > 1.5 * this.fps ? Math.min(this.firstCount, PREROLL) : PREROLL;
+  }
+
+  tick(now) {
+    const seconds = this.last === null ? 0 : Math.min((now - this.last) / 1000, 0.25);
+    this.last = now;
+    if (this.buffering && (this.ended || this.ahead >= this.preroll)) this.buffering = false;
+    if (this.moving) this.advance(seconds);
+  }
+
+  advance(seconds) {
+    const next = this.position + seconds * this.fps * this.speed;
+    const limit = this.newest - 1e-3;
+    this.position = Math.min(next, limit);
+    if (next > limit && !this.ended) {
+      this.buffering = true;
+      this.stalls += 1;
+    }
+  }
+
+  seek(frame) {
+    this.position = Math.max(this.oldest, Math.min(frame, this.newest - 1));
+  }
+
+  // The newest point from which playback does not stall at once.
+  get live() {
+    return Math.max(this.oldest, this.ended ? this.newest - 1 : this.newest - this.preroll);
+  }
+}

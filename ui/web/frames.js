@@ -1,0 +1,54 @@
+// The video's frames: kept as encoded images, decoded a little ahead of the playhead.
+
+import { imageBlob } from "./packed.js";
+
+const DECODED = 96; // bitmaps held at a time
+const AHEAD = 20; // frames decoded before they are needed
+
+export class Frames {
+  constructor() {
+    this.blobs = new Map();
+    this.bitmaps = new Map(); // insertion order = age
+    this.decoding = new Set();
+  }
+
+  add(first, images) {
+    images.forEach((image, i) => this.blobs.set(first + i, imageBlob(image)));
+  }
+
+  // The bitmap of a frame when it is decoded already; otherwise null, and decoding begins.
+  get(frame) {
+    for (let f = frame; f <= frame + AHEAD; f++) this.decode(f);
+    return this.bitmaps.get(frame) ?? null;
+  }
+
+  async decode(frame) {
+    const blob = this.blobs.get(frame);
+    if (!blob || this.bitmaps.has(frame) || this.decoding.has(frame)) return;
+    this.decoding.add(frame);
+    const bitmap = await createImageBitmap(blob);
+    this.decoding.delete(frame);
+    this.bitmaps.set(frame, bitmap);
+    if (this.bitmaps.size > DECODED) this.drop(this.bitmaps.keys().next().value);
+  }
+
+  drop(frame) {
+    this.bitmaps.get(frame)?.close();
+    this.bitmaps.delete(frame);
+  }
+
+  // Forget everything before `frame`.
+  forget(frame) {
+    for (const old of this.blobs.keys()) {
+      if (old >= frame) break;
+      this.blobs.delete(old);
+      this.drop(old);
+    }
+  }
+
+  // A small picture of one frame, for the keep/evict map.
+  thumbnail(frame, width) {
+    const blob = this.blobs.get(frame);
+    return blob ? createImageBitmap(blob, { resizeWidth: width, resizeQuality: "medium" }) : null;
+  }
+}

@@ -1,0 +1,30 @@
+// Unpack what ui/view.py packed.
+
+export function bytes(base64) {
+  const text = atob(base64);
+  const out = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) out[i] = text.charCodeAt(i);
+  return out;
+}
+
+// Bits, highest first -> Uint8Array of 0 and 1.
+export function mask(base64, length) {
+  const packed = bytes(base64);
+  const out = new Uint8Array(length);
+  for (let i = 0; i < length; i++) out[i] = (packed[i >> 3] >> (7 - (i & 7))) & 1;
+  return out;
+}
+
+// uint16 in units of 1/65535 -> Float32Array of 0..1.
+export function shares(base64) {
+  const view = new DataView(bytes(base64).buffer);
+  const out = new Float32Array(view.byteLength / 2);
+  for (let i = 0; i < out.length; i++) out[i] = view.getUint16(2 * i, true) / 65535;
+  return out;
+}
+
+// An image's bytes as a Blob with the type its first bytes tell.
+export function imageBlob(base64) {
+  const data = bytes(base64);
+  return new Blob([data], { type: data[0] === 0xff ? "image/jpeg" : "image/webp" });
+}

@@ -1,0 +1,212 @@
+// The player component: takes chunk messages, plays them at constant speed, and lets the panels follow the playhead.
+
+import { Clock } from "./clock.js";
+import { Controls } from "./controls.js";
+import { Frames } from "./frames.js";
+import { History } from "./history.js";
+import { KeepMap } from "./keepmap.js";
+import { Meter } from "./meter.js";
+import { Panels } from "./panels.js";
+import { Stage } from "./stage.js";
+
+const BEAT_MS = 1000; // how often the server hears where the playhead is
+const WAITING = { finished: "The video is complete.", stopped: "Stopped.", error: "" };
+
+class Player {
+  constructor(element, props, tell) {
+    this.root = element.querySelector(".df");
+    this.tell = tell; // functions that reach the server
+    this.find = (name) => this.root.querySelector(`.df-${name}`);
+    this.stage = new Stage(this.find("screen"));
+    this.meter = new Meter(this.root);
+    this.panels = new Panels(this.root, props.figures, () => (document.body.classList.contains("dark") ? "dark" : "light"));
+    this.keepmap = new KeepMap(this.find("cells"), this.find("keep-note"));
+    this.controls = new Controls(this);
+    this.clicked = null; // when Generate was pressed
+    this.sequence = -1;
+    this.listen();
+    requestAnimationFrame((now) => this.tick(now));
+    setInterval(() => this.beat(), BEAT_MS);
+  }
+
+  listen() {
+    document.addEventListener("click", (event) => {
+      if (event.target.closest("#generate")) this.clicked = performance.now();
+      if (event.target.closest("#stop")) this.pause(true, false);
+    });
+    for (const select of [this.find("layer"), this.find("head")]) {
+      select.addEventListener("change", () => this.redraw());
+    }
+    new MutationObserver(() => this.redraw()).observe(document.body, { attributes: true, attributeFilter: ["class"] });
+    document.addEventListener("visibilitychange", () => this.beat());
+  }
+
+  get choice() {
+    return { layer: Number(this.find("layer").value), head: Number(this.find("head").value) };
+  }
+
+  // One message from the server; repeated ones are dropped.
+  receive(message) {
+    if (!message || (message.run === this.run && message.seq <= this.sequence)) return;
+    this.run = message.run;
+    this.sequence = message.seq;
+    const take = { waiting: "waits", started: "starts", chunk: "takes", prompt: "expects", notice: "notes", ended: "ends" };
+    this[take[message.kind]](message);
+  }
+
+  waits({ ahead }) {
+    this.say(`Somebody else is using the model. You are number ${ahead} in line and will start by yourself.`, "waiting");
+  }
+
+  starts(message) {
+    this.history = new History(message);
+    this.frames = new Frames();
+    this.clock = new Clock(message.fps, 1 + message.stride * (message.chunk_frames - 1));
+    this.shownChunk = null;
+    this.lastPrompt = message.prompt;
+    this.notice = "";
+    this.stage.open(message.width, message.height);
+    this.meter.clear();
+    this.keepmap.clear();
+    this.controls.open(message);
+    this.say("Making the first frames ...", "starting");
+  }
+
+  takes(chunk) {
+    const seconds = chunk.seconds.dit + chunk.seconds.decode;
+    this.frames.add(chunk.first, chunk.frames);
+    this.clock.add(chunk.frames.length, seconds);
+    this.history.add(chunk);
+    this.keepmap.addThumbnails(chunk, this.frames, this.history.run.stride);
+    if (chunk.prompt !== this.lastPrompt) this.controls.mark(chunk.first, chunk.prompt);
+    this.lastPrompt = chunk.prompt;
+    this.forget();
+    this.frames.get(this.clock.frame);
+    this.panels.showHistory(this.history, this.choice);
+  }
+
+  // Keep the browser's memory bounded on endless runs.
+  forget() {
+    const oldest = this.history.prune();
+    if (oldest === this.clock.oldest) return;
+    this.frames.forget(oldest);
+    this.keepmap.prune(this.history.chunks);
+    this.clock.oldest = oldest;
+    this.clock.position = Math.max(this.clock.position, oldest);
+  }
+
+  expects({ prompt }) {
+    this.coming = prompt;
+    this.find("coming").textContent = "A new prompt is on its way ...";
+  }
+
+  notes({ text }) {
+    this.notice = text;
+    this.find("coming").textContent = text;
+  }
+
+  ends({ reason, error, note }) {
+    if (this.clock) this.clock.ended = true;
+    if (reason === "stopped") this.pause(true, false);
+    this.find("coming").textContent = note || this.notice || WAITING[reason];
+    this.root.dataset.ended = reason;
+    if (error) this.say(`The run ended with an error: ${error}`, "error");
+    else if (!this.history?.chunks.length) this.say(note || "Stopped before the first frame.", "idle");
+  }
+
+  say(text, state) {
+    this.find("overlay-text").textContent = text;
+    this.root.dataset.state = state;
+  }
+
+  pause(paused, tellServer = true) {
+    if (!this.clock) return;
+    if (!paused && this.clock.atEnd) this.clock.seek(this.clock.oldest);
+    this.clock.playing = !paused;
+    if (tellServer && !this.clock.ended) this.tell.pause({ run: this.run, paused });
+    this.beat();
+  }
+
+  seek(frame) {
+    this.clock.seek(frame);
+    this.beat();
+  }
+
+  step(frames) {
+    this.pause(true);
+    this.clock.seek(this.clock.frame + frames);
+  }
+
+  beat() {
+    const { clock } = this;
+    if (!clock || clock.ended) return;
+    const playing = clock.moving && !document.hidden;
+    this.tell.beat({ run: this.run, frame: clock.position, playing });
+  }
+
+  tick(now) {
+    requestAnimationFrame((next) => this.tick(next));
+    if (!this.clock) return;
+    this.clock.tick(now);
+    if (this.clock.newest > 0) this.paint(now);
+    this.controls.update(this.clock, now);
+  }
+
+  paint(now) {
+    const frame = this.clock.frame;
+    const bitmap = this.frames.get(frame);
+    if (!bitmap) return;
+    if (this.stage.show(frame, bitmap, now, this.clock.moving)) this.firstShown(now);
+    this.panels.needle(frame / this.history.run.fps);
+    const chunk = this.history.at(frame);
+    if (chunk !== this.shownChunk) this.follow(chunk);
+    if (Math.floor(now / 500) !== this.metered) {
+      this.metered = Math.floor(now / 500);
+      if (this.clock.moving) this.meter.shown(this.stage.fps(now), this.clock.stalls);
+    }
+  }
+
+  firstShown(now) {
+    this.root.dataset.state = "playing";
+    if (this.clicked !== null) this.meter.firstFrame((now - this.clicked) / 1000);
+    this.clicked = null;
+  }
+
+  // Everything that belongs to the chunk under the playhead.
+  follow(chunk) {
+    this.shownChunk = chunk;
+    this.find("now-text").textContent = chunk.prompt;
+    if (this.coming === chunk.prompt) {
+      this.coming = null;
+      this.find("coming").textContent = this.notice;
+    }
+    this.meter.chunk(chunk, this.history.run.layers);
+    this.panels.showChunk(chunk, this.history, this.choice);
+    this.keepmap.show(chunk, this.history, this.choice.layer);
+  }
+
+  redraw() {
+    if (!this.shownChunk) return;
+    this.panels.showHistory(this.history, this.choice);
+    this.follow(this.shownChunk);
+  }
+}
+
+function load(script) {
+  if (window.Plotly) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const tag = document.createElement("script");
+    Object.assign(tag, { src: script, onload: resolve, onerror: reject });
+    document.head.append(tag);
+  });
+}
+
+// Called once by js_on_load. `watch(callback)` reports new messages.
+export async function mount(element, props, watch, tell, plotly) {
+  const player = new Player(element, props, tell);
+  player.root.player = player; // for the console, and for tests
+  watch(() => player.receive(props.value));
+  player.receive(props.value);
+  await load(plotly);
+  player.redraw();
+}
