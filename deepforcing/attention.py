@@ -18,7 +18,7 @@ from .kv_cache import KVCache, Reading
 
 @dataclass
 class Prompt:
-    """Text as the transformer sees it: embeds [B, rows, text_dim]; each layer's projected keys and values, made once."""
+    """Text as the transformer sees it: embeds [B, rows, text_dim]; keys and values of each layer, projected once."""
 
     text: str
     embeds: Tensor = field(repr=False)
@@ -68,7 +68,7 @@ class CausalSelfAttention:
 
 
 class PromptCrossAttention:
-    """Wan's cross-attention; keys and values of a prompt are projected at its first use. Padding rows are attended to."""
+    """Wan's cross-attention; a prompt's keys and values are projected at its first use. Padding is attended to."""
 
     def __init__(self, layer: int, current: Pass) -> None:
         self.layer, self.current = layer, current

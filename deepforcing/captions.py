@@ -64,9 +64,7 @@ CAMERAS: Table = _table(
     right=("camera panning right", "panning right", "camera moving right"),
 )
 
-TABLES: Table = _table(
-    subject=SUBJECTS, colour=COLOURS, motion=MOTIONS, place=PLACES, time=TIMES, camera=CAMERAS
-)
+TABLES: Table = _table(subject=SUBJECTS, colour=COLOURS, motion=MOTIONS, place=PLACES, time=TIMES, camera=CAMERAS)
 FUNCTION_WORDS = frozenset(
     "a an the and or of in on at by to from with over under above into through for is are it its this that some "
     "as while very one".split()

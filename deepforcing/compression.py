@@ -10,7 +10,8 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class TopC:
-    """indices int64 [B, C], ascending (temporal order); valid bool [B, C], None when every row is full; scores float32 [B, n]."""
+    """The winners: indices int64 [B, C], ascending, which is temporal order; `valid` bool [B, C] marks padding and is
+    None when every row is full; scores float32 [B, n]."""
 
     indices: Tensor
     valid: Tensor | None
@@ -26,9 +27,7 @@ def importance(keys: Tensor, query_sum: Tensor) -> Tensor:
     return torch.einsum("bnhd,bhd->bn", keys.float(), query_sum.float())
 
 
-def participative_compression(
-    scores: Tensor, candidates: Tensor, count: int, *, barred: Tensor | None = None
-) -> TopC:
+def participative_compression(scores: Tensor, candidates: Tensor, count: int, *, barred: Tensor | None = None) -> TopC:
     """Choose the `count` candidates with the highest scores, and return them in temporal order.
 
     scores      float32 [B, n], see `importance`; candidates bool [B, n], neither sink nor recent, `count` or more a row

@@ -58,7 +58,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class VideoShape:
-    """Pixels of the decoded video and how latent frames map to them (`space`: pixels a latent, `time`: frames a latent)."""
+    """Pixels of the decoded video; `space` pixels along a side, and `time` frames, are one latent."""
 
     height: int
     width: int

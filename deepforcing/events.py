@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds spent on one chunk. `dit`: all denoising and clean passes, probe included; `decode`: latents to frames."""
+    """Seconds spent on one chunk. `dit`: denoising and clean passes, probe included; `decode`: latents to frames."""
 
     dit: float
     decode: float

@@ -1,8 +1,8 @@
 """The KV cache: keys as the model made them, before RoPE, with the place in the video that each token came from.
 
 RoPE is applied when a chunk begins to read, at the temporal positions that the policy assigns, and kept for the chunk's
-later passes. Nothing is ever rotated twice, so nothing drifts, and positions count from the chunk in flight, so there is
-no longest video. While a chunk is denoised its history is read-only; only `append`, after the clean pass, adds to it.
+later passes. Nothing is ever rotated twice, so nothing drifts, and positions count from the chunk in flight, so there
+is no longest video. While a chunk is denoised its history is read-only; only `append`, in the clean pass, adds to it.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ class KVCache:
         return dynamic_temporal_rope(spatial_rope(cache.keys, row, column, self.dims), time, self.dims)
 
     def _query_sum(self, cache: LayerCache, queries: Tensor, whose: str, recent: int) -> Tensor:
-        """Sum of RoPE'd queries [B, heads, head_dim]: of the chunk, of the clean frames before it in `recent`, or both."""
+        """Sum of RoPE'd queries [B, heads, head_dim]: the chunk's, those of clean frames in `recent`, or both."""
         first = self.next_frame + self.geometry.chunk_frames - recent
         parts = [queries.float().sum(1)] if whose != "past" else []
         if whose != "current":

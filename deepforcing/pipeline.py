@@ -2,8 +2,8 @@
 
     prompt -> denoise (latents, telemetry) -> decode (frames) -> Chunk events
 
-Both halves are generators. On CUDA the first runs ahead in a thread and stream of its own, so that decoding a chunk goes
-on beside the denoising of the next; on a CPU they take turns.
+Both halves are generators. On CUDA the first runs ahead in a thread and stream of its own, so that decoding a chunk
+goes on beside the denoising of the next; on a CPU they take turns.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from .events import AttentionMass, CacheState, Chunk, Compression, Timings
 from .kv_cache import KVCache
 from .models.components import Components, ModelError
 from .models.tiny import TINY_FOLDER, load_tiny
-
 from .policies import DeepForcing, Policy
 from .probe import AttentionProbe
 from .run_ahead import run_ahead
@@ -71,12 +70,15 @@ class Pipeline(Components):
         return Prompt(text, embeds.to(self.denoiser.device, self.denoiser.dtype))
 
 
-def load_pipeline(model: str | Path = "tiny") -> Pipeline:
-    """Load the embedded model ('tiny'), or one from a folder in the same layout. Raises ModelError."""
+def load_pipeline(model: str | Path = "tiny", device: torch.device | None = None) -> Pipeline:
+    """Load the embedded model ('tiny'), or one from a folder in the same layout; on CUDA where there is one.
+
+    Raises ModelError.
+    """
     folder = TINY_FOLDER if model == "tiny" else Path(model)
     if not folder.is_dir():
         raise ModelError(f"unknown model {str(model)!r}: expected 'tiny' or a folder with a model.json")
-    return Pipeline(**vars(load_tiny(folder)))
+    return Pipeline(**vars(load_tiny(folder, device)))
 
 
 def check_prompt(text: str) -> str:
@@ -117,10 +119,8 @@ def new_schedule(sampling: Sampling) -> FlowMatchEulerDiscreteScheduler:
     return scheduler
 
 
-def denoise_chunk(
-    pipeline: Pipeline, cache: KVCache, prompt: Prompt, generator: torch.Generator
-) -> Tensor:
-    """Clean latents [1, channels, chunk frames, h, w] of the next chunk, from noise; the cache is read, not added to."""
+def denoise_chunk(pipeline: Pipeline, cache: KVCache, prompt: Prompt, generator: torch.Generator) -> Tensor:
+    """Clean latents [1, channels, chunk frames, h, w] of the next chunk, from noise; nothing is cached yet."""
     channels, height, width = pipeline.latent_shape
     denoiser, scheduler = pipeline.denoiser, new_schedule(pipeline.denoiser.sampling)
     noise = torch.randn(1, channels, pipeline.chunk_frames, height, width, generator=generator)
@@ -206,12 +206,16 @@ def generate_long_video(
         raise SettingsError(f"num_frames must be a whole number of at least 1, not {num_frames!r}")
     policy = policy or DeepForcing()
     policy.check(pipeline.geometry)
-    prompt_for = prompt if callable(prompt) else (lambda _, text=check_prompt(prompt): text)
+    prompt_for = prompt if callable(prompt) else _always(check_prompt(prompt))
     latents = denoise(pipeline, prompt_for, policy, check_seed(seed), probe)
     overlap = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
     if overlap:
         latents = run_ahead(latents, pipeline.denoiser.device)
     return _cut(decode(pipeline, latents), latents, num_frames)
+
+
+def _always(text: str) -> Callable[[int], str]:
+    return lambda _: text
 
 
 def _cut(chunks: Iterator[Chunk], source: Iterator[LatentChunk], num_frames: int | None) -> Iterator[Chunk]:

@@ -96,8 +96,8 @@ class Policy(Protocol):
 def sliding_window_with_sinks(frames: Tensor, *, next_frame: int, incoming: int, window: int, sink: int = 0) -> Tensor:
     """Which cached tokens a window of `window` frames keeps when `incoming` new frames arrive.
 
-    frames: int64 [...], the latent frame of each cached token. Kept are the first `sink` frames and the latest ones, so that
-    sinks + latest + incoming fill the window; while the cache is short, everything is kept once and sinks do not
+    frames: int64 [...], the latent frame of each cached token. Kept are the first `sink` frames and the latest ones, so
+    that sinks + latest + incoming fill the window; while the cache is short, everything is kept once and sinks do not
     overlap the latest. Returns bool [...]. Raises SettingsError when sinks leave no room for the incoming frames.
     """
     if sink + incoming > window:
@@ -141,7 +141,8 @@ class SlidingWindow:
     def check(self, geometry: Geometry) -> None:
         if self.sink_frames + geometry.chunk_frames > self.window:
             raise SettingsError(
-                f"sink {self.sink_frames} + a chunk of {geometry.chunk_frames} frames exceed the window of {self.window}"
+                f"sink {self.sink_frames} + a chunk of {geometry.chunk_frames} frames "
+                f"exceed the window of {self.window}"
             )
 
     def recent_from(self, fired_at: int | None, geometry: Geometry) -> int:
@@ -163,7 +164,7 @@ class SlidingWindow:
 
 @dataclass(frozen=True)
 class AttentionSink(SlidingWindow):
-    """Keep the first frames and leave their phase untouched: StreamingLLM's idea, LongLive's setting (arXiv 2509.22622)."""
+    """Keep the first frames, their phase untouched: StreamingLLM's idea, LongLive's setting (arXiv 2509.22622)."""
 
     name: ClassVar[str] = "attention-sink"
     summary: ClassVar[str] = "A few first frames stay, at their true distance in time."

@@ -54,8 +54,8 @@ def dynamic_temporal_rope(x: Tensor, time: Tensor, dims: RopeDims) -> Tensor:
     Deep Sink's temporal RoPE adjustment (arXiv 2512.05081, Eq. 3-6). x has no temporal rotation yet, so `time` is
     the position itself; on keys that already stand at t it is the shift (rotations add up).
 
-    x: [..., L, heads, head_dim]; time: [..., L] latent frames, any sign, may be fractional. Returns x's shape and dtype;
-    height and width channels are untouched.
+    x: [..., L, heads, head_dim]; time: [..., L] latent frames, any sign, may be fractional. Returns x's shape and
+    dtype; height and width channels are untouched.
     """
     return torch.cat((_rotate(x[..., : dims.time], _angles(time, dims.time, dims.theta)), x[..., dims.time :]), -1)
 

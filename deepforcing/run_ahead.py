@@ -17,12 +17,14 @@ _POLL_SECONDS = 0.1
 def run_ahead(source: Iterator[Item], device: torch.device) -> Iterator[Item]:
     """Yield what `source` yields, computed while the reader still works on the item before.
 
-    Errors of the source are raised here; closing this iterator stops the thread and closes the source. The source must have
-    finished its device work on an item when it yields it.
+    Errors of the source are raised here; closing this iterator stops the thread and closes the source. The source
+    must have finished its device work on an item when it yields it.
     """
     items: queue.Queue = queue.Queue(maxsize=1)
     closed = threading.Event()
-    worker = threading.Thread(target=_produce, args=(source, device, items, closed), name="deepforcing-ahead", daemon=True)
+    worker = threading.Thread(
+        target=_produce, args=(source, device, items, closed), name="deepforcing-ahead", daemon=True
+    )
     worker.start()
     try:
         while True:

@@ -18,10 +18,10 @@ class _Stop(Exception):
 class VideoStream:
     """Generates in a thread of its own; events are read with `get` or by iterating.
 
-    Every command takes effect at the next chunk boundary. Chunks made before a command are still delivered, in order; chunks
-    begun after a prompt change have the new prompt. At most `max_queued` events wait unread: a slow reader slows the model
-    down, and nothing is dropped. The last event is one StreamEnded, also after an error. As a context manager the stream
-    stops on leaving.
+    Every command takes effect at the next chunk boundary. Chunks made before a command are still delivered, in order;
+    chunks begun after a prompt change have the new prompt. At most `max_queued` events wait unread: a slow reader slows
+    the model down, and nothing is dropped. The last event is one StreamEnded, also after an error. As a context manager
+    the stream stops on leaving.
     """
 
     def __init__(
@@ -142,7 +142,14 @@ class VideoStream:
     def _started(self) -> StreamStarted:
         p, policy = self.pipeline, self.policy
         return StreamStarted(
-            p.name, self._prompt, self.seed, policy.name, settings_of(policy), p.shape.fps, p.shape.height, p.shape.width
+            p.name,
+            self._prompt,
+            self.seed,
+            policy.name,
+            settings_of(policy),
+            p.shape.fps,
+            p.shape.height,
+            p.shape.width,
         )
 
     def _end(self, event: StreamEnded) -> None:
@@ -151,5 +158,3 @@ class VideoStream:
             self._events.append(event)
             self._ended = True
             self._changed.notify_all()
-
-

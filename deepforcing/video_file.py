@@ -15,8 +15,8 @@ _LEAST_WIDTH = 384  # pixels; players scale very small videos badly
 class VideoWriter:
     """Frames in, one MP4 out (yuv420p, enlarged without smoothing blur by whole factors when small).
 
-    metadata: text that goes into the file, such as title, comment (prompt, seed, settings). Raises OSError with ffmpeg's
-    words when the file cannot be written, a full disk included.
+    metadata: text that goes into the file, such as title, comment (prompt, seed, settings). Raises OSError with
+    ffmpeg's words when the file cannot be written, a full disk included.
     """
 
     def __init__(self, path: str | Path, shape: VideoShape, metadata: dict[str, str] | None = None) -> None:

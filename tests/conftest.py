@@ -6,14 +6,14 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow down a shared machine many times over
 
-import pytest  # noqa: E402
-import torch  # noqa: E402
-from diffusers import WanTransformer3DModel  # noqa: E402
+import pytest
+import torch
+from diffusers import WanTransformer3DModel
 
-from deepforcing.config import Sampling, VideoShape  # noqa: E402
-from deepforcing.models.tiny_codec import CodecConfig, TinyCodec  # noqa: E402
-from deepforcing.models.wan import CausalWan  # noqa: E402
-from deepforcing.pipeline import Pipeline  # noqa: E402
+from deepforcing.config import Sampling, VideoShape
+from deepforcing.models.tiny_codec import CodecConfig, TinyCodec
+from deepforcing.models.wan import CausalWan
+from deepforcing.pipeline import Pipeline
 
 CHANNELS, TEXT_DIM = 4, 16
 

@@ -40,7 +40,9 @@ def test_unequal_rows_of_a_batch_do_not_attend_to_padding(chunks):
     clean = videos(3, chunks=14)[:chunks]
     prompts = ["a", "b", "c d e f"]
     together, cache = last_flow(policy, clean, prompts)
-    assert any(layer.valid is not None for layer in cache.layers.values()), "the rows came out equal: nothing was tested"
+    assert any(layer.valid is not None for layer in cache.layers.values()), (
+        "the rows came out equal: nothing was tested"
+    )
     for row, prompt in enumerate(prompts):
         alone, _ = last_flow(policy, clean[:, row : row + 1], [prompt])
         torch.testing.assert_close(together[row : row + 1], alone, atol=1e-5, rtol=1e-5)

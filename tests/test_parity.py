@@ -1,6 +1,6 @@
-"""Our attention, cache and policies against numbers recorded from the reference code (Self Forcing, Deep Forcing as released).
+"""Our attention, cache and policies against numbers recorded from the reference code, as released.
 
-The fixture holds the reference's weights, the clean latents of each chunk and the noises of the last one; the last chunk is
+The fixture holds the reference's weights, the clean latents of each chunk and the noises of the last one, which is
 rolled out freely and must come out as the reference's did. Selection is discrete: a wrong rule anywhere shows as 1e-2.
 """
 

@@ -12,7 +12,9 @@ FRAMES = 1 + 4 * (LATENTS - 1)
 
 
 def run(policy, probe=False, seed=1):
-    return list(generate_long_video(small_pipeline(), "a b c", num_frames=FRAMES, policy=policy, seed=seed, probe=probe))
+    return list(
+        generate_long_video(small_pipeline(), "a b c", num_frames=FRAMES, policy=policy, seed=seed, probe=probe)
+    )
 
 
 @pytest.mark.parametrize("name", POLICIES)

@@ -19,8 +19,12 @@ def test_rotation_equals_diffusers_tables():
     cos, sin = WanRotaryPosEmbed(32, (1, 1, 1), 64)(torch.zeros(1, 1, 3, 2, 4))
     x = keys(24)
     even, odd = x[..., 0::2], x[..., 1::2]
-    expected = torch.stack((even * cos[..., ::2] - odd * sin[..., 1::2], even * sin[..., 1::2] + odd * cos[..., ::2]), -1)
-    grid = torch.stack(torch.meshgrid(torch.arange(3), torch.arange(2), torch.arange(4), indexing="ij"), -1).reshape(-1, 3)
+    expected = torch.stack(
+        (even * cos[..., ::2] - odd * sin[..., 1::2], even * sin[..., 1::2] + odd * cos[..., ::2]), -1
+    )
+    grid = torch.stack(torch.meshgrid(torch.arange(3), torch.arange(2), torch.arange(4), indexing="ij"), -1).reshape(
+        -1, 3
+    )
     torch.testing.assert_close(rope_3d(x, *grid.unbind(-1), DIMS), expected.flatten(-2), atol=1e-6, rtol=0)
 
 

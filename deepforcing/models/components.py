@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from ..config import VideoShape
@@ -41,3 +42,15 @@ class Components:
     decoder: VideoDecoder
     shape: VideoShape
     chunk_frames: int = 3
+
+
+def best_device() -> torch.device:
+    """CUDA where there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def fastest_dtype(device: torch.device) -> torch.dtype:
+    """bfloat16 where the hardware multiplies it faster; without matrix units (AMX) a CPU is faster in float32."""
+    if device.type == "cpu" and not torch.cpu.get_capabilities().get("amx_bf16", False):
+        return torch.float32
+    return torch.bfloat16

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from ..config import Sampling, VideoShape
-from .components import Components, ModelError
+from .components import Components, ModelError, best_device, fastest_dtype
 from .tiny_codec import CodecConfig, TinyCodec
 from .tiny_text import TinyTextConfig, TinyTextEncoder
 from .wan import CausalWan
@@ -21,14 +21,21 @@ TINY_FOLDER = Path(__file__).parents[2] / "assets" / "tiny"
 TRANSFORMER_FILE = Path("transformer") / "diffusion_pytorch_model.safetensors"
 
 
-def load_tiny(folder: Path = TINY_FOLDER, dtype: torch.dtype = torch.bfloat16) -> Components:
-    """Load every part, checked tensor by tensor. Raises ModelError that names the file and what is wrong with it."""
+def load_tiny(
+    folder: Path = TINY_FOLDER, device: torch.device | None = None, dtype: torch.dtype | None = None
+) -> Components:
+    """Load every part, checked tensor by tensor, on the best device and in its fastest precision unless told otherwise.
+
+    Raises ModelError that names the file and what is wrong with it.
+    """
+    device = device or best_device()
+    dtype = dtype or fastest_dtype(device)
     card = _read_card(folder / "model.json")
-    codec = _filled(TinyCodec(_config(CodecConfig, card["codec"])), folder / "codec.safetensors")
-    text = _filled(TinyTextEncoder(_config(TinyTextConfig, card["text"])), folder / "text.safetensors")
+    codec = _filled(TinyCodec(_config(CodecConfig, card["codec"])), folder / "codec.safetensors").to(device)
+    text = _filled(TinyTextEncoder(_config(TinyTextConfig, card["text"])), folder / "text.safetensors").to(device)
     sampling = Sampling(tuple(card["steps"]), card["shift"], card["prediction"])
     shape = VideoShape(card["size"], card["size"], card["fps"], codec.config.spatial_factor)
-    denoiser = CausalWan(_transformer(folder, dtype), sampling)
+    denoiser = CausalWan(_transformer(folder, dtype).to(device), sampling)
     return Components("tiny", denoiser, text, codec, shape, card["chunk_frames"])
 
 
@@ -71,7 +78,7 @@ def _filled(module: nn.Module, path: Path) -> nn.Module:
 
 
 def check_weights(expected: dict[str, torch.Tensor], path: Path) -> None:
-    """Raise ModelError unless a safetensors file holds exactly these tensors; the message names the first that differs."""
+    """Raise ModelError unless a safetensors file holds exactly these tensors; it names the first that differs."""
     if not path.is_file():
         raise ModelError(f"{path} is missing")
     try:

@@ -87,7 +87,9 @@ class CausalWan:
         cache.advance()
         return out
 
-    def _forward(self, x: Tensor, timestep: float, cache: KVCache, prompt: Prompt, step: int, appending=False) -> Tensor:
+    def _forward(
+        self, x: Tensor, timestep: float, cache: KVCache, prompt: Prompt, step: int, appending=False
+    ) -> Tensor:
         t = torch.full((x.shape[0],), timestep, device=x.device)
         with self._lock:
             now = self._pass
