@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .config import Geometry
 from .policies import CacheView, Policy, Selection
-from .rope import RopeDims, dynamic_temporal_rope, rope_3d, spatial_rope
+from .rope import RopeDims, Rotation, dynamic_temporal_rope, rotate, rotation_3d, spatial_rope
 
 
 @dataclass
@@ -83,6 +83,7 @@ class KVCache:
         self.layers: dict[int, LayerCache] = {}
         self._generator = torch.Generator().manual_seed(seed)
         self._grid = self._chunk_grid()
+        self._chunk_rotation: Rotation | None = None  # the same for every chunk, layer and pass
 
     def _chunk_grid(self) -> Tensor:
         """(frame, row, column) of a chunk's tokens, frames from 0: int64 [m, 3]."""
@@ -92,7 +93,9 @@ class KVCache:
 
     def rotate(self, x: Tensor) -> Tensor:
         """RoPE for the chunk in flight: its frames stand at 0, 1, 2 ... x: [B, m, heads, head_dim]."""
-        return rope_3d(x, *self._grid.to(x.device).unbind(-1), self.dims)
+        if self._chunk_rotation is None:
+            self._chunk_rotation = rotation_3d(*self._grid.to(x.device).unbind(-1), self.dims)
+        return rotate(x, self._chunk_rotation)
 
     def read(self, layer: int, queries: Tensor, keys: Tensor, values: Tensor) -> Reading:
         """What this layer's chunk attends to; compresses first where the policy is due.

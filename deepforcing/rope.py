@@ -29,23 +29,40 @@ class RopeDims:
         return cls(head_dim - 2 * space, space, space)
 
 
+Rotation = tuple[Tensor, Tensor]  # cosines and sines [..., L, 1, channels / 2], float32
+
+
 def _angles(position: Tensor, channels: int, theta: float) -> Tensor:
     """Positions [..., L] -> angles [..., L, channels / 2], float64 so that far positions stay exact."""
     exponent = torch.arange(0, channels, 2, dtype=torch.float64, device=position.device) / channels
     return position.to(torch.float64).unsqueeze(-1) * theta**-exponent
 
 
-def _rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Rotate the pairs of x [..., L, heads, channels] by angles [..., L, channels / 2], in float32."""
-    cos, sin = angles.cos().float().unsqueeze(-2), angles.sin().float().unsqueeze(-2)  # [..., L, 1, channels / 2]
+def _rotation(*angles: Tensor) -> Rotation:
+    turn = torch.cat(angles, -1).unsqueeze(-2)
+    return turn.cos().float(), turn.sin().float()
+
+
+def rotate(x: Tensor, rotation: Rotation) -> Tensor:
+    """Rotate the pairs of x [..., L, heads, channels] in float32; returns x's dtype."""
+    cos, sin = rotation
     even, odd = x.float().unflatten(-1, (-1, 2)).unbind(-1)
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2).to(x.dtype)
 
 
+def rotation_3d(time: Tensor, row: Tensor, column: Tensor, dims: RopeDims) -> Rotation:
+    """The rotation of all three axes at once; positions are [..., L]."""
+    return _rotation(
+        _angles(time, dims.time, dims.theta),
+        _angles(row, dims.height, dims.theta),
+        _angles(column, dims.width, dims.theta),
+    )
+
+
 def spatial_rope(x: Tensor, row: Tensor, column: Tensor, dims: RopeDims) -> Tensor:
     """Rotate the height and width channels of x [..., L, heads, head_dim]; row and column are [..., L]."""
-    angles = torch.cat((_angles(row, dims.height, dims.theta), _angles(column, dims.width, dims.theta)), -1)
-    return torch.cat((x[..., : dims.time], _rotate(x[..., dims.time :], angles)), -1)
+    turn = _rotation(_angles(row, dims.height, dims.theta), _angles(column, dims.width, dims.theta))
+    return torch.cat((x[..., : dims.time], rotate(x[..., dims.time :], turn)), -1)
 
 
 def dynamic_temporal_rope(x: Tensor, time: Tensor, dims: RopeDims) -> Tensor:
@@ -57,9 +74,5 @@ def dynamic_temporal_rope(x: Tensor, time: Tensor, dims: RopeDims) -> Tensor:
     x: [..., L, heads, head_dim]; time: [..., L] latent frames, any sign, may be fractional. Returns x's shape and
     dtype; height and width channels are untouched.
     """
-    return torch.cat((_rotate(x[..., : dims.time], _angles(time, dims.time, dims.theta)), x[..., dims.time :]), -1)
-
-
-def rope_3d(x: Tensor, time: Tensor, row: Tensor, column: Tensor, dims: RopeDims) -> Tensor:
-    """All three axes at once; x is [..., L, heads, head_dim], the positions are [..., L]."""
-    return dynamic_temporal_rope(spatial_rope(x, row, column, dims), time, dims)
+    turn = _rotation(_angles(time, dims.time, dims.theta))
+    return torch.cat((rotate(x[..., : dims.time], turn), x[..., dims.time :]), -1)

@@ -1,7 +1,7 @@
 import torch
 from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 
-from deepforcing.rope import RopeDims, dynamic_temporal_rope, rope_3d, spatial_rope
+from deepforcing.rope import RopeDims, dynamic_temporal_rope, rotate, rotation_3d, spatial_rope
 
 DIMS = RopeDims.of_head(32)
 
@@ -25,7 +25,14 @@ def test_rotation_equals_diffusers_tables():
     grid = torch.stack(torch.meshgrid(torch.arange(3), torch.arange(2), torch.arange(4), indexing="ij"), -1).reshape(
         -1, 3
     )
-    torch.testing.assert_close(rope_3d(x, *grid.unbind(-1), DIMS), expected.flatten(-2), atol=1e-6, rtol=0)
+    got = rotate(x, rotation_3d(*grid.unbind(-1), DIMS))
+    torch.testing.assert_close(got, expected.flatten(-2), atol=1e-6, rtol=0)
+
+
+def test_time_and_space_apart_equal_all_three_axes_at_once():
+    x, t, row, column = keys(), torch.arange(5) - 9, torch.arange(5) % 2, torch.arange(5) % 3
+    apart = dynamic_temporal_rope(spatial_rope(x, row, column, DIMS), t, DIMS)
+    torch.testing.assert_close(apart, rotate(x, rotation_3d(t, row, column, DIMS)))
 
 
 def test_temporal_rotation_leaves_space_alone_and_adds_up():
