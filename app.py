@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin would take the processor from the server
 
 from deepforcing import ModelError, load_pipeline
 from ui.app import App

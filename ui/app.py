@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import gradio as gr
 
-from deepforcing import POLICIES, Pipeline, PromptError, SettingsError, make_policy, settings_of
+from deepforcing import Pipeline, PromptError, SettingsError, make_policy, settings_of
 
 from . import words
-from .form import LARGEST_SEED, read_length, read_policy, read_seed, setting_names
+from .form import read_length, read_policy, read_seed, setting_names
 from .page import TITLE, WEB, Page, lay_out
 from .run import Order
 from .sessions import Sessions

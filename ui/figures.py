@@ -40,16 +40,17 @@ def attention_bars(attention: AttentionMass | None = None, theme: str = "light")
 
 
 def share_areas(seconds: Sequence[float] = (), shares: np.ndarray | None = None, theme: str = "light") -> go.Figure:
-    """Attention by role over the video's time, stacked to 1: its lowest edge is the sink mass.
+    """Attention by role over the video's time, stacked to 1: its lowest band is the sink mass.
 
-    seconds: [chunks] start of each chunk. shares: [chunks, 4], columns in the order of `theme.ROLES`.
+    seconds: [chunks + 1], where each chunk begins and the last one ends. shares: [chunks, 4], columns in the order of
+    `theme.ROLES`.
     """
     figure = _figure(theme, "seconds of video", "share of attention")
     for column, role in enumerate(ROLES):
         colour = ROLE_COLOURS[theme][role]
         figure.add_scatter(
             x=list(seconds),
-            y=[] if shares is None else list(shares[:, column]),
+            y=[] if shares is None else [*shares[:, column], shares[-1, column]],
             name=role,
             stackgroup="roles",
             line={"color": colour, "width": 2.5 if role == "sink" else 0.5, "shape": "hv"},
@@ -67,13 +68,15 @@ def life_map(
 ) -> go.Figure:
     """Which original frames live, over time: one column a chunk, one row a latent frame.
 
-    alive: [frames, chunks], the role's number in `theme.ROLES` plus the share of tokens alive (0..1]; NaN where none is.
+    seconds: [chunks + 1], where each chunk begins and the last one ends. frames: [frames].
+    alive: [frames, chunks], the role's number in `theme.ROLES` plus the share of tokens alive (0..1]; NaN for none.
     """
     figure = _figure(theme, "seconds of video", "latent frame")
     figure.add_heatmap(
         x=list(seconds),
         y=list(frames),
-        z=None if alive is None else alive,
+        z=alive,
+        customdata=None if alive is None else alive - np.ceil(alive) + 1,
         zmin=0,
         zmax=len(ROLES),
         colorscale=life_colours(theme),

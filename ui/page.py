@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 
 import gradio as gr
@@ -33,7 +34,8 @@ import(at(props.module)).then(({ mount }) =>
 HEADER = """
 <header class="top">
   <h1>Deep Forcing</h1>
-  <p>Endless video from a model trained on five seconds, and the KV cache that makes it possible, in plain sight.</p>
+  <p>Endless video from a model of five-second clips, with its KV cache in plain sight.</p>
+  <p class="model">{model}</p>
 </header>
 """
 
@@ -66,7 +68,7 @@ def lay_out(pipeline: Pipeline) -> Page:
     """Make the components inside the current gr.Blocks."""
     gr.set_static_paths([WEB, PLOTLY])
     page = Page()
-    gr.HTML(HEADER, elem_id="header")
+    gr.HTML(_header(pipeline), elem_id="header", apply_default_css=False)
     with gr.Column(elem_id="page"):
         with gr.Column(elem_id="ask"):
             _ask(page)
@@ -74,6 +76,16 @@ def lay_out(pipeline: Pipeline) -> Page:
         with gr.Column(elem_id="settings"):
             _settings(page, pipeline)
     return page
+
+
+def _header(pipeline: Pipeline) -> str:
+    s = pipeline.shape
+    facts = (
+        f"{pipeline.name} model",
+        f"{s.width} × {s.height} at {s.fps} fps",
+        f"{pipeline.layers} layers of {pipeline.heads} heads",
+    )
+    return HEADER.format(model=escape(" · ".join(facts)))
 
 
 def _ask(page: Page) -> None:
@@ -125,17 +137,15 @@ def _settings(page: Page, pipeline: Pipeline) -> None:
     page.strip = gr.HTML(window_strip(default, pipeline.geometry), elem_id="strip", apply_default_css=False)
     values = settings_of(default)
     page.settings = {
-        "sink": gr.Slider(0, 18, values["sink"], step=1, label="S · sink", info="first frames kept for ever"),
-        "budget": gr.Slider(
-            4, 24, values["budget"], step=1, label="N · budget", info="frames' worth of tokens left by a compression"
-        ),
+        "sink": gr.Slider(0, 18, values["sink"], step=1, label="S · sink", info="kept for ever"),
+        "budget": gr.Slider(4, 24, values["budget"], step=1, label="N · budget", info="left by a compression"),
         "recent": gr.Slider(
             1,
             12,
             values["recent"],
             step=1,
             label="R · recent",
-            info="latest frames, never compressed; includes the chunk being made",
+            info="latest, with the chunk being made",
         ),
     }
     page.problem = gr.HTML(elem_id="problem", apply_default_css=False)

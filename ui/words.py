@@ -1,4 +1,4 @@
-"""What the page says about a prompt: words that the model has not seen, and what it knows instead. All text is escaped."""
+"""What the page says about a prompt: words that the model has not seen, and what it knows. All text is escaped."""
 
 from __future__ import annotations
 

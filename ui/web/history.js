@@ -68,8 +68,8 @@ export class History {
     const alive = new Float32Array(this.run.layers * frames.length); // share of tokens, [layers, frames]
     for (let i = 0; i < bits.length; i++) alive[Math.floor(i / this.tokens)] += bits[i] / this.tokens;
     return {
-      first: chunk.first,
       seconds: chunk.first / this.run.fps,
+      end: (chunk.first + chunk.count) / this.run.fps,
       own: chunk.latents,
       frames,
       roles,

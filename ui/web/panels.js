@@ -52,9 +52,9 @@ export class Panels {
 
   fillShares(columns, history, layer, head) {
     const probed = columns.filter((summary) => summary.byRole);
-    const x = probed.map((summary) => summary.seconds);
+    if (!probed.length) return ROLES.map(() => ({}));
     const means = probed.map((summary) => history.meanMass(summary.byRole, ROLES.length, layer, head));
-    return ROLES.map((_, role) => ({ x, y: means.map((mean) => mean[role]) }));
+    return ROLES.map((_, role) => ({ x: edges(probed), y: [...means, means.at(-1)].map((mean) => mean[role]) }));
   }
 
   fillLife(columns, history, layer) {
@@ -75,7 +75,7 @@ export class Panels {
       for (let latent = summary.own[0]; latent < summary.own[1]; latent++) put(latent, column, "current", 1);
     });
     const y = Array.from({ length: rows }, (_, row) => row * step);
-    return { x: columns.map((summary) => summary.seconds), y, z, customdata };
+    return { x: edges(columns), y, z, customdata };
   }
 
   // A line at the playhead over the panels that have time as their x-axis; no plot is redrawn for it.
@@ -94,6 +94,11 @@ export class Panels {
 export function roleColours(element) {
   const style = getComputedStyle(element);
   return Object.fromEntries(ROLES.map((role) => [role, style.getPropertyValue(`--role-${role}`).trim()]));
+}
+
+// Where each chunk begins, and where the last one ends, in seconds.
+function edges(summaries) {
+  return [...summaries.map((summary) => summary.seconds), summaries.at(-1).end];
 }
 
 // At most `count` of the items, evenly spaced, the last one always among them.

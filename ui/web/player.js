@@ -149,11 +149,15 @@ class Player {
     if (!this.clock) return;
     this.clock.tick(now);
     if (this.clock.newest > 0) this.paint(now);
-    this.controls.update(this.clock, now);
+    if (now - this.barred < 100 && this.clock.frame === this.barFrame) return;
+    this.barred = now;
+    this.barFrame = this.clock.frame;
+    this.controls.update(this.clock);
   }
 
   paint(now) {
     const frame = this.clock.frame;
+    if (frame === this.stage.shown && this.shownChunk) return;
     const bitmap = this.frames.get(frame);
     if (!bitmap) return;
     if (this.stage.show(frame, bitmap, now, this.clock.moving)) this.firstShown(now);
@@ -183,6 +187,13 @@ class Player {
     this.meter.chunk(chunk, this.history.run.layers);
     this.panels.showChunk(chunk, this.history, this.choice);
     this.keepmap.show(chunk, this.history, this.choice.layer);
+    this.find("sink").textContent = this.sinkMass(chunk);
+  }
+
+  sinkMass(chunk) {
+    const { layer, head } = this.choice;
+    const byRole = this.history.massByRole(chunk.attention);
+    return byRole ? `sink mass ${Math.round(100 * this.history.meanMass(byRole, 4, layer, head)[0])} %` : "";
   }
 
   redraw() {

@@ -1,0 +1,182 @@
+import json
+import subprocess
+import threading
+import time
+
+import imageio_ffmpeg
+import pytest
+
+from deepforcing import DeepForcing, PromptError
+from ui.pacing import AHEAD_SECONDS, Pace
+from ui.recording import file_name
+from ui.run import Order
+from ui.sessions import Sessions
+
+POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
+
+
+def order(prompt="a red balloon", frames=None) -> Order:
+    return Order(prompt, 7, POLICY, frames)
+
+
+def playing(sessions, session, until, seen=None):
+    """Read a run, close it when `until(message)` is true, and return all its messages; they also go to `seen`."""
+    seen = [] if seen is None else seen
+    for message, file in sessions.play(session, order()):
+        seen.append(message)
+        run = sessions.get(session)
+        if run is not None:
+            run.report(10**6, True)  # a viewer that is always far ahead
+        if until(message):
+            sessions.close(session)
+        if message["kind"] == "ended":
+            assert file is None or file.exists()
+    return seen
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_pace_follows_the_playhead():
+    clock = Clock()
+    pace = Pace(16, clock)
+    pace.made = 48
+    assert pace.ahead_enough  # nothing played yet
+    clock.now = 2.0
+    assert pace.played() == 32 and not pace.ahead_enough
+    pace.report(10, playing=False)
+    clock.now = 60.0
+    assert pace.played() == 10 and pace.ahead_enough and pace.silent_seconds() == 58
+
+
+def test_a_report_is_carried_forward_only_for_a_moment():
+    clock = Clock()
+    pace = Pace(16, clock)
+    pace.report(0, playing=True)
+    clock.now = 1.0
+    assert pace.played() == 16
+    clock.now = 100.0
+    assert pace.played() == 32
+
+
+def test_a_finite_run_ends_with_a_file_that_names_what_made_it(pipeline, tmp_path):
+    sessions, kept = Sessions(pipeline), tmp_path / "copy.mp4"
+    messages = []
+    for message, file in sessions.play("a", order(frames=40)):
+        messages.append(message)
+        if sessions.get("a"):
+            sessions.get("a").report(10**6, True)
+        if message["kind"] == "chunk" and message["index"] == 0:
+            sessions.get("a").change_prompt("a blue <b>boat</b>")
+        if file is not None:
+            kept.write_bytes(file.read_bytes())
+    assert [m["seq"] for m in messages] == list(range(len(messages)))
+    assert messages[0]["kind"] == "started" and messages[-1]["kind"] == "ended"
+    assert messages[-1]["reason"] == "finished"
+    assert sum(len(m["frames"]) for m in messages if m["kind"] == "chunk") == 40
+    assert [m["prompt"] for m in messages if m["kind"] == "prompt"] == ["a blue <b>boat</b>"]
+    assert imageio_ffmpeg.count_frames_and_secs(str(kept))[0] == 40
+    made = metadata(kept)
+    assert [part["prompt"] for part in made["prompts"]] == ["a red balloon", "a blue <b>boat</b>"]
+    assert made["seed"] == 7 and made["policy"] == "deep-forcing" and made["settings"]["budget"] == 8
+
+
+def metadata(path) -> dict:
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-f", "ffmetadata", "-"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    comment = next(line for line in text.splitlines() if line.startswith("comment="))
+    return json.loads(comment.removeprefix("comment=").replace("\\=", "=").replace("\\;", ";").replace("\\#", "#"))
+
+
+def test_stop_ends_the_run_and_leaves_nothing(pipeline):
+    sessions, before = Sessions(pipeline), threading.active_count()
+    messages = playing(sessions, "a", lambda m: m.get("index") == 2)
+    assert messages[-1]["kind"] == "ended" and messages[-1]["reason"] == "stopped"
+    assert sessions.get("a") is None and threading.active_count() == before
+
+
+def test_a_slow_viewer_holds_generation_back(pipeline):
+    sessions, chunks = Sessions(pipeline), 0
+    threading.Timer(1.5, sessions.close, ["a"]).start()
+    for message, _ in sessions.play("a", order()):
+        if sessions.get("a"):
+            sessions.get("a").report(0, False)
+        chunks += message["kind"] == "chunk"
+    frames = 9 + 12 * (chunks - 1)
+    assert frames <= AHEAD_SECONDS * 16 + 12 + 2 * 12 + 12  # what may run ahead, what the stream had made, one more
+
+
+def test_a_second_session_waits_its_turn_and_then_runs(pipeline):
+    sessions, second = Sessions(pipeline), []
+    first_has_it = threading.Event()
+
+    def other():
+        first_has_it.wait(10)
+        playing(sessions, "b", lambda m: m["kind"] == "chunk", second)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+
+    def seen_waiting(message):
+        first_has_it.set()
+        return bool(second) or message.get("index", 0) > 400
+
+    playing(sessions, "a", seen_waiting)
+    thread.join(20)
+    assert second[0]["kind"] == "waiting" and second[0]["ahead"] == 1
+    assert second[-1]["kind"] == "ended" and any(m["kind"] == "chunk" for m in second)
+
+
+def test_a_run_gives_way_to_those_who_wait(pipeline):
+    sessions, ended = Sessions(pipeline, turn_seconds=0.2), []
+    waiter = threading.Timer(0.1, lambda: playing(sessions, "b", lambda m: True))
+    waiter.start()
+    ended = playing(sessions, "a", lambda m: m.get("index", 0) > 2000)[-1]
+    waiter.join(20)
+    assert ended["reason"] == "stopped" and "waiting" in ended["note"]
+
+
+def test_leaving_the_line(pipeline):
+    sessions, seen = Sessions(pipeline), []
+    holder = sessions.play("a", order())
+    next(holder)
+    threading.Timer(0.3, sessions.close, ["b"]).start()
+    began = time.monotonic()
+    seen = [message for message, _ in sessions.play("b", order())]
+    assert [m["kind"] for m in seen] == ["waiting"] and time.monotonic() - began < 5
+    holder.close()
+
+
+def test_starting_again_ends_the_earlier_run(pipeline):
+    sessions = Sessions(pipeline)
+    first = sessions.play("a", order())
+    next(first)
+    run = sessions.get("a")
+    second = sessions.play("a", order())
+    thread = threading.Thread(target=lambda: list(first))
+    thread.start()
+    next(message for message, _ in second if message["kind"] == "started")
+    assert sessions.get("a") is not run
+    second.close()
+    thread.join(10)
+
+
+def test_bad_orders_are_refused_and_leave_the_line(pipeline):
+    sessions = Sessions(pipeline)
+    with pytest.raises(PromptError, match="empty"):
+        list(sessions.play("a", order("   ")))
+    with pytest.raises(PromptError, match="10,000 characters"):
+        list(sessions.play("a", order("x" * 10_000)))
+    assert playing(sessions, "a", lambda m: m["kind"] == "chunk")[-1]["kind"] == "ended"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [("A red balloon!", "a-red-balloon-seed-7"), ("../../etc/passwd", "etc-passwd-seed-7"), ("龍", "video-seed-7")],
+)
+def test_file_names_are_safe(prompt, name):
+    assert file_name(prompt, 7) == f"{name}.mp4"

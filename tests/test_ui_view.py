@@ -1,0 +1,90 @@
+import base64
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from deepforcing import AttentionMass, CacheState, Chunk, Compression, StreamEnded, StreamStarted, Timings
+from ui.view import chunk_message, encode_frame, ended_message, pack_mask, pack_shares, started_message
+
+LAYERS, HEADS, GRID = 2, 2, (2, 3)
+
+
+def a_chunk(index: int = 3, fired: bool = True) -> Chunk:
+    rng = np.random.default_rng(index)
+    kept = rng.random((LAYERS, 4, *GRID)) < 0.5
+    mass = rng.random((LAYERS, HEADS, 5)).astype(np.float32)
+    mass /= mass.sum(-1, keepdims=True)
+    roles, time = ("sink", "sink", "top-C", "recent"), np.zeros((LAYERS, 4), np.float32)
+    frames = np.array([0, 1, 4, 5])
+    return Chunk(
+        index=index,
+        first_frame=9 + 12 * (index - 1),
+        latent_frames=(3 * index, 3 * index + 3),
+        frames=rng.integers(0, 255, (12, 32, 48, 3), dtype=np.uint8),
+        prompt="<b>a red balloon</b>",
+        timings=Timings(dit=0.2, decode=0.1),
+        cache=CacheState(frames, kept, roles, time, 24, 4096),
+        compression=Compression(frames[2:], kept[:, 2:], kept[:, 2:], np.zeros((LAYERS, 2, *GRID))) if fired else None,
+        attention=AttentionMass(np.arange(5), ("sink", "sink", "recent", "current", "current"), mass),
+    )
+
+
+def bits(text: str, count: int) -> np.ndarray:
+    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8))[:count].astype(bool)
+
+
+def test_a_chunk_becomes_plain_json():
+    message = chunk_message(a_chunk())
+    again = json.loads(json.dumps(message))
+    assert again == message
+    assert message["first"] == 33 and len(message["frames"]) == 12 and message["latents"] == [9, 12]
+    assert message["prompt"] == "<b>a red balloon</b>"  # text stays text: the page never reads it as markup
+
+
+def test_seconds_are_the_measured_ones():
+    seconds = chunk_message(a_chunk())["seconds"]
+    assert seconds["dit"] == 0.2 and seconds["decode"] == 0.1 and seconds["encode"] > 0
+
+
+def test_masks_survive_packing():
+    chunk = a_chunk()
+    message = chunk_message(chunk)
+    assert np.array_equal(bits(message["cache"]["kept"], chunk.cache.kept.size), chunk.cache.kept.ravel())
+    assert message["compression"]["frames"] == [4, 5]
+    mask = np.array([[True, False, True], [False, False, True]])
+    assert np.array_equal(bits(pack_mask(mask), 6), mask.ravel())
+
+
+def test_shares_survive_packing():
+    shares = np.array([0.0, 0.25, 1.0, 0.123456])
+    back = np.frombuffer(base64.b64decode(pack_shares(shares)), "<u2") / 65535
+    assert np.allclose(back, shares, atol=1e-5)
+
+
+def test_a_chunk_without_compression_and_probe():
+    chunk = a_chunk(fired=False)
+    message = chunk_message(Chunk(**{**vars(chunk), "attention": None}))
+    assert message["compression"] is None and message["attention"] is None
+
+
+@pytest.mark.parametrize(("size", "kind"), [((96, 96), "WEBP"), ((480, 832), "JPEG")])
+def test_frames_come_back_nearly_as_they_were(size, kind):
+    ramp = np.linspace(0, 255, size[0] * size[1] * 3).reshape(*size, 3).astype(np.uint8)
+    image = Image.open(io.BytesIO(base64.b64decode(encode_frame(ramp))))
+    assert image.format == kind
+    assert np.abs(np.asarray(image.convert("RGB")).astype(int) - ramp).mean() < 4
+
+
+def test_the_start_names_the_geometry(pipeline):
+    event = StreamStarted("small", "a boat", 2**63 - 1, "deep-sink", {"sink": 10}, 16, 32, 48)
+    message = started_message(event, pipeline)
+    assert message["grid"] == [2, 3] and message["layers"] == 2 and message["stride"] == 4
+    assert message["seed"] == str(2**63 - 1)
+    json.dumps(message)
+
+
+def test_the_end_carries_the_error():
+    assert ended_message(StreamEnded("error", 3, "out of <memory>"))["error"] == "out of <memory>"

@@ -1,0 +1,33 @@
+from types import SimpleNamespace
+
+from deepforcing.captions import TABLES
+from ui import words
+
+
+def knowing_nothing(text):
+    return text.split()
+
+
+PIPELINE = SimpleNamespace(unknown_words=knowing_nothing)
+
+
+def test_unknown_words_are_named_with_what_is_known():
+    html = words.unseen_note(PIPELINE, "dragon")
+    assert "has not seen: <b>dragon</b>" in html and "balloon" in html
+
+
+def test_nothing_is_said_about_known_words():
+    assert words.unseen_note(SimpleNamespace(unknown_words=lambda text: []), "a red balloon") == ""
+
+
+def test_markup_is_escaped_and_long_lists_are_cut():
+    html = words.unseen_note(PIPELINE, "<script>alert(1)</script> " + "x" * 500 + " a b c d e f g")
+    assert "<script" not in html and "x" * 40 not in html and "more words" in html
+    assert "&lt;img" in words.problem(ValueError("<img src=x>"))
+
+
+def test_examples_and_surprises_are_sentences():
+    assert words.EXAMPLES[0] == "a red balloon drifting over the sea at night"
+    chosen = words.surprise()
+    assert all(choice in table for choice, table in zip(chosen, TABLES.values(), strict=True))
+    assert chosen[0] in words.build(*chosen)
