@@ -8,12 +8,11 @@ denoiser fills for the duration of a call.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from diffusers.models.attention_dispatch import dispatch_attention_fn
 from torch import Tensor
 
-from .kv_cache import KVCache, Reading
+from .kv_cache import KVCache
 
 
 @dataclass
@@ -25,13 +24,6 @@ class Prompt:
     projected: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
 
 
-class Probe(Protocol):
-    """Sees, and never changes, what a self-attention layer computes."""
-
-    def observe(self, layer: int, step: int, queries: Tensor, reading: Reading) -> None:
-        """queries: [B, m, heads, head_dim] with RoPE; `step`: denoising step, -1 for the clean pass."""
-
-
 @dataclass
 class Pass:
     """What the processors need to know of the forward call in flight."""
@@ -40,7 +32,6 @@ class Pass:
     prompt: Prompt | None = None
     step: int = 0
     appending: bool = False
-    probe: Probe | None = None
 
 
 class CausalSelfAttention:
@@ -54,8 +45,8 @@ class CausalSelfAttention:
         q, k, v = self._project(attn, hidden_states)  # [B, m, heads, head_dim]
         q = cache.rotate(q)
         reading = cache.read(self.layer, q, k, v)
-        if now.probe is not None:
-            now.probe.observe(self.layer, now.step, q, reading)
+        if cache.probe is not None:
+            cache.probe.observe(self.layer, now.step, q, reading)
         out = dispatch_attention_fn(q, reading.keys, reading.values, attn_mask=reading.mask)
         if now.appending:
             cache.append(self.layer, q, k, v)

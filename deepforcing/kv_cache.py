@@ -7,7 +7,10 @@ is no longest video. While a chunk is denoised its history is read-only; only `a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -30,6 +33,13 @@ class Reading:
     mask: Tensor | None
     frames: Tensor
     time: Tensor
+
+
+class Probe(Protocol):
+    """Sees, and never changes, what self-attention computes over a cache."""
+
+    def observe(self, layer: int, step: int, queries: Tensor, reading: Reading) -> None:
+        """queries: [B, m, heads, head_dim] with RoPE; `step`: denoising step, -1 for the clean pass."""
 
 
 class LayerCache:
@@ -80,6 +90,7 @@ class KVCache:
         policy.check(geometry)
         self.policy, self.geometry, self.dims = policy, geometry, dims
         self.next_frame = 0
+        self.probe: Probe | None = None
         self.layers: dict[int, LayerCache] = {}
         self._generator = torch.Generator().manual_seed(seed)
         self._grid = self._chunk_grid()
@@ -90,6 +101,17 @@ class KVCache:
         g = self.geometry
         axes = [torch.arange(size) for size in (g.chunk_frames, g.rows, g.columns)]
         return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+
+    @contextmanager
+    def probed(self, probe: Probe) -> Iterator[Probe]:
+        """Attach a probe to all layers of this video; it is detached again whatever happens. One at a time."""
+        if self.probe is not None:
+            raise RuntimeError("a probe is attached already")
+        self.probe = probe
+        try:
+            yield probe
+        finally:
+            self.probe = None
 
     def rotate(self, x: Tensor) -> Tensor:
         """RoPE for the chunk in flight: its frames stand at 0, 1, 2 ... x: [B, m, heads, head_dim]."""

@@ -143,7 +143,7 @@ def denoise(
         text = check_prompt(prompt_for(index))
         started = time.perf_counter()
         prompt = prompt if prompt and prompt.text == text else pipeline.encode(text)
-        with denoiser.probed(watch) if watch else nullcontext():
+        with cache.probed(watch) if watch else nullcontext():
             x = denoise_chunk(pipeline, cache, prompt, generator)
         telemetry = cache_state(cache), compression(cache), watch.collect(cache) if watch else None
         first = cache.next_frame

@@ -106,7 +106,7 @@ def sliding_window_with_sinks(frames: Tensor, *, next_frame: int, incoming: int,
     return (frames < sink) | (frames >= first_recent)
 
 
-def _indices(keep: Tensor, count: int) -> Tensor:
+def kept_indices(keep: Tensor, count: int) -> Tensor:
     """Mask [B, n] with `count` tokens a row -> ascending indices [B, count], without waiting for the device."""
     n = keep.shape[1]
     position = torch.arange(n, device=keep.device).expand_as(keep)
@@ -156,7 +156,7 @@ class SlidingWindow:
         keep = sliding_window_with_sinks(
             view.frames, next_frame=view.next_frame, incoming=g.chunk_frames, window=self.window, sink=self.sink_frames
         )
-        return Selection(_indices(keep, (self.window - g.chunk_frames) * g.tokens_per_frame))
+        return Selection(kept_indices(keep, (self.window - g.chunk_frames) * g.tokens_per_frame))
 
     def place(self, view: CacheView) -> Tensor:
         return view.frames - view.next_frame
@@ -268,8 +268,8 @@ class DeepForcing(DeepSink):
         scores = self._scores(view)
         barred = view.reused >= self.max_reuse if self.max_reuse else None
         top = participative_compression(scores, candidates, self.top_c * g.tokens_per_frame, barred=barred)
-        sink = _indices(is_sink & real, self.sink * g.tokens_per_frame)
-        recent = _indices(keep & ~is_sink & real, (self.recent - g.chunk_frames) * g.tokens_per_frame)
+        sink = kept_indices(is_sink & real, self.sink * g.tokens_per_frame)
+        recent = kept_indices(keep & ~is_sink & real, (self.recent - g.chunk_frames) * g.tokens_per_frame)
         chosen = torch.zeros_like(keep).scatter(1, top.indices, True if top.valid is None else top.valid)
         valid = None
         if top.valid is not None:

@@ -1,6 +1,6 @@
 """Attention mass by cached frame, measured on a sample of queries while a chunk is denoised.
 
-A probe only looks: outputs are bit-equal with and without it. Attach it with `denoiser.probed(probe)`.
+A probe only looks: outputs are bit-equal with and without it. Attach it with `cache.probed(probe)`.
 """
 
 from __future__ import annotations

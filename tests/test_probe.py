@@ -42,7 +42,7 @@ def test_mass_equals_a_full_softmax_when_every_query_is_sampled():
             super().observe(layer, step, queries, reading)
             taken.append((queries[0].clone(), reading.keys[0].clone()))
 
-    with denoiser.probed(Taking(step=0, samples=18)) as probe:
+    with cache.probed(Taking(step=0, samples=18)) as probe:
         denoiser.flow(clean[1], 1000.0, cache, prompt, step=0)
     queries, keys = taken[0]
     full = torch.einsum("qhd,khd->hqk", queries, keys).mul(12**-0.5).softmax(-1).mean(1)  # [heads, 36]
@@ -52,8 +52,9 @@ def test_mass_equals_a_full_softmax_when_every_query_is_sampled():
 
 def test_a_probe_detaches_after_an_error_and_only_one_fits():
     denoiser = CausalWan(small_transformer(), Sampling())
-    with pytest.raises(KeyError), denoiser.probed(AttentionProbe(step=0)):
+    cache = denoiser.new_cache(SlidingWindow(), denoiser.geometry(4, 6))
+    with pytest.raises(KeyError), cache.probed(AttentionProbe(step=0)):
         raise KeyError
-    with denoiser.probed(AttentionProbe(step=0)), pytest.raises(RuntimeError, match="attached already"):
-        with denoiser.probed(AttentionProbe(step=0)):
+    with cache.probed(AttentionProbe(step=0)), pytest.raises(RuntimeError, match="attached already"):
+        with cache.probed(AttentionProbe(step=0)):
             pass

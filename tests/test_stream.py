@@ -126,8 +126,8 @@ def test_an_error_reaches_the_reader_in_words(overlap):
 def test_two_streams_on_one_model_do_not_mix():
     pipeline = small_pipeline()
     alone = [c.frames for c in generate_long_video(pipeline, "a", num_frames=57, seed=1)]
-    with VideoStream(pipeline, "a", seed=1, num_frames=57, probe=False) as one:
-        with VideoStream(pipeline, "b c", seed=2, num_frames=57, probe=False) as two:
+    with VideoStream(pipeline, "a", seed=1, num_frames=57) as one:
+        with VideoStream(pipeline, "b c", seed=2, num_frames=57) as two:
             together = [e.frames for e in one if isinstance(e, Chunk)]
             assert len([e for e in two if isinstance(e, Chunk)]) == 5
     for a, b in zip(alone, together, strict=True):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
-from ..attention import CausalSelfAttention, Pass, Probe, Prompt, PromptCrossAttention
+from ..attention import CausalSelfAttention, Pass, Prompt, PromptCrossAttention
 from ..config import Geometry, Sampling, SettingsError
 from ..kv_cache import KVCache
 from ..policies import Policy
@@ -60,17 +58,6 @@ class CausalWan:
 
     def new_cache(self, policy: Policy, geometry: Geometry, seed: int = 0) -> KVCache:
         return KVCache(policy, geometry, RopeDims.of_head(self.transformer.config.attention_head_dim), seed)
-
-    @contextmanager
-    def probed(self, probe: Probe) -> Iterator[Probe]:
-        """Attach a probe to every self-attention layer; it is detached again whatever happens. One at a time."""
-        if self._pass.probe is not None:
-            raise RuntimeError("a probe is attached already")
-        self._pass.probe = probe
-        try:
-            yield probe
-        finally:
-            self._pass.probe = None
 
     @torch.no_grad()
     def flow(self, x: Tensor, timestep: float, cache: KVCache, prompt: Prompt, step: int = 0) -> Tensor:

@@ -1,0 +1,28 @@
+"""The README's code runs."""
+
+import re
+from pathlib import Path
+
+from conftest import small_pipeline
+
+import deepforcing.policies
+from deepforcing.pipeline import generate_long_video
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_policy_of_the_readme_works():
+    scope = vars(deepforcing.policies).copy()
+    exec("from __future__ import annotations\n" + next(s for s in SNIPPETS if "class " in s), scope)
+    policy = scope["EveryOther"]()
+    chunks = list(generate_long_video(small_pipeline(), "a", num_frames=150, policy=policy))
+    assert (chunks[7].cache.frames % 2 == 0).all() and len(chunks[7].cache.frames) == 9
+
+
+def test_the_library_example_of_the_readme_works(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    example = next(s for s in SNIPPETS if "generate_long_video(" in s)
+    assert "num_frames=320" in example
+    exec(example.replace("num_frames=320", "num_frames=33"), {})
+    assert (tmp_path / "out.mp4").stat().st_size > 1000
