@@ -40,6 +40,7 @@ class App:
             css=role_variables(),
             css_paths=[WEB / "page.css", WEB / "player.css"],
             ssr_mode=False,
+            footer_links=["gradio", "settings"],
             **options,
         )
 

@@ -111,7 +111,7 @@ def _ask(page: Page) -> None:
     with gr.Accordion("Build a prompt", open=False, elem_id="builder"):
         for name, table in TABLES.items():
             page.parts[name] = gr.Radio(list(table), value=next(iter(table)), label=name.capitalize())
-        page.surprise = gr.Button("Surprise me", size="sm")
+        page.surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
 
 
 def _player() -> gr.HTML:
@@ -145,7 +145,7 @@ def _settings(page: Page, pipeline: Pipeline) -> None:
             values["recent"],
             step=1,
             label="R · recent",
-            info="latest, with the chunk being made",
+            info="latest, with the current",
         ),
     }
     page.problem = gr.HTML(elem_id="problem", apply_default_css=False)

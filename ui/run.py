@@ -37,6 +37,7 @@ class Run:
         )
         self._pace = Pace(pipeline.shape.fps)
         self._stopping = threading.Event()
+        self._started: StreamStarted | None = None
         self._recording: Recording | None = None
         self._asked: list[str] = []  # prompts asked for, not yet announced to the page
         self.note = ""  # why the run was ended, where the viewer did not end it
@@ -98,26 +99,28 @@ class Run:
 
     def _fold(self, event: Event | None) -> Iterator[dict]:
         if isinstance(event, StreamStarted):
-            self._recording = Recording(self._folder, self._pipeline.shape, event)
+            self._started = event
             yield started_message(event, self._pipeline)
         elif isinstance(event, Chunk):
             self._pace.made += len(event.frames)
             yield chunk_message(event)  # first the viewer, then the file
             yield from self._record(event)
         elif isinstance(event, StreamEnded):
-            self._finish_file(event)
+            self._finish_file()
             yield {**ended_message(event), "note": self.note}
 
     def _record(self, chunk: Chunk) -> Iterator[dict]:
-        if self._recording is None:
-            return
         try:
-            self._recording.write(chunk)
+            if chunk.index == 0:
+                self._recording = Recording(self._folder, self._pipeline.shape, self._started)
+            if self._recording is not None:
+                self._recording.write(chunk)
         except OSError as error:
-            self._recording.close()
+            if self._recording is not None:
+                self._recording.close()
             self._recording = None
             yield {"kind": "notice", "text": f"The video file cannot be written any further: {error}"}
 
-    def _finish_file(self, event: StreamEnded) -> None:
-        if self._recording is not None and event.chunks:
+    def _finish_file(self) -> None:
+        if self._recording is not None:
             self.file = self._recording.finish()

@@ -8,23 +8,30 @@ export class KeepMap {
   constructor(root, note) {
     this.root = root;
     this.note = note;
-    this.cells = [];
+    this.cells = new Map(); // latent frame -> its elements, and what they show
     this.thumbnails = new Map(); // latent frame -> ImageBitmap
   }
 
   clear() {
     this.root.replaceChildren();
-    this.cells = [];
+    this.note.textContent = "";
+    this.cells.clear();
     for (const bitmap of this.thumbnails.values()) bitmap.close();
     this.thumbnails.clear();
   }
 
-  async addThumbnails(chunk, frames, stride) {
+  addThumbnails(chunk, frames, stride) {
     for (let latent = chunk.latents[0]; latent < chunk.latents[1]; latent++) {
       const video = latent === 0 ? 0 : 1 + stride * (latent - 1) + (stride >> 1);
-      const bitmap = await frames.thumbnail(Math.min(video, chunk.first + chunk.count - 1), TARGET);
-      if (bitmap) this.thumbnails.set(latent, bitmap);
+      const last = chunk.first + chunk.count - 1;
+      frames.thumbnail(Math.min(video, last), TARGET)?.then((bitmap) => this.addThumbnail(latent, bitmap));
     }
+  }
+
+  addThumbnail(latent, bitmap) {
+    this.thumbnails.set(latent, bitmap);
+    const cell = this.cells.get(latent);
+    if (cell) this.draw(cell);
   }
 
   // Drop pictures of frames that no kept chunk mentions.
@@ -44,9 +51,23 @@ export class KeepMap {
     this.note.textContent = this.describe(chunk, fired, history) + mean;
     const cells = [...this.cached(chunk, fired, history, layer), ...this.own(chunk, history)];
     cells.sort((a, b) => a.latent - b.latent);
-    while (this.cells.length < cells.length) this.cells.push(this.newCell());
-    this.root.replaceChildren(...this.cells.slice(0, cells.length).map((cell) => cell.figure));
-    cells.forEach((cell, i) => this.draw(this.cells[i], cell, history.run.grid));
+    this.grid = history.run.grid;
+    this.place(cells);
+  }
+
+  // Bring the page in line with the cells; those that show the same as before are left alone.
+  place(wanted) {
+    const old = this.cells;
+    this.cells = new Map(wanted.map((cell) => [cell.latent, { ...(old.get(cell.latent) ?? this.newCell()), cell }]));
+    for (const [latent, { figure }] of old) if (!this.cells.has(latent)) figure.remove();
+    let next = this.root.firstChild;
+    for (const shown of this.cells.values()) {
+      if (shown.figure === next) next = next.nextSibling;
+      else this.root.insertBefore(shown.figure, next);
+      const print = fingerprint(shown.cell);
+      if (print !== shown.print) this.draw(shown);
+      shown.print = print;
+    }
   }
 
   describe(chunk, fired, history) {
@@ -112,7 +133,8 @@ export class KeepMap {
     return { figure, canvas, caption };
   }
 
-  draw({ figure, canvas, caption }, cell, [rows, columns]) {
+  draw({ figure, canvas, caption, cell }) {
+    const [rows, columns] = this.grid;
     const size = Math.max(1, Math.round(TARGET / columns));
     canvas.width = columns * size;
     canvas.height = rows * size;
@@ -131,4 +153,12 @@ export class KeepMap {
     const share = cell.kept.reduce((a, b) => a + b, 0) / cell.kept.length;
     figure.title = `latent frame ${cell.latent}, ${cell.role}: ${Math.round(100 * share)} % of its tokens in the cache`;
   }
+}
+
+// A number that differs, for all practical purposes, when two cells would look different.
+function fingerprint({ role, kept, evicted }) {
+  let sum = role.length;
+  kept.forEach((share, token) => (sum += share * Math.sqrt(2 * token + 1)));
+  evicted?.forEach((share, token) => (sum += share * Math.sqrt(2 * token + 2)));
+  return sum;
 }

@@ -18,19 +18,28 @@ export class Panels {
 
   // Draw one panel a frame, so that video never waits for plots.
   draw(name, fill) {
+    if (!window.Plotly) return;
     this.queue.set(name, fill);
     if (!this.drawing) requestAnimationFrame(() => this.drawNext());
     this.drawing = true;
+  }
+
+  // Axes without data; a plot's first drawing is slow, so it is done before there is a video to disturb.
+  clear() {
+    for (const [name, place] of Object.entries(this.plots)) {
+      place.dataset.drawn = 0;
+      this.draw(name, null);
+    }
   }
 
   async drawNext() {
     const [name, fill] = this.queue.entries().next().value;
     this.queue.delete(name);
     const figure = this.figures[this.theme()][name];
-    const data = figure.data.map((trace, i) => ({ ...trace, ...fill[i] }));
+    const data = figure.data.map((trace, i) => ({ ...trace, ...fill?.[i] }));
     const place = this.plots[name];
-    await window.Plotly?.react(place, data, structuredClone(figure.layout), CONFIG);
-    place.dataset.drawn = Number(place.dataset.drawn ?? 0) + 1;
+    await window.Plotly.react(place, data, structuredClone(figure.layout), CONFIG);
+    if (fill) place.dataset.drawn = Number(place.dataset.drawn) + 1;
     this.drawing = this.queue.size > 0;
     if (this.drawing) requestAnimationFrame(() => this.drawNext());
   }

@@ -68,6 +68,8 @@ class Player {
     this.stage.open(message.width, message.height);
     this.meter.clear();
     this.keepmap.clear();
+    this.panels.clear();
+    for (const name of ["sink", "now-text", "coming"]) this.find(name).textContent = "";
     this.controls.open(message);
     this.say("Making the first frames ...", "starting");
   }
@@ -147,7 +149,7 @@ class Player {
   tick(now) {
     requestAnimationFrame((next) => this.tick(next));
     if (!this.clock) return;
-    this.clock.tick(now);
+    if (this.stage.shown >= 0) this.clock.tick(now); // time begins with the first frame on screen
     if (this.clock.newest > 0) this.paint(now);
     if (now - this.barred < 100 && this.clock.frame === this.barFrame) return;
     this.barred = now;
@@ -197,7 +199,7 @@ class Player {
   }
 
   redraw() {
-    if (!this.shownChunk) return;
+    if (!this.shownChunk) return this.panels.clear();
     this.panels.showHistory(this.history, this.choice);
     this.follow(this.shownChunk);
   }
