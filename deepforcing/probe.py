@@ -17,7 +17,7 @@ from .telemetry import roles_of
 class AttentionProbe:
     """Exact softmax over all keys for `samples` queries spread evenly over the chunk, at one denoising step."""
 
-    def __init__(self, step: int, samples: int = 12) -> None:
+    def __init__(self, step: int, samples: int = 8) -> None:
         self.step, self.samples = step, samples
         self._seen: dict[int, tuple[Tensor, Tensor]] = {}  # layer -> (frames [F], mass [heads, F])
 
