@@ -34,7 +34,7 @@ def attention_bars(attention: AttentionMass | None = None, theme: str = "light")
         marker_color=colours,
         hovertemplate=hover,
     )
-    figure.update_xaxes(type="category", showgrid=False, tickangle=0, nticks=16)
+    figure.update_xaxes(type="category", showgrid=False, tickangle=0, nticks=8)
     figure.update_yaxes(tickformat=".0%", rangemode="tozero")
     return figure
 
@@ -59,7 +59,7 @@ def share_areas(seconds: Sequence[float] = (), shares: np.ndarray | None = None,
         )
     figure.update_layout(hovermode="x unified")
     figure.update_yaxes(tickformat=".0%", range=[0, 1])
-    figure.update_xaxes(showgrid=False)
+    figure.update_xaxes(showgrid=False, rangemode="tozero")
     return figure
 
 
@@ -84,8 +84,8 @@ def life_map(
         hoverongaps=False,
         hovertemplate="frame %{y} at %{x:.1f} s: %{customdata:.0%} of its tokens alive<extra></extra>",
     )
-    figure.update_xaxes(showgrid=False)
-    figure.update_yaxes(showgrid=False, rangemode="tozero")
+    figure.update_xaxes(showgrid=False, rangemode="tozero")
+    figure.update_yaxes(showgrid=False, rangemode="tozero", nticks=6)
     return figure
 
 

@@ -33,6 +33,12 @@ class Sessions:
         with self._lock:
             return self._runs.get(session)
 
+    @property
+    def active(self) -> int:
+        """Runs that have the model now: 0 or 1, for a moment 2 while one gives way."""
+        with self._lock:
+            return len(self._runs)
+
     def close(self, session: str, note: str = "") -> None:
         """End the session's run, or take it out of the line."""
         with self._lock:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import threading
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -32,10 +33,10 @@ if not CHROMIUM.exists() and not obliged:
 
 
 @pytest.fixture(scope="module")
-def address():
+def app():
     app = App(load_pipeline("tiny"))
-    _, url, _ = app.launch(prevent_thread_lock=True, quiet=True)
-    yield url
+    app.launch(prevent_thread_lock=True, quiet=True)
+    yield app
     app.blocks.close()
 
 
@@ -48,17 +49,23 @@ def browser():
 
 
 @pytest.fixture
-def page(address, browser):
+def page(app, browser):
     """A fresh session; the test fails when its console shows an error or a dialog opens."""
-    page, trouble = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True), []
-    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("dialog", lambda dialog: (trouble.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.goto(address)
-    page.wait_for_function(f"document.querySelector('.df') && {PLAYER} && window.Plotly", timeout=20_000)
+    trouble = []
+    page = visit(app, browser, trouble)
     yield page
     page.close()
     assert not trouble
+
+
+def visit(app, browser, trouble):
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("dialog", lambda dialog: (trouble.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    page.goto(app.blocks.local_url)
+    page.wait_for_function(f"document.querySelector('.df') && {PLAYER} && window.Plotly", timeout=20_000)
+    return page
 
 
 def look(page, expression: str):
@@ -146,6 +153,21 @@ def stop_and_download(page, tmp_path):
     assert re.fullmatch(r"a-red-balloon.*-seed-\d+\.mp4", download.value.suggested_filename)
     frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(file))
     assert frames == made and seconds == pytest.approx(made / 16, abs=0.2)
+
+
+def test_a_second_viewer_waits_and_a_closed_tab_ends_its_run(app, browser, page):
+    first = visit(app, browser, [])
+    first.get_by_role("button", name="Generate", exact=True).click()
+    wait(first, "p.stage.shown >= 0")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    expect(page.locator(".df-overlay-text")).to_contain_text("You are number 1 in line")
+    first.close()
+    wait(page, "p.stage.shown >= 0", 20)
+    assert app.sessions.active == 1
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible(timeout=15_000)
+    assert app.sessions.active == 0
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("deepforcing")]
 
 
 def test_bad_input_is_answered_in_words(page):

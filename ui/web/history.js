@@ -3,7 +3,7 @@
 import { mask, shares } from "./packed.js";
 
 const DETAIL_SECONDS = 300; // frames and full telemetry are kept this long
-const MOST_SUMMARIES = 1200; // beyond, every second one of the older half is dropped
+const MOST_SUMMARIES = 1200; // beyond, every second one is dropped: the longer ago, the coarser
 export const ROLES = ["sink", "top-C", "recent", "current"];
 
 export class History {
@@ -53,8 +53,7 @@ export class History {
   }
 
   thin() {
-    const half = this.summaries.length >> 1;
-    this.summaries = this.summaries.filter((_, i) => i >= half || i % 2 === 0);
+    this.summaries = this.summaries.filter((_, i) => i % 2 === 0);
   }
 
   // Mask of `frames` latent frames, [layers, frames, tokens] flat.

@@ -5,6 +5,7 @@ import { shares } from "./packed.js";
 
 const MOST_COLUMNS = 240; // of the life map, in time
 const MOST_ROWS = 160; // of the life map, in frames
+const LATELY_SECONDS = 30;
 const CONFIG = { displayModeBar: false, responsive: true, doubleClick: "reset" };
 
 export class Panels {
@@ -12,14 +13,14 @@ export class Panels {
     this.figures = figures;
     this.theme = theme; // () -> "light" | "dark"
     this.plots = Object.fromEntries([...root.querySelectorAll("[data-plot]")].map((e) => [e.dataset.plot, e]));
-    this.queue = new Map(); // plot name -> traces to draw; the latest wins
+    this.queue = new Map(); // plot name -> [arrays for its traces, change to its layout]; the latest wins
     this.drawing = false;
   }
 
   // Draw one panel a frame, so that video never waits for plots.
-  draw(name, fill) {
+  draw(name, fill, adjust = () => {}) {
     if (!window.Plotly) return;
-    this.queue.set(name, fill);
+    this.queue.set(name, [fill, adjust]);
     if (!this.drawing) requestAnimationFrame(() => this.drawNext());
     this.drawing = true;
   }
@@ -33,15 +34,20 @@ export class Panels {
   }
 
   async drawNext() {
-    const [name, fill] = this.queue.entries().next().value;
+    const [name, [fill, adjust]] = this.queue.entries().next().value;
     this.queue.delete(name);
     const figure = this.figures[this.theme()][name];
     const data = figure.data.map((trace, i) => ({ ...trace, ...fill?.[i] }));
     const place = this.plots[name];
-    await window.Plotly.react(place, data, structuredClone(figure.layout), CONFIG);
-    if (fill) place.dataset.drawn = Number(place.dataset.drawn) + 1;
-    this.drawing = this.queue.size > 0;
-    if (this.drawing) requestAnimationFrame(() => this.drawNext());
+    const layout = structuredClone(figure.layout);
+    adjust(layout);
+    try {
+      await window.Plotly.react(place, data, layout, CONFIG);
+      if (fill) place.dataset.drawn = Number(place.dataset.drawn) + 1;
+    } finally {
+      this.drawing = this.queue.size > 0;
+      if (this.drawing) requestAnimationFrame(() => this.drawNext());
+    }
   }
 
   showChunk(chunk, history, { layer, head }) {
@@ -53,10 +59,24 @@ export class Panels {
     this.draw("attention", [{ ...fill, marker: { color: attention.roles.map((role) => colours[role]) } }]);
   }
 
-  showHistory(history, { layer, head }) {
+  showHistory(history, { layer, head, lately }) {
     const columns = every(history.summaries, MOST_COLUMNS);
     this.draw("shares", this.fillShares(columns, history, layer, head));
-    this.draw("life", [this.fillLife(columns, history, layer)]);
+    if (lately) this.showLately(history, layer);
+    else this.draw("life", [this.fillLife(columns, history, layer, wholeRun(columns))]);
+  }
+
+  // The last seconds only, and only the frames that lived then: their rows follow each other without gaps.
+  showLately(history, layer) {
+    const from = history.summaries.at(-1).end - LATELY_SECONDS;
+    const columns = history.summaries.filter((summary) => summary.seconds >= from);
+    const frames = [...new Set(columns.flatMap((summary) => [...summary.frames, ...own(summary)]))].sort((a, b) => a - b);
+    const row = new Map(frames.map((latent, i) => [latent, i]));
+    const fill = this.fillLife(columns, history, layer, { y: frames.map(String), row: (latent) => row.get(latent) });
+    this.draw("life", [fill], (layout) => {
+      layout.yaxis.type = "category";
+      layout.xaxis.rangemode = "normal";
+    });
   }
 
   fillShares(columns, history, layer, head) {
@@ -66,14 +86,11 @@ export class Panels {
     return ROLES.map((_, role) => ({ x: edges(probed), y: [...means, means.at(-1)].map((mean) => mean[role]) }));
   }
 
-  fillLife(columns, history, layer) {
-    const latest = columns.at(-1).own[1];
-    const step = Math.ceil(latest / MOST_ROWS); // latent frames a row
-    const rows = Math.ceil(latest / step);
-    const blank = () => Array.from({ length: rows }, () => new Array(columns.length).fill(null));
+  fillLife(columns, history, layer, rows) {
+    const blank = () => rows.y.map(() => new Array(columns.length).fill(null));
     const [z, customdata] = [blank(), blank()];
     const put = (latent, column, role, share) => {
-      const row = Math.floor(latent / step);
+      const row = rows.row(latent);
       if (share <= 0 || share <= (customdata[row][column] ?? 0)) return;
       customdata[row][column] = share;
       z[row][column] = ROLES.indexOf(role) + Math.min(Math.max(share, 0.01), 1);
@@ -81,10 +98,9 @@ export class Panels {
     columns.forEach((summary, column) => {
       const alive = history.meanLayer(summary.alive, summary.frames.length, layer);
       summary.frames.forEach((latent, i) => put(latent, column, summary.roles[i], alive[i]));
-      for (let latent = summary.own[0]; latent < summary.own[1]; latent++) put(latent, column, "current", 1);
+      own(summary).forEach((latent) => put(latent, column, "current", 1));
     });
-    const y = Array.from({ length: rows }, (_, row) => row * step);
-    return { x: edges(columns), y, z, customdata };
+    return { x: edges(columns), y: rows.y, z, customdata };
   }
 
   // A line at the playhead over the panels that have time as their x-axis; no plot is redrawn for it.
@@ -105,13 +121,26 @@ export function roleColours(element) {
   return Object.fromEntries(ROLES.map((role) => [role, style.getPropertyValue(`--role-${role}`).trim()]));
 }
 
+// The frames of the chunk itself.
+function own(summary) {
+  return Array.from({ length: summary.own[1] - summary.own[0] }, (_, i) => summary.own[0] + i);
+}
+
+// Rows of the life map for all frames so far; several frames share a row when there are many.
+function wholeRun(columns) {
+  const latest = columns.at(-1).own[1];
+  const step = Math.ceil(latest / MOST_ROWS);
+  const y = Array.from({ length: Math.ceil(latest / step) }, (_, row) => row * step);
+  return { y, row: (latent) => Math.floor(latent / step) };
+}
+
 // Where each chunk begins, and where the last one ends, in seconds.
 function edges(summaries) {
   return [...summaries.map((summary) => summary.seconds), summaries.at(-1).end];
 }
 
-// At most `count` of the items, evenly spaced, the last one always among them.
+// Evenly spaced items, about `count`, the first and the last always among them.
 function every(items, count) {
   const step = Math.ceil(items.length / count);
-  return items.filter((_, i) => (items.length - 1 - i) % step === 0);
+  return items.filter((_, i) => i === 0 || (items.length - 1 - i) % step === 0);
 }

@@ -34,7 +34,7 @@ class Player {
       if (event.target.closest("#generate")) this.clicked = performance.now();
       if (event.target.closest("#stop")) this.pause(true, false);
     });
-    for (const select of [this.find("layer"), this.find("head")]) {
+    for (const select of [this.find("layer"), this.find("head"), this.find("span")]) {
       select.addEventListener("change", () => this.redraw());
     }
     new MutationObserver(() => this.redraw()).observe(document.body, { attributes: true, attributeFilter: ["class"] });
@@ -42,7 +42,8 @@ class Player {
   }
 
   get choice() {
-    return { layer: Number(this.find("layer").value), head: Number(this.find("head").value) };
+    const value = (name) => this.find(name).value;
+    return { layer: Number(value("layer")), head: Number(value("head")), lately: value("span") === "lately" };
   }
 
   // One message from the server; repeated ones are dropped.
