@@ -26,7 +26,7 @@ TITLE = "Deep Forcing"
 MOUNT = """
 const send = { beat: (data) => trigger('beat', data), pause: (data) => trigger('pause', data) };
 const root = window.gradio_config?.root ?? location.origin;
-const at = (path) => `${root}/gradio_api/file=${path}`;
+const at = (path) => `${root}/gradio_api/file=${encodeURI(path)}`;
 import(at(props.module)).then(({ mount }) =>
   mount(element, props, (use) => watch('value', use), send, at(props.plotly)));
 """
@@ -110,7 +110,7 @@ def _ask(page: Page) -> None:
         page.examples = [gr.Button(text, size="sm", elem_classes="chip") for text in words.EXAMPLES]
     with gr.Accordion("Build a prompt", open=False, elem_id="builder"):
         for name, table in TABLES.items():
-            page.parts[name] = gr.Radio(list(table), value=next(iter(table)), label=name.capitalize())
+            page.parts[name] = gr.Radio(list(table), value=getattr(words.START, name), label=name.capitalize())
         page.surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
 
 
@@ -122,8 +122,8 @@ def _player() -> gr.HTML:
         apply_default_css=False,
         elem_id="player",
         figures={theme: empty_figures(theme) for theme in THEMES},
-        module=str(WEB / "player.js"),
-        plotly=str(PLOTLY),
+        module=(WEB / "player.js").as_posix(),
+        plotly=PLOTLY.as_posix(),
     )
 
 

@@ -10,8 +10,9 @@ from deepforcing.captions import CAMERAS, COLOURS, MOTIONS, PLACES, SUBJECTS, TA
 
 MOST_NAMED = 6  # unknown words spelt out
 
+START = Caption("balloon", "red", "drifting", "sea", "night")  # what the page opens with
 EXAMPLES = (
-    Caption("balloon", "red", "drifting", "sea", "night").phrase(),
+    START.phrase(),
     Caption("rocket", "green", "rising", "desert", "sunset").phrase(),
     Caption("fish", "purple", "circling", "city", "dawn").phrase(),
     Caption("kite", "blue", "swaying", "mountains", "day", "right").phrase(),

@@ -47,7 +47,7 @@ export class KeepMap {
 
   show(chunk, history, layer) {
     const fired = history.lastFired(chunk);
-    const mean = layer < 0 ? " Brightness is the share of layers that keep a token." : "";
+    const mean = layer < 0 && fired ? " Brightness is the share of layers that keep a token." : "";
     this.note.textContent = this.describe(chunk, fired, history) + mean;
     const cells = [...this.cached(chunk, fired, history, layer), ...this.own(chunk, history)];
     cells.sort((a, b) => a.latent - b.latent);
