@@ -147,7 +147,7 @@ def test_leaving_the_line(pipeline):
     threading.Timer(0.3, sessions.close, ["b"]).start()
     began = time.monotonic()
     seen = [message for message, _ in sessions.play("b", order())]
-    assert [m["kind"] for m in seen] == ["waiting"] and time.monotonic() - began < 5
+    assert [m["kind"] for m in seen] == ["waiting", "ended"] and time.monotonic() - began < 5
     holder.close()
 
 

@@ -15,6 +15,7 @@ from .run import Order, Run
 from .seats import Seats
 
 TURN_SECONDS = 180  # how long a run may go on while others wait
+LEFT = {"kind": "ended", "reason": "left", "chunks": 0, "error": None, "note": "You left the line."}
 
 
 class Sessions:
@@ -39,13 +40,13 @@ class Sessions:
         with self._lock:
             return len(self._runs)
 
-    def close(self, session: str, note: str = "") -> None:
+    def close(self, session: str) -> None:
         """End the session's run, or take it out of the line."""
         with self._lock:
             self._wanted.pop(session, None)
             run = self._runs.get(session)
         if run is not None:
-            run.stop(note)
+            run.stop()
 
     def play(self, session: str, order: Order) -> Iterator[tuple[dict, Path | None]]:
         """Wait for the model, then run. Yields (message, finished file or None); messages are numbered.
@@ -65,14 +66,14 @@ class Sessions:
 
     def _turn(self, session: str, ticket: str, order: Order) -> Iterator[tuple[dict, Path | None]]:
         told = 0
-        while ahead := self._seats.wait(ticket, timeout=0.25):
-            if self._wanted.get(session) is not ticket:
-                return
+        while (ahead := self._seats.wait(ticket, timeout=0.25)) and self._wanted.get(session) is ticket:
             if ahead != told:
                 told = ahead
                 yield {"kind": "waiting", "ahead": ahead}, None
         if self._wanted.get(session) is ticket:
             yield from self._run(session, ticket, order)
+        else:
+            yield LEFT, None
 
     def _run(self, session: str, ticket: str, order: Order) -> Iterator[tuple[dict, Path | None]]:
         began = time.monotonic()

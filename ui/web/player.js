@@ -109,6 +109,7 @@ class Player {
   }
 
   ends({ reason, error, note }) {
+    if (reason === "left") return this.say(note, this.stage.shown >= 0 ? "playing" : "idle");
     if (this.clock) this.clock.ended = true;
     if (reason === "stopped") this.pause(true, false);
     this.find("coming").textContent = note || this.notice || WAITING[reason];
