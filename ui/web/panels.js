@@ -63,7 +63,14 @@ export class Panels {
     const columns = every(history.summaries, MOST_COLUMNS);
     this.draw("shares", this.fillShares(columns, history, layer, head));
     if (lately) this.showLately(history, layer);
-    else this.draw("life", [this.fillLife(columns, history, layer, wholeRun(columns))]);
+    else this.showWholeRun(columns, history, layer);
+  }
+
+  showWholeRun(columns, history, layer) {
+    const fill = this.fillLife(columns, history, layer, allRows(columns));
+    // The first chunk is shorter than the rest; columns of equal width let Plotly draw one pixel a cell, which is much faster.
+    if (columns.length > 2) fill.x[0] = 2 * fill.x[1] - fill.x[2];
+    this.draw("life", [fill], (layout) => (layout.xaxis.range = [0, fill.x.at(-1)]));
   }
 
   // The last seconds only, and only the frames that lived then: their rows follow each other without gaps.
@@ -127,7 +134,7 @@ function own(summary) {
 }
 
 // Rows of the life map for all frames so far; several frames share a row when there are many.
-function wholeRun(columns) {
+function allRows(columns) {
   const latest = columns.at(-1).own[1];
   const step = Math.ceil(latest / MOST_ROWS);
   const y = Array.from({ length: Math.ceil(latest / step) }, (_, row) => row * step);
