@@ -30,7 +30,12 @@ class CodecConfig:
     decoder_temporal: tuple[bool, ...] = (False, True, True)
 
     def __post_init__(self) -> None:
-        if not len(self.decoder_widths) - 1 == len(self.decoder_blocks) == len(self.decoder_spatial) == len(self.decoder_temporal):
+        if (
+            not len(self.decoder_widths) - 1
+            == len(self.decoder_blocks)
+            == len(self.decoder_spatial)
+            == len(self.decoder_temporal)
+        ):
             raise ValueError("the decoder needs one width more than it has stages")
         if len(self.encoder_widths) - 1 != len(self.encoder_blocks):
             raise ValueError("the encoder needs one width more than it has stages")

@@ -1,4 +1,4 @@
-"""The tiny model's text encoder: a word-level transformer that is trained along with the video model and takes any text."""
+"""The tiny model's text encoder: a word-level transformer, trained along with the video model, that takes any text."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Self-attention for teacher forcing: chunks of clean history and noisy chunks, attended to block by block.
 
-Plain softmax(q k^T) v over each chunk's own keys needs no mask, and its backward is much faster on CPU than fused kernels.
+Plain softmax(q k^T) v over each chunk's own keys needs no mask, and its backward is much faster on CPU than that of
+fused kernels.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 class TeacherForcingProcessor:
-    """Processor for Wan's `attn1` over [clean chunks | noisy chunks], `chunk` tokens each, one noisy chunk more than clean.
+    """Processor for Wan's `attn1` over [clean chunks | noisy chunks], `chunk` tokens each; one noisy chunk more.
 
     A clean chunk sees the clean ones up to itself; a noisy chunk sees the clean ones before it, and itself.
     """

@@ -34,8 +34,14 @@ class ModelCard:
 def new_transformer(text: TinyTextConfig, codec: CodecConfig) -> WanTransformer3DModel:
     """A `WanTransformer3DModel` of the shipped size with random weights."""
     model = WanTransformer3DModel(
-        num_attention_heads=4, attention_head_dim=64, ffn_dim=1024, num_layers=6, freq_dim=256, text_dim=text.width,
-        in_channels=codec.latent_channels, out_channels=codec.latent_channels,
+        num_attention_heads=4,
+        attention_head_dim=64,
+        ffn_dim=1024,
+        num_layers=6,
+        freq_dim=256,
+        text_dim=text.width,
+        in_channels=codec.latent_channels,
+        out_channels=codec.latent_channels,
     )
     for block in model.blocks:  # begin near the identity
         nn.init.zeros_(block.attn2.to_out[0].weight)
@@ -52,7 +58,9 @@ def save_module(module: nn.Module, path: Path, dtype: torch.dtype = torch.bfloat
     partial.replace(path)
 
 
-def save_bundle(folder: Path, card: ModelCard, transformer: WanTransformer3DModel, text: TinyTextEncoder, codec: TinyCodec) -> None:
+def save_bundle(
+    folder: Path, card: ModelCard, transformer: WanTransformer3DModel, text: TinyTextEncoder, codec: TinyCodec
+) -> None:
     """Write the folder in the layout that the loader reads; matrices in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
     copy = WanTransformer3DModel.from_config(transformer.config)

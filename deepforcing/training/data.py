@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from deepforcing.captions import Caption, sample_caption
-from deepforcing.models.tiny_codec import TinyCodec
-from deepforcing.training.world import render
+from deepforcing.models.tiny_codec import TIME_FACTOR, TinyCodec
+from deepforcing.training.world import render, subject_region
 
 
 def caption_of(seed: int) -> Caption:
@@ -32,7 +32,9 @@ def render_clips(path: Path, first_seed: int, count: int, size: int, frames: int
     partial_path = path.with_suffix(".partial.npy")
     clips = np.lib.format.open_memmap(partial_path, "w+", np.uint8, (count, frames, size, size, 3))
     with ProcessPoolExecutor(workers) as pool:
-        work = pool.map(partial(render_seed, size=size, frames=frames), range(first_seed, first_seed + count), chunksize=8)
+        work = pool.map(
+            partial(render_seed, size=size, frames=frames), range(first_seed, first_seed + count), chunksize=8
+        )
         for index, clip in enumerate(work):
             clips[index] = clip
     clips.flush()
@@ -42,25 +44,47 @@ def render_clips(path: Path, first_seed: int, count: int, size: int, frames: int
 
 def to_video(clips: np.ndarray, device="cpu") -> torch.Tensor:
     """uint8 [..., H, W, 3] -> float [..., 3, H, W] in 0..1."""
-    return torch.from_numpy(np.ascontiguousarray(clips)).to(device).movedim(-1, -3).float() / 255
+    return torch.from_numpy(np.array(clips)).to(device).movedim(-1, -3).float() / 255
 
 
 @torch.no_grad()
-def encode_clips(path: Path, clips: np.ndarray, codec: TinyCodec, first_seed: int, batch: int = 4, device="cpu") -> None:
-    """Write the latents of the clips, float16 [count, n, C, h, w], and beside them the captions as JSON lines."""
+def encode_clips(
+    path: Path, clips: np.ndarray, codec: TinyCodec, first_seed: int, batch: int = 4, device="cpu"
+) -> None:
+    """Write the latents of the clips, float16 [count, n, C, h, w], and beside them captions and subjects' regions."""
     if path.exists():
         return
     parts = []
     for start in range(0, len(clips), batch):
         parts.append(codec.encode(to_video(clips[start : start + batch], device)).half().cpu().numpy())
+    latents = np.concatenate(parts)
+    regions = subject_regions(first_seed, len(clips), latents.shape[-1], latents.shape[1])
+    np.save(path.with_suffix(".regions.npy"), regions)
     captions = [json.dumps(asdict(caption_of(first_seed + i))) for i in range(len(clips))]
     path.with_suffix(".jsonl").write_text("\n".join(captions))
     partial_path = path.with_suffix(".partial.npy")
-    np.save(partial_path, np.concatenate(parts))
+    np.save(partial_path, latents)
     partial_path.rename(path)
 
 
-def load_latents(path: Path) -> tuple[torch.Tensor, list[Caption]]:
-    """Latents [count, n, C, h, w] (float16) and their captions."""
+@dataclass(frozen=True)
+class LatentClips:
+    """Latents [count, n, C, h, w] (float16), where their subjects are [count, n, h, w], and their captions."""
+
+    latents: torch.Tensor
+    regions: torch.Tensor
+    captions: list[Caption]
+
+
+def load_latents(path: Path) -> LatentClips:
+    """What `encode_clips` wrote."""
     captions = [Caption(**json.loads(line)) for line in path.with_suffix(".jsonl").read_text().splitlines()]
-    return torch.from_numpy(np.load(path)), captions
+    regions = np.load(path.with_suffix(".regions.npy"))
+    return LatentClips(torch.from_numpy(np.load(path)), torch.from_numpy(regions), captions)
+
+
+def subject_regions(first_seed: int, count: int, size: int, latent_frames: int) -> np.ndarray:
+    """Where subjects are on each latent frame, by its last video frame: bool [count, latent_frames, size, size]."""
+    frames = 1 + TIME_FACTOR * (latent_frames - 1)
+    seeds = range(first_seed, first_seed + count)
+    return np.stack([subject_region(caption_of(seed), seed, size, frames)[::TIME_FACTOR] for seed in seeds])

@@ -59,7 +59,7 @@ def scale(colour: Colour, factor) -> Colour:
 
 
 class Canvas:
-    """Premultiplied RGBA, four planes of the given shape; `pixel` is the size of a pixel in the units of the distances."""
+    """Premultiplied RGBA, four planes of the given shape; `pixel` is a pixel's size in the units of the distances."""
 
     def __init__(self, shape: tuple[int, ...], pixel: float) -> None:
         self.planes = np.zeros((4, *shape), np.float32)

@@ -7,8 +7,10 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from deepforcing.training import parallel
 
-def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
+
+def orthogonalise(matrix: Tensor, steps: int = 4) -> Tensor:
     """Nearest semi-orthogonal matrix, by Newton-Schulz iterations (https://kellerjordan.github.io/posts/muon/)."""
     x = matrix / (matrix.norm() + 1e-7)
     tall = x.shape[0] > x.shape[1]
@@ -20,27 +22,34 @@ def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update is orthogonalised; parameters of more than two axes are seen as [outputs, everything else]."""
+    """Momentum whose update is orthogonalised; more than two axes are seen as [outputs, everything else]."""
 
-    def __init__(self, parameters, lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
-        super().__init__(parameters, dict(lr=lr, momentum=momentum, weight_decay=weight_decay))
+    def __init__(self, parameters, lr: float, momentum: float = 0.95) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
     def step(self, closure=None) -> None:
         for group in self.param_groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    self._update(p, group)
+            used = [p for p in group["params"] if p.grad is not None]
+            updates = [
+                self._update(p, group["momentum"], mine=i % parallel.processes() == parallel.rank())
+                for i, p in enumerate(used)
+            ]
+            parallel.sum_over_processes(updates)
+            for p, update in zip(used, updates, strict=True):
+                p.add_(update, alpha=-group["lr"])
 
-    def _update(self, p: Tensor, group: dict) -> None:
+    def _update(self, p: Tensor, momentum: float, mine: bool) -> Tensor:
+        """The orthogonalised step of one parameter; zeros where another process works it out."""
         state = self.state[p]
         if not state:
             state["momentum"] = torch.zeros_like(p)
-        buffer = state["momentum"].lerp_(p.grad, 1 - group["momentum"])
-        update = p.grad.lerp(buffer, group["momentum"]).flatten(1)
+        buffer = state["momentum"].lerp_(p.grad, 1 - momentum)
+        if not mine:
+            return torch.zeros_like(p)
+        update = p.grad.lerp(buffer, momentum).flatten(1)
         size = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
-        p.mul_(1 - group["lr"] * group["weight_decay"])
-        p.add_(orthogonalise(update).reshape(p.shape), alpha=-group["lr"] * size)
+        return (size * orthogonalise(update)).reshape(p.shape)
 
 
 class Optimizers:
@@ -51,10 +60,17 @@ class Optimizers:
         matrices = [p for n, p in named if is_matrix(n, p)]
         rest = [p for n, p in named if not is_matrix(n, p)]
         self.parameters = matrices + rest
-        self.parts = [(Muon(matrices, muon_lr), muon_lr), (torch.optim.AdamW(rest, adam_lr, (0.9, 0.98), weight_decay=0.0), adam_lr)]
+        self.parts = [
+            (Muon(matrices, muon_lr), muon_lr),
+            (torch.optim.AdamW(rest, adam_lr, (0.9, 0.98), weight_decay=0.0), adam_lr),
+        ]
 
     def step(self, factor: float, clip: float = 1.0) -> None:
-        """One update at `factor` times the full rates."""
+        """One update at `factor` times the full rates, from the mean of the processes' gradients."""
+        gradients = [p.grad for p in self.parameters]
+        parallel.sum_over_processes(gradients)
+        if parallel.processes() > 1:
+            torch._foreach_div_(gradients, parallel.processes())
         nn.utils.clip_grad_norm_(self.parameters, clip)
         for part, lr in self.parts:
             part.param_groups[0]["lr"] = lr * factor

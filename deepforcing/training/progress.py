@@ -1,4 +1,4 @@
-"""What a long run needs: a clock that sets the learning rate, lines with the time left, checkpoints that survive a kill."""
+"""What a long run needs: a clock that sets the learning rate, lines with the time left, files that survive a kill."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from pathlib import Path
 
 import torch
 
+from deepforcing.training import parallel
+
 
 @dataclass
 class Clock:
     """A stage that ends after `seconds`; training is measured in time because that is what there is of it."""
 
     seconds: float
-    warmup: float = 20.0  # seconds of rising rate
+    warmup: float = 20.0  # seconds of rising rate, at most a tenth of the whole
     decay_from: float = 0.0  # share of the time after which the cosine begins
     floor: float = 0.02
     spent: float = 0.0  # by earlier, interrupted runs
     started: float = field(default_factory=time.monotonic)
+    elapsed: float = 0.0  # at the last tick
 
-    @property
-    def elapsed(self) -> float:
-        return self.spent + time.monotonic() - self.started
+    def tick(self) -> bool:
+        """Read the time, the same in all processes; False once the stage is over."""
+        self.elapsed = parallel.from_first(self.spent + time.monotonic() - self.started)
+        return not self.over
 
     @property
     def over(self) -> bool:
@@ -34,7 +38,7 @@ class Clock:
         """What to multiply the learning rates with now."""
         share = (self.elapsed / self.seconds - self.decay_from) / (1 - self.decay_from)
         cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, share))))
-        return min(1.0, 0.05 + self.elapsed / self.warmup) * max(self.floor, cosine)
+        return min(1.0, 0.05 + self.elapsed / min(self.warmup, 0.1 * self.seconds)) * max(self.floor, cosine)
 
 
 class Report:
@@ -49,7 +53,7 @@ class Report:
         self.steps += 1
         for name, value in numbers.items():
             self.values.setdefault(name, deque(maxlen=200)).append(float(value))
-        if time.monotonic() - self.last >= self.every:
+        if parallel.rank() == 0 and time.monotonic() - self.last >= self.every:
             self.last = time.monotonic()
             means = "  ".join(f"{name} {sum(v) / len(v):.4f}" for name, v in self.values.items())
             left = max(0.0, self.clock.seconds - self.clock.elapsed)

@@ -26,13 +26,39 @@ class Light:
 
 
 LIGHTS = {
-    "day": Light((0.30, 0.62, 0.93), (0.80, 0.94, 0.99), (1, 1, 1), (1, 1, 1), (1.0, 0.93, 0.55), (0.12, 0.22), 0.075, 0.0),
-    "dawn": Light((0.66, 0.64, 0.86), (1.0, 0.88, 0.80), (0.92, 0.82, 0.88), (1.0, 0.92, 0.92), (1.0, 0.97, 0.86),
-                  (0.38, 0.5), 0.09, 0.15),
-    "sunset": Light((0.33, 0.16, 0.42), (1.0, 0.56, 0.22), (0.78, 0.48, 0.46), (0.98, 0.55, 0.45), (1.0, 0.78, 0.25),
-                    (0.46, 0.58), 0.13, 0.35),
-    "night": Light((0.02, 0.04, 0.14), (0.13, 0.19, 0.40), (0.30, 0.36, 0.56), (0.22, 0.27, 0.45), (0.96, 0.95, 0.84),
-                   (0.13, 0.24), 0.08, 0.6),
+    "day": Light(
+        (0.30, 0.62, 0.93), (0.80, 0.94, 0.99), (1, 1, 1), (1, 1, 1), (1.0, 0.93, 0.55), (0.12, 0.22), 0.075, 0.0
+    ),
+    "dawn": Light(
+        (0.66, 0.64, 0.86),
+        (1.0, 0.88, 0.80),
+        (0.92, 0.82, 0.88),
+        (1.0, 0.92, 0.92),
+        (1.0, 0.97, 0.86),
+        (0.38, 0.5),
+        0.09,
+        0.15,
+    ),
+    "sunset": Light(
+        (0.33, 0.16, 0.42),
+        (1.0, 0.56, 0.22),
+        (0.78, 0.48, 0.46),
+        (0.98, 0.55, 0.45),
+        (1.0, 0.78, 0.25),
+        (0.46, 0.58),
+        0.13,
+        0.35,
+    ),
+    "night": Light(
+        (0.02, 0.04, 0.14),
+        (0.13, 0.19, 0.40),
+        (0.30, 0.36, 0.56),
+        (0.22, 0.27, 0.45),
+        (0.96, 0.95, 0.84),
+        (0.13, 0.24),
+        0.08,
+        0.6,
+    ),
 }
 
 
@@ -103,7 +129,11 @@ def sky(rng, light: Light, size: int) -> np.ndarray:
     frame = np.broadcast_to((zenith + (horizon - zenith) * share)[:, None, :], (size, size, 3)).copy()
     if light is LIGHTS["night"]:
         _stars(rng, frame)
-    cx, cy, radius = rng.uniform(0.12, 0.88), rng.uniform(*light.disc_height), light.disc_radius * rng.uniform(0.85, 1.2)
+    cx, cy, radius = (
+        rng.uniform(0.12, 0.88),
+        rng.uniform(*light.disc_height),
+        light.disc_radius * rng.uniform(0.85, 1.2),
+    )
     distance = circle(x, y, cx, cy, radius)
     disc = np.clip(0.5 - distance * size, 0, 1)
     if light is LIGHTS["night"] and rng.random() < 0.6:
@@ -125,12 +155,25 @@ def clouds(rng, light: Light, size: int, travel: np.ndarray) -> Layer:
     left, right = float(travel.min()), float(travel.max()) + 1
     for _ in range(int(rng.integers(1, 4)) + int(2 * (right - left - 1))):
         cx, cy, width = rng.uniform(left, right), rng.uniform(0.08, 0.42), rng.uniform(0.07, 0.13)
-        puffs = [circle(strip.x, strip.y, cx + k * 0.75 * width, cy - rng.uniform(0, 0.3) * width, width * rng.uniform(0.4, 0.75))
-                 for k in (-1, 0, 1)]
+        puffs = [
+            circle(
+                strip.x,
+                strip.y,
+                cx + k * 0.75 * width,
+                cy - rng.uniform(0, 0.3) * width,
+                width * rng.uniform(0.4, 0.75),
+            )
+            for k in (-1, 0, 1)
+        ]
         body = np.minimum(np.minimum(puffs[0], puffs[1]), puffs[2])
         shape = np.maximum(body, strip.y - cy - 0.22 * width)
         strip.paint(shape, light.cloud, 0.88)
-        strip.paint(np.maximum(body, cy + 0.02 * width - strip.y + 0 * body), scale(light.cloud, 0.9), 0.5, strip.coverage(shape))
+        strip.paint(
+            np.maximum(body, cy + 0.02 * width - strip.y + 0 * body),
+            scale(light.cloud, 0.9),
+            0.5,
+            strip.coverage(shape),
+        )
     return strip.layer(travel)
 
 
@@ -180,7 +223,9 @@ def _trees(rng, strip: Strip, top, colour: Colour, k: int) -> None:
     for column in rng.integers(0, width, max(1, int(rng.integers(2, 5) * (width / strip.sub / strip.size)))):
         cx, cy, radius = float(strip.x[0, column]), float(top[0, column]), rng.uniform(0.022, 0.034) * (0.8 + 0.4 * k)
         near = slice(max(0, column - 3 * strip.size * strip.sub // 20), column + 3 * strip.size * strip.sub // 20)
-        _paint_columns(strip, near, box(strip.x[:, near], strip.y, cx, cy - radius, 0.006, 2 * radius), scale(colour, 0.6))
+        _paint_columns(
+            strip, near, box(strip.x[:, near], strip.y, cx, cy - radius, 0.006, 2 * radius), scale(colour, 0.6)
+        )
         _paint_columns(strip, near, circle(strip.x[:, near], strip.y, cx, cy - 2.1 * radius, 1.2 * radius), colour)
 
 
@@ -212,13 +257,18 @@ def _blocks(rng, strip: Strip, light: Light, colour: Colour, level: float, heigh
     pane = mix(light.horizon, (1.0, 0.86, 0.45), 0.9)
     while left < end:
         width, roof = rng.uniform(0.1, 0.19), level - height * rng.uniform(-0.5, 0.75)
-        first, last = (int(np.clip((e - strip.start) * strip.size * strip.sub, 0, strip.x.shape[1])) for e in (left - 0.03, left + width + 0.03))
+        first, last = (
+            int(np.clip((e - strip.start) * strip.size * strip.sub, 0, strip.x.shape[1]))
+            for e in (left - 0.03, left + width + 0.03)
+        )
         if last > first:
             near, shade = slice(first, last), scale(colour, rng.uniform(0.85, 1.12))
             x, y = strip.x[:, near], strip.y
             _paint_columns(strip, near, np.maximum(np.abs(x - left - width / 2) - width / 2, roof - y), shade)
             if windows:
-                _windows(rng, strip, near, left, width, roof, pane if light.windows else scale(shade, 0.7), light, shade)
+                _windows(
+                    rng, strip, near, left, width, roof, pane if light.windows else scale(shade, 0.7), light, shade
+                )
             elif rng.random() < 0.3:
                 _paint_columns(strip, near, box(x, y, left + width / 2, roof - 0.03, 0.006, 0.05), shade)
         left += width
@@ -267,8 +317,15 @@ def _cacti(rng, strip: Strip, top, colour: Colour) -> None:
         reach = 3 * strip.size * strip.sub // 20
         near = slice(max(0, column - reach), column + reach)
         x, y = strip.x[:, near], strip.y
-        arms = np.minimum(box(x, y, cx + 0.03, cy - height, 0.011, 0.028), box(x, y, cx + 0.015, cy - 0.8 * height, 0.02, 0.011))
-        arms = np.minimum(arms, np.minimum(box(x, y, cx - 0.03, cy - 1.2 * height, 0.011, 0.025), box(x, y, cx - 0.015, cy - height, 0.02, 0.011)))
+        arms = np.minimum(
+            box(x, y, cx + 0.03, cy - height, 0.011, 0.028), box(x, y, cx + 0.015, cy - 0.8 * height, 0.02, 0.011)
+        )
+        arms = np.minimum(
+            arms,
+            np.minimum(
+                box(x, y, cx - 0.03, cy - 1.2 * height, 0.011, 0.025), box(x, y, cx - 0.015, cy - height, 0.02, 0.011)
+            ),
+        )
         _paint_columns(strip, near, np.minimum(arms, box(x, y, cx, cy - 0.7 * height, 0.015, height)), colour)
 
 
@@ -280,7 +337,12 @@ def mountains(rng, light: Light, size: int, camera: np.ndarray, wind: np.ndarray
         top = _peaks(rng, strip, level, height)
         colour = mix(rock, light.horizon, 0.35 - 0.2 * k)
         cover = strip.paint(top - strip.y, colour)
-        cap = top + 0.045 + 0.014 * np.sin(70 * strip.x + rng.random() * 6) + 0.4 * np.clip(level - height * 0.7 - top, 0, None)
+        cap = (
+            top
+            + 0.045
+            + 0.014 * np.sin(70 * strip.x + rng.random() * 6)
+            + 0.4 * np.clip(level - height * 0.7 - top, 0, None)
+        )
         strip.paint(np.maximum(strip.y - cap, strip.y - level + 0.02), mix(snow, light.horizon, 0.15), 1.0, cover)
         layers.append(strip.layer(camera * parallax))
     strip = strip_for(size, camera * 0.9)
@@ -313,4 +375,4 @@ def _pines(rng, strip: Strip, top, colour: Colour) -> None:
         _paint_columns(strip, near, body, colour)
 
 
-PLACES = dict(sea=sea, hills=hills, city=city, desert=desert, mountains=mountains)
+PLACES = {"sea": sea, "hills": hills, "city": city, "desert": desert, "mountains": mountains}

@@ -1,4 +1,4 @@
-"""The eight subjects, drawn in a local frame of radius about 1 (x to the right, y down), each with tones and a highlight."""
+"""The eight subjects, drawn in a frame of radius about 1 (x to the right, y down), with tones and highlights."""
 
 from __future__ import annotations
 
@@ -51,8 +51,11 @@ class Look:
 def sample_look(rng, colour: str) -> Look:
     hue, saturation, value = HSV[colour]
     spread = 0.0 if colour == "white" else 1.0
-    main = hsv(hue + spread * rng.uniform(-0.014, 0.014), saturation * (1 - spread * rng.uniform(0, 0.25)),
-               min(1.0, value * rng.uniform(0.88, 1.06)))
+    main = hsv(
+        hue + spread * rng.uniform(-0.014, 0.014),
+        saturation * (1 - spread * rng.uniform(0, 0.25)),
+        min(1.0, value * rng.uniform(0.88, 1.06)),
+    )
     accent = mix(main, (1, 1, 1), 0.62) if rng.random() < 0.5 and colour != "white" else scale(main, 0.74)
     return Look(main, accent, str(rng.choice(PATTERNS)), rng.uniform(0.36, 0.55), rng.uniform(0.165, 0.225))
 
@@ -108,7 +111,9 @@ def balloon(b: Brush, phase) -> None:
         b.paint(segment(x, y, side * 0.36, 0.3, side * 0.17, 0.95, 0.04), INK)
     b.outlined(box(x, y, 0, 1.08, 0.2, 0.16), WOOD)
     b.paint(box(x, y, 0, 0.97, 0.24, 0.05), scale(WOOD, 1.5))
-    envelope = np.minimum(circle(x, y, 0, -0.35, 0.86), polygon(x, y, [(-0.82, -0.1), (0.82, -0.1), (0.24, 0.72), (-0.24, 0.72)]))
+    envelope = np.minimum(
+        circle(x, y, 0, -0.35, 0.86), polygon(x, y, [(-0.82, -0.1), (0.82, -0.1), (0.24, 0.72), (-0.24, 0.72)])
+    )
     cover = b.body(envelope)
     b.shade(-circle(x, y, -0.2, -0.45, 0.92), cover)
     b.gleam(-0.36, -0.68, 0.14, 0.24)
@@ -207,12 +212,13 @@ def ball(b: Brush, phase) -> None:
     b.gleam(-0.4, -0.48, 0.2, 0.14)
 
 
-DRAW = dict(balloon=balloon, boat=boat, bird=bird, rocket=rocket, kite=kite, fish=fish, star=five_star, ball=ball)
+DRAW = {"balloon": balloon, "boat": boat, "bird": bird, "rocket": rocket, "kite": kite, "fish": fish}
+DRAW |= {"star": five_star, "ball": ball}
 TURNS = ("bird", "fish", "boat")  # drawn facing right; the others look the same both ways
 
 
 def sprite(subject: str, look: Look, path: Path, size: int):
-    """The subject in its bounding box on every frame: planes [4, T, s, s] and the boxes' corners (rows, columns) [T]."""
+    """The subject in its box on every frame: planes [4, T, s, s] and the boxes' corners (rows, columns) [T]."""
     side = int(np.ceil(2 * EXTENT * look.radius * size)) + 2
     left = np.round(path.x * size - side / 2).astype(int)
     top = np.round(path.y * size - side / 2).astype(int)

@@ -1,7 +1,7 @@
 """The teacher-forcing forward of a stock `WanTransformer3DModel`, with one noise level a chunk and its clean history.
 
-The same arithmetic as the stock forward with a timestep for each token, but modulation is broadcast over a chunk's tokens
-instead of being copied to each of them.
+The same arithmetic as the stock forward with a timestep for each token, but modulation is broadcast over a chunk's
+tokens instead of being copied to each of them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from torch import Tensor
 from deepforcing.training.attention import CrossProcessor, TeacherForcingProcessor
 
 
-def predict(model: WanTransformer3DModel, noisy: Tensor, sigma: Tensor, text: Tensor, history: Tensor | None = None) -> Tensor:
+def predict(
+    model: WanTransformer3DModel, noisy: Tensor, sigma: Tensor, text: Tensor, history: Tensor | None = None
+) -> Tensor:
     """Clean latents that the model sees in `noisy`.
 
     noisy   [B, C, F, h, w], K chunks of F / K frames
@@ -51,7 +53,9 @@ def _gate(x: Tensor, gate: Tensor) -> Tensor:
     return (x.unflatten(1, (gate.shape[1], -1)) * gate[:, :, None]).flatten(1, 2)
 
 
-def _block(block, x: Tensor, text: Tensor, modulation: Tensor, rotary, self_attention: TeacherForcingProcessor) -> Tensor:
+def _block(
+    block, x: Tensor, text: Tensor, modulation: Tensor, rotary, self_attention: TeacherForcingProcessor
+) -> Tensor:
     shift1, scale1, gate1, shift2, scale2, gate2 = (block.scale_shift_table.unsqueeze(0) + modulation).unbind(2)
     y = _modulate(block.norm1(x), scale1, shift1)
     x = x + _gate(self_attention(block.attn1, y, rotary_emb=rotary), gate1)

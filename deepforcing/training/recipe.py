@@ -1,0 +1,151 @@
+"""The whole recipe: codec, latents, transformer, classifier; each stage reads what the one before left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from deepforcing.models.tiny_codec import TinyCodec
+from deepforcing.models.tiny_text import TinyTextEncoder
+from deepforcing.training import parallel
+from deepforcing.training.bundle import ASSETS, ModelCard, load_bundle, new_transformer, save_bundle, save_module
+from deepforcing.training.classifier import train_classifier
+from deepforcing.training.codec_stage import CodecTraining, train_codec
+from deepforcing.training.data import caption_of, encode_clips, render_clips
+from deepforcing.training.dit_stage import Batch, DitTraining, Stage, TinyModel, train_dit
+
+
+@dataclass(frozen=True)
+class Source:
+    """A set of rendered clips: its first seed, how many, pixels, frames."""
+
+    first_seed: int
+    count: int
+    size: int
+    frames: int
+
+
+SOURCES = {
+    "codec": Source(10_000_000, 900, 96, 81),
+    "stills64": Source(20_000_000, 24_000, 64, 1),
+    "stills96": Source(30_000_000, 14_000, 96, 1),
+    "first": Source(40_000_000, 5_000, 96, 9),
+    "clips": Source(50_000_000, 2_000, 96, 81),
+}
+LATENT_SOURCES = ("stills64", "stills96", "first", "clips")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Where to work, on what, for how long (minutes), and whether to begin with random weights."""
+
+    folder: Path
+    output: Path = ASSETS
+    device: str = "cpu"
+    workers: int = 2
+    processes: int = 1
+    fresh: bool = False
+    codec_minutes: float = 25.0
+    transformer_minutes: float = 91.0
+    classifier_minutes: float = 7.0
+
+    @property
+    def start(self) -> tuple[ModelCard, TinyModel, TinyCodec]:
+        """What training begins with: the shipped weights, or random ones."""
+        if self.fresh:
+            codec, text = TinyCodec(), TinyTextEncoder()
+            return ModelCard(), TinyModel(new_transformer(text.config, codec.config), text), codec
+        card, transformer, text, codec = load_bundle(ASSETS)
+        return card, TinyModel(transformer, text), codec
+
+    def pixels(self, name: str) -> np.ndarray:
+        """The rendered clips of a source, made when first asked for."""
+        source = SOURCES[name]
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return render_clips(
+            self.folder / f"{name}_pixels.npy",
+            source.first_seed,
+            source.count,
+            source.size,
+            source.frames,
+            self.workers,
+        )
+
+
+def dit_stages(seconds: float, fresh: bool) -> tuple[Stage, ...]:
+    """Stills, then first chunks, then clips with the others mixed in; shipped weights go straight to the clips.
+
+    Stills first, and at 64 pixels first, because that is where subjects and colours are bound to words most cheaply.
+    """
+    stills64, stills96, first = Batch("stills64", 96, 0), Batch("stills96", 64, 0), Batch("first", 20, 1)
+    clips = (Batch("clips", 2, 7, 0.3), Batch("clips", 3, 4, 0.2), Batch("clips", 7, 2, 0.1))
+    mixed = Stage("clips", seconds, (*clips, replace(first, share=0.22), replace(stills96, share=0.18)))
+    if not fresh:
+        return (mixed,)
+    return (
+        Stage("stills64", 0.40 * seconds, (stills64,)),
+        Stage("stills96", 0.58 * seconds, (replace(stills96, share=0.8), replace(stills64, share=0.2))),
+        Stage("first", 0.69 * seconds, (replace(first, share=0.65), replace(stills96, share=0.35))),
+        mixed,
+    )
+
+
+def make_codec(recipe: Recipe) -> None:
+    """The codec; from shipped weights only the decoder learns on, so that the latents stay as they are."""
+    card, model, codec = recipe.start
+    config = CodecTraining(seconds=60 * recipe.codec_minutes, decoder_only=not recipe.fresh)
+    codec = train_codec(
+        codec.to(recipe.device), recipe.pixels("codec"), config, recipe.folder / "codec.ckpt", recipe.device
+    )
+    save_module(codec.cpu(), recipe.folder / "codec.safetensors", torch.float16)
+    save_bundle(recipe.output, card, model.transformer, model.text, codec)
+
+
+def make_latents(recipe: Recipe) -> None:
+    """Latents of every source, by the codec in the output folder."""
+    codec = load_bundle(recipe.output)[3].to(recipe.device)
+    for name in LATENT_SOURCES:
+        clips = recipe.pixels(name)
+        encode_clips(
+            recipe.folder / f"{name}.npy",
+            clips,
+            codec,
+            SOURCES[name].first_seed,
+            max(1, 64 // clips.shape[1]),
+            recipe.device,
+        )
+        print(f"latents of {len(clips)} {name}", flush=True)
+
+
+def make_transformer(recipe: Recipe) -> None:
+    """The transformer and the text encoder, in as many processes as the recipe says."""
+    if recipe.processes == 1:
+        train_transformer(recipe)
+    else:
+        parallel.launch(train_transformer, (recipe,), recipe.processes)
+
+
+def train_transformer(recipe: Recipe) -> None:
+    """One process's part of it; the first writes the result."""
+    card, model, _ = recipe.start
+    codec = load_bundle(recipe.output)[3]
+    config = DitTraining(
+        dit_stages(60 * recipe.transformer_minutes, recipe.fresh), decay_from=0.55 if recipe.fresh else 0.1
+    )
+    model = train_dit(model.to(recipe.device), config, recipe.folder, recipe.device).cpu()
+    if parallel.rank() == 0:
+        save_bundle(recipe.output, card, model.transformer, model.text, codec)
+
+
+def make_classifier(recipe: Recipe) -> None:
+    """The check's classifier, from rendered scenes only."""
+    names = ("stills96", "clips")
+    captions = {n: [caption_of(SOURCES[n].first_seed + i) for i in range(SOURCES[n].count)] for n in names}
+    model = train_classifier([(recipe.pixels(n), captions[n]) for n in names], 60 * recipe.classifier_minutes)
+    save_module(model, recipe.output / "classifier.safetensors")
+
+
+STAGES = {"codec": make_codec, "latents": make_latents, "transformer": make_transformer, "classifier": make_classifier}
