@@ -45,9 +45,10 @@ def test_pace_follows_the_playhead():
     clock = Clock()
     pace = Pace(16, clock)
     pace.made = 48
-    assert pace.ahead_enough  # nothing played yet
     clock.now = 2.0
-    assert pace.played() == 32 and not pace.ahead_enough
+    assert pace.played() == 0 and pace.ahead_enough  # nothing was reported yet
+    pace.report(30, playing=True)
+    assert pace.played() == 30 and not pace.ahead_enough
     pace.report(10, playing=False)
     clock.now = 60.0
     assert pace.played() == 10 and pace.ahead_enough and pace.silent_seconds() == 58

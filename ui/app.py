@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Iterator
 
 import gradio as gr
@@ -19,6 +20,7 @@ from .theme import gradio_theme, role_variables
 
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 KEPT_SECONDS = 3600  # finished videos can be downloaded this long
+MOST_UNSEEN = 16  # messages repeated until the page confirms them; pacing keeps them fewer
 RUNS_AT_ONCE = 24  # sessions that may run or wait in line
 
 
@@ -95,11 +97,21 @@ class App:
         try:
             order = self._order(prompt, seed, length, policy, values)
             yield (gr.skip(), *_buttons(running=True), "")
+            unseen = deque(maxlen=MOST_UNSEEN)
             for message, file in self.sessions.play(request.session_hash, order):
+                self._queue(unseen, message, request.session_hash)
                 buttons = _buttons(running=False, file=file) if message["kind"] == "ended" else [gr.skip()] * 4
-                yield (message, *buttons, gr.skip())
+                yield ({"messages": list(unseen)}, *buttons, gr.skip())
         except (PromptError, SettingsError, OSError) as error:
             yield (gr.skip(), *_buttons(running=False), words.problem(error))
+
+    def _queue(self, unseen: deque, message: dict, session: str) -> None:
+        """Add a message to those that the page has not confirmed. A busy browser may see only the latest of several
+        values, so each value carries them all, and the page drops what it has."""
+        run = self.sessions.get(session)
+        while unseen and run is not None and unseen[0]["seq"] <= run.seen:
+            unseen.popleft()
+        unseen.append(message)
 
     def change_prompt(self, prompt: str, request: gr.Request):
         run = self.sessions.get(request.session_hash)
@@ -120,7 +132,7 @@ class App:
     def beat(self, event: gr.EventData, request: gr.Request) -> None:
         run = self._run_of(event, request)
         if run is not None:
-            run.report(float(event._data["frame"]), bool(event._data["playing"]))
+            run.report(float(event._data["frame"]), bool(event._data["playing"]), int(event._data["seen"]))
 
     def pause(self, event: gr.EventData, request: gr.Request) -> None:
         run = self._run_of(event, request)

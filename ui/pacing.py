@@ -17,19 +17,18 @@ class Pace:
 
     def __init__(self, fps: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._fps, self._clock, self._lock = fps, clock, threading.Lock()
-        self._frame, self._playing, self._at, self._reported = 0.0, True, clock(), False
+        self._frame, self._playing, self._at = 0.0, False, clock()
         self.made = 0  # video frames handed to the browser
 
     def report(self, frame: float, playing: bool) -> None:
         """The browser shows `frame`, and goes on from there or stands still."""
         with self._lock:
-            self._frame, self._playing, self._at, self._reported = frame, playing, self._clock(), True
+            self._frame, self._playing, self._at = frame, playing, self._clock()
 
     def played(self) -> float:
-        """Video frames played by now. Without any report, playback is taken to have begun when the run did."""
+        """Video frames played by now; none before the first report."""
         with self._lock:
-            since = self._clock() - self._at
-            carried = min(since, TRUSTED_SECONDS) if self._reported else since
+            carried = min(self._clock() - self._at, TRUSTED_SECONDS)
             return self._frame + self._playing * carried * self._fps
 
     def silent_seconds(self) -> float:

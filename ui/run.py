@@ -40,6 +40,7 @@ class Run:
         self._started: StreamStarted | None = None
         self._recording: Recording | None = None
         self._asked: list[str] = []  # prompts asked for, not yet announced to the page
+        self.seen = -1
         self.note = ""  # why the run was ended, where the viewer did not end it
         self.file: Path | None = None
 
@@ -48,8 +49,9 @@ class Run:
         self._stream.change_prompt(text)
         self._asked.append(text.strip())
 
-    def report(self, frame: float, playing: bool) -> None:
-        """The viewer's playhead; also the sign that somebody is there."""
+    def report(self, frame: float, playing: bool, seen: int = -1) -> None:
+        """The viewer's playhead, and the number of the last message seen; also the sign that somebody is there."""
+        self.seen = seen
         self._pace.report(frame, playing)
 
     def pause(self, paused: bool) -> None:

@@ -146,6 +146,7 @@ def scrubbing_shows_the_past_without_the_server(page):
 def stop_and_download(page, tmp_path):
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+    wait(page, "p.root.dataset.ended === 'stopped'")
     made = look(page, "p.clock.newest")
     with page.expect_download() as download:
         page.locator("#download").click()

@@ -46,9 +46,14 @@ class Player {
     return { layer: Number(value("layer")), head: Number(value("head")), lately: value("span") === "lately" };
   }
 
-  // One message from the server; repeated ones are dropped.
-  receive(message) {
-    if (!message || (message.run === this.run && message.seq <= this.sequence)) return;
+  // Messages from the server, repeated until they are confirmed.
+  receive(value) {
+    for (const message of value?.messages ?? []) this.accept(message);
+    this.beat();
+  }
+
+  accept(message) {
+    if (message.run === this.run && message.seq <= this.sequence) return;
     this.run = message.run;
     this.sequence = message.seq;
     const take = { waiting: "waits", started: "starts", chunk: "takes", prompt: "expects", notice: "notes", ended: "ends" };
@@ -145,7 +150,7 @@ class Player {
     const { clock } = this;
     if (!clock || clock.ended) return;
     const playing = clock.moving && !document.hidden;
-    this.tell.beat({ run: this.run, frame: clock.position, playing });
+    this.tell.beat({ run: this.run, frame: clock.position, playing, seen: this.sequence });
   }
 
   tick(now) {
