@@ -132,7 +132,7 @@ def scrubbing_shows_the_past_without_the_server(page):
     wait(page, "p.stage.shown === 0 && p.shownChunk.index === 0")
     expect(page.locator(".df-now-text")).to_have_text(PROMPT)
     expect(page.locator(".df-keep-note")).to_contain_text("No compression has fired yet")
-    assert look(page, "p.panels.plots.attention.data[0].x.length") == 3  # only the chunk itself
+    wait(page, "p.panels.plots.attention.data[0].x.length === 3")  # only the chunk itself
     page.locator(".df-stage").focus()
     page.keyboard.press("ArrowRight")
     wait(page, "p.stage.shown === 1")
