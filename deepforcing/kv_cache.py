@@ -163,7 +163,7 @@ class KVCache:
 
     def _open(self, cache: LayerCache, queries: Tensor, keys: Tensor) -> Reading:
         time = self.policy.place(self._view(cache, queries))
-        attended = torch.cat((self._keys_at(cache, time), torch.empty_like(keys)), 1)
+        attended = torch.cat((self._keys_at(cache, slice(None), time), torch.empty_like(keys)), 1)
         values = torch.cat((cache.values, torch.empty_like(keys)), 1)
         frames = torch.cat((cache.positions[..., 0], self._positions(keys)[..., 0]), 1)
         mask = None
@@ -179,14 +179,14 @@ class KVCache:
             next_frame=self.next_frame,
             fired_at=cache.fired_at,
             geometry=self.geometry,
-            keys=lambda time: self._keys_at(cache, time),
+            keys=lambda tokens, time: self._keys_at(cache, tokens, time),
             queries=lambda whose, recent: self._query_sum(cache, queries, whose, recent),
             generator=self._generator,
         )
 
-    def _keys_at(self, cache: LayerCache, time: Tensor) -> Tensor:
-        _, row, column = cache.positions.unbind(-1)
-        return dynamic_temporal_rope(spatial_rope(cache.keys, row, column, self.dims), time, self.dims)
+    def _keys_at(self, cache: LayerCache, tokens: slice, time: Tensor) -> Tensor:
+        _, row, column = cache.positions[:, tokens].unbind(-1)
+        return dynamic_temporal_rope(spatial_rope(cache.keys[:, tokens], row, column, self.dims), time, self.dims)
 
     def _query_sum(self, cache: LayerCache, queries: Tensor, whose: str, recent: int) -> Tensor:
         """Sum of RoPE'd queries [B, heads, head_dim]: the chunk's, those of clean frames in `recent`, or both."""

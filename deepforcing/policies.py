@@ -30,7 +30,7 @@ class CacheView:
     reused      int64 [B, n] how often compression has chosen each token so far
     next_frame  first latent frame of the chunk in flight
     fired_at    `next_frame` of the latest chunk that compressed, None before
-    keys        time [B, n] -> keys [B, n, heads, head_dim] with RoPE at those temporal positions
+    keys        slice of tokens, their time [B, k] -> keys [B, k, heads, head_dim] with RoPE at those temporal positions
     queries     'both' | 'past' | 'current', recent -> summed queries [B, heads, head_dim], RoPE applied
     generator   the run's own randomness
     """
@@ -41,7 +41,7 @@ class CacheView:
     next_frame: int
     fired_at: int | None
     geometry: Geometry
-    keys: Callable[[Tensor], Tensor]
+    keys: Callable[[slice, Tensor], Tensor]
     queries: Callable[[str, int], Tensor]
     generator: torch.Generator
 
@@ -302,7 +302,17 @@ class DeepForcing(DeepSink):
     def _scores(self, view: CacheView) -> Tensor:
         if self.score == "random":
             return torch.rand(view.frames.shape, generator=view.generator).to(view.frames.device)
-        return importance(view.keys(self.place(view)), view.queries(self.queries, self.recent))
+        middle = self._middle(view)
+        scores = torch.zeros(view.frames.shape, device=view.frames.device)
+        keys = view.keys(middle, self.place(view)[:, middle])
+        scores[:, middle] = importance(keys, view.queries(self.queries, self.recent))
+        return scores
+
+    def _middle(self, view: CacheView) -> slice:
+        """Where the candidates lie: after the sink, before the recent frames, neither of which is ever padded."""
+        g = view.geometry
+        recent = (self.recent - g.chunk_frames) * g.tokens_per_frame
+        return slice(self.sink * g.tokens_per_frame, view.frames.shape[1] - recent)
 
 
 POLICIES: dict[str, type[Policy]] = {
