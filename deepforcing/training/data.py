@@ -67,6 +67,25 @@ def encode_clips(
     partial_path.rename(path)
 
 
+@torch.no_grad()
+def decode_clips(path: Path, latents: np.ndarray, codec: TinyCodec, batch: int = 4, device="cpu") -> np.ndarray:
+    """Latents [count, n, C, h, w] as clips again, uint8 [count, 1 + 4 (n - 1), H, W, 3], memory-mapped from `path`."""
+    if not path.exists():
+        parts = []
+        for start in range(0, len(latents), batch):
+            video, _ = codec.decode(torch.from_numpy(latents[start : start + batch]).float().to(device))
+            parts.append(to_pixels(video))
+        partial_path = path.with_suffix(".partial.npy")
+        np.save(partial_path, np.concatenate(parts))
+        partial_path.rename(path)
+    return np.load(path, mmap_mode="r")
+
+
+def to_pixels(video: torch.Tensor) -> np.ndarray:
+    """float [..., 3, H, W] in 0..1 -> uint8 [..., H, W, 3]."""
+    return (video.clamp(0, 1) * 255 + 0.5).movedim(-3, -1).to(torch.uint8).cpu().numpy()
+
+
 @dataclass(frozen=True)
 class LatentClips:
     """Latents [count, n, C, h, w] (float16), where their subjects are [count, n, h, w], and their captions."""

@@ -14,7 +14,7 @@ from deepforcing.training import parallel
 from deepforcing.training.bundle import ASSETS, ModelCard, load_bundle, new_transformer, save_bundle, save_module
 from deepforcing.training.classifier import train_classifier
 from deepforcing.training.codec_stage import CodecTraining, train_codec
-from deepforcing.training.data import caption_of, encode_clips, render_clips
+from deepforcing.training.data import caption_of, decode_clips, encode_clips, render_clips
 from deepforcing.training.dit_stage import Batch, DitTraining, Stage, TinyModel, train_dit
 
 
@@ -35,6 +35,7 @@ SOURCES = {
     "first": Source(40_000_000, 5_000, 96, 9),
     "clips": Source(50_000_000, 2_000, 96, 81),
 }
+ROUND_TRIPS = {"stills96": 3_000, "clips": 150}  # what the classifier learns from, and how many of each are decoded
 LATENT_SOURCES = ("stills64", "stills96", "first", "clips")
 
 
@@ -141,10 +142,15 @@ def train_transformer(recipe: Recipe) -> None:
 
 
 def make_classifier(recipe: Recipe) -> None:
-    """The check's classifier, from rendered scenes only."""
-    names = ("stills96", "clips")
-    captions = {n: [caption_of(SOURCES[n].first_seed + i) for i in range(SOURCES[n].count)] for n in names}
-    model = train_classifier([(recipe.pixels(n), captions[n]) for n in names], 60 * recipe.classifier_minutes)
+    """The check's classifier, from rendered scenes only: as they are, and after a round trip through the codec."""
+    codec = load_bundle(recipe.output)[3].to(recipe.device)
+    sources = []
+    for name, decoded in ROUND_TRIPS.items():
+        captions = [caption_of(SOURCES[name].first_seed + i) for i in range(SOURCES[name].count)]
+        latents = np.load(recipe.folder / f"{name}.npy", mmap_mode="r")[:decoded]
+        softened = decode_clips(recipe.folder / f"{name}_decoded.npy", latents, codec, device=recipe.device)
+        sources += [(recipe.pixels(name), captions), (softened, captions[:decoded])]
+    model = train_classifier(sources, 60 * recipe.classifier_minutes)
     save_module(model, recipe.output / "classifier.safetensors")
 
 

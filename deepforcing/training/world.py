@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepforcing.captions import Caption
-from deepforcing.training import scenery
 from deepforcing.training.motion import FPS, Path, camera_path, subject_path, wander
+from deepforcing.training.places import PLACES
+from deepforcing.training.skies import LIGHTS, clouds, sky
 from deepforcing.training.subjects import Look, sample_look, sprite
 
 CLIP_FRAMES = 81
@@ -36,12 +37,12 @@ def plan(caption: Caption, seed: int) -> tuple[Plan, np.random.Generator]:
 
 def render(caption: Caption, seed: int, size: int = 96, frames: int = CLIP_FRAMES) -> np.ndarray:
     """A clip of the caption, uint8 [frames, size, size, 3] at 16 fps. `frames=1` is its first frame, much cheaper."""
-    (clip_plan, rng), light = plan(caption, seed), scenery.LIGHTS[caption.time]
+    (clip_plan, rng), light = plan(caption, seed), LIGHTS[caption.time]
     camera, wind = clip_plan.camera[:frames], clip_plan.wind[:frames]
-    sky = scenery.sky(rng, light, size)
-    layers = [scenery.clouds(rng, light, size, 0.08 * camera + wind)]
-    layers += scenery.PLACES[caption.place](rng, light, size, camera, wind)
-    clip = _background(sky, layers, frames)
+    heavens = sky(rng, light, size)
+    layers = [clouds(rng, light, size, 0.08 * camera + wind)]
+    layers += PLACES[caption.place](rng, light, size, camera, wind)
+    clip = _background(heavens, layers, frames)
     _place(clip, caption.subject, clip_plan.look, clip_plan.path, 0.88 if caption.time == "night" else 1.0)
     return np.clip(clip * 255 + 0.5, 0, 255).astype(np.uint8)
 

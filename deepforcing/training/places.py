@@ -1,180 +1,12 @@
-"""Places and times of day: skies, and layers of ground wider than the frame that slide past at their own speed."""
+"""The places, each as layers from far to near."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from deepforcing.training.draw import Canvas, Colour, box, circle, mix, scale
-
-SUBPIXELS = 4  # a panorama's columns per pixel, so that it can slide by quarters of one
-
-
-@dataclass(frozen=True)
-class Light:
-    """A time of day."""
-
-    zenith: Colour
-    horizon: Colour
-    ground: Colour  # multiplies the ground's own colours
-    cloud: Colour
-    disc: Colour  # sun or moon
-    disc_height: tuple[float, float]
-    disc_radius: float
-    windows: float  # share of lit windows
-
-
-LIGHTS = {
-    "day": Light(
-        (0.30, 0.62, 0.93), (0.80, 0.94, 0.99), (1, 1, 1), (1, 1, 1), (1.0, 0.93, 0.55), (0.12, 0.22), 0.075, 0.0
-    ),
-    "dawn": Light(
-        (0.66, 0.64, 0.86),
-        (1.0, 0.88, 0.80),
-        (0.92, 0.82, 0.88),
-        (1.0, 0.92, 0.92),
-        (1.0, 0.97, 0.86),
-        (0.38, 0.5),
-        0.09,
-        0.15,
-    ),
-    "sunset": Light(
-        (0.33, 0.16, 0.42),
-        (1.0, 0.56, 0.22),
-        (0.78, 0.48, 0.46),
-        (0.98, 0.55, 0.45),
-        (1.0, 0.78, 0.25),
-        (0.46, 0.58),
-        0.13,
-        0.35,
-    ),
-    "night": Light(
-        (0.02, 0.04, 0.14),
-        (0.13, 0.19, 0.40),
-        (0.30, 0.36, 0.56),
-        (0.22, 0.27, 0.45),
-        (0.96, 0.95, 0.84),
-        (0.13, 0.24),
-        0.08,
-        0.6,
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A painted strip: phases[k] is the strip seen k/SUBPIXELS of a pixel further right, rows `top` and below."""
-
-    colour: np.ndarray  # [SUBPIXELS, rows, columns, 3], premultiplied
-    clear: np.ndarray  # [SUBPIXELS, rows, columns, 1], 1 - alpha
-    top: int
-    offsets: np.ndarray  # [frames], columns in sub-pixels
-
-    def over(self, frame: np.ndarray, index: int) -> None:
-        """Lay the strip as seen on frame `index` over `frame` [H, W, 3]."""
-        shift, phase = divmod(int(self.offsets[index]), len(self.colour))
-        columns = slice(shift, shift + frame.shape[1])
-        rows = slice(self.top, self.top + self.colour.shape[1])
-        view = frame[rows]
-        view *= self.clear[phase, :, columns]
-        view += self.colour[phase, :, columns]
-
-
-class Strip(Canvas):
-    """Canvas of a layer: world columns from `start` to `end` (frame heights), `sub` columns a pixel."""
-
-    def __init__(self, size: int, start: float, end: float, sub: int) -> None:
-        columns = int(np.ceil((end - start) * size * sub)) + 2 * sub
-        super().__init__((size, columns), 1 / size)
-        self.size, self.sub, self.start = size, sub, start
-        self.x = (start + (np.arange(columns, dtype=np.float32) + 0.5) / (size * sub))[None, :]
-        self.y = ((np.arange(size, dtype=np.float32) + 0.5) / size)[:, None]
-
-    def layer(self, travel: np.ndarray) -> Layer:
-        """Freeze into phases; `travel` [frames] is where the frame's left edge stands, in frame heights."""
-        planes, sub = self.planes, self.sub
-        rows = np.flatnonzero(planes[3].any(1))
-        top, bottom = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 1)
-        planes = planes[:, top:bottom]
-        length = planes.shape[2] - sub + 1
-        blurred = sum(planes[:, :, k : k + length] for k in range(sub)) / sub
-        width = length // sub
-        phases = blurred[:, :, : width * sub].reshape(4, bottom - top, width, sub).transpose(3, 1, 2, 0)
-        offsets = np.round((travel - self.start) * self.size * sub).astype(int)
-        colour = np.ascontiguousarray(phases[..., :3])
-        return Layer(colour, np.ascontiguousarray(1 - phases[..., 3:]), top, offsets)
-
-
-def strip_for(size: int, travel: np.ndarray) -> Strip:
-    """A strip that is wide enough for the way `travel`."""
-    return Strip(size, float(travel.min()), float(travel.max()) + 1, SUBPIXELS if len(travel) > 1 else 1)
-
-
-def outline(rng, x, level: float, height: float, detail: float):
-    """A random smooth skyline over the world columns `x`: rolling hills of about `height`."""
-    total = np.zeros_like(x)
-    for octave in range(4):
-        frequency = detail * 1.9**octave * rng.uniform(0.8, 1.2)
-        total += np.sin(2 * np.pi * (frequency * x + rng.random())).astype(np.float32) * 0.55**octave
-    return level - height * total / 1.6
-
-
-def sky(rng, light: Light, size: int) -> np.ndarray:
-    """Gradient, sun or moon with its glow, stars at night. [H, W, 3]"""
-    canvas = Strip(size, 0.0, 1.0, 1)
-    x, y = canvas.x[:, :size], canvas.y
-    share = np.clip(y / 0.72, 0, 1) ** rng.uniform(0.8, 1.3)
-    zenith, horizon = (np.asarray(c, np.float32) for c in (light.zenith, light.horizon))
-    frame = np.broadcast_to((zenith + (horizon - zenith) * share)[:, None, :], (size, size, 3)).copy()
-    if light is LIGHTS["night"]:
-        _stars(rng, frame)
-    cx, cy, radius = (
-        rng.uniform(0.12, 0.88),
-        rng.uniform(*light.disc_height),
-        light.disc_radius * rng.uniform(0.85, 1.2),
-    )
-    distance = circle(x, y, cx, cy, radius)
-    disc = np.clip(0.5 - distance * size, 0, 1)
-    if light is LIGHTS["night"] and rng.random() < 0.6:
-        disc = disc * np.clip(0.5 + circle(x, y, cx + 0.5 * radius, cy - 0.3 * radius, radius) * size, 0, 1)
-    glow = (0.14 if light is LIGHTS["night"] else 0.42) * np.exp(-np.clip(distance, 0, None) / (1.1 * radius))
-    alpha = np.maximum(disc, glow)[..., None]
-    return frame * (1 - alpha) + alpha * np.asarray(light.disc, np.float32)
-
-
-def _stars(rng, frame: np.ndarray) -> None:
-    size = frame.shape[0]
-    count = int(rng.integers(14, 36))
-    rows, columns = rng.integers(0, int(0.55 * size), count), rng.integers(0, size, count)
-    frame[rows, columns] = np.maximum(frame[rows, columns], rng.uniform(0.5, 1.0, (count, 1)))
-
-
-def clouds(rng, light: Light, size: int, travel: np.ndarray) -> Layer:
-    strip = strip_for(size, travel)
-    left, right = float(travel.min()), float(travel.max()) + 1
-    for _ in range(int(rng.integers(1, 4)) + int(2 * (right - left - 1))):
-        cx, cy, width = rng.uniform(left, right), rng.uniform(0.08, 0.42), rng.uniform(0.07, 0.13)
-        puffs = [
-            circle(
-                strip.x,
-                strip.y,
-                cx + k * 0.75 * width,
-                cy - rng.uniform(0, 0.3) * width,
-                width * rng.uniform(0.4, 0.75),
-            )
-            for k in (-1, 0, 1)
-        ]
-        body = np.minimum(np.minimum(puffs[0], puffs[1]), puffs[2])
-        shape = np.maximum(body, strip.y - cy - 0.22 * width)
-        strip.paint(shape, light.cloud, 0.88)
-        strip.paint(
-            np.maximum(body, cy + 0.02 * width - strip.y + 0 * body),
-            scale(light.cloud, 0.9),
-            0.5,
-            strip.coverage(shape),
-        )
-    return strip.layer(travel)
+from deepforcing.training.draw import Colour, box, circle, mix, scale
+from deepforcing.training.skies import Light
+from deepforcing.training.strips import Layer, Strip, outline, paint_columns, strip_for
 
 
 def sea(rng, light: Light, size: int, camera: np.ndarray, wind: np.ndarray) -> list[Layer]:
@@ -223,16 +55,10 @@ def _trees(rng, strip: Strip, top, colour: Colour, k: int) -> None:
     for column in rng.integers(0, width, max(1, int(rng.integers(2, 5) * (width / strip.sub / strip.size)))):
         cx, cy, radius = float(strip.x[0, column]), float(top[0, column]), rng.uniform(0.022, 0.034) * (0.8 + 0.4 * k)
         near = slice(max(0, column - 3 * strip.size * strip.sub // 20), column + 3 * strip.size * strip.sub // 20)
-        _paint_columns(
+        paint_columns(
             strip, near, box(strip.x[:, near], strip.y, cx, cy - radius, 0.006, 2 * radius), scale(colour, 0.6)
         )
-        _paint_columns(strip, near, circle(strip.x[:, near], strip.y, cx, cy - 2.1 * radius, 1.2 * radius), colour)
-
-
-def _paint_columns(strip: Strip, columns: slice, distance, colour: Colour) -> None:
-    part = Canvas((0,), strip.pixel)
-    part.planes = strip.planes[:, :, columns]
-    part.paint(distance, colour)
+        paint_columns(strip, near, circle(strip.x[:, near], strip.y, cx, cy - 2.1 * radius, 1.2 * radius), colour)
 
 
 def city(rng, light: Light, size: int, camera: np.ndarray, wind: np.ndarray) -> list[Layer]:
@@ -264,13 +90,13 @@ def _blocks(rng, strip: Strip, light: Light, colour: Colour, level: float, heigh
         if last > first:
             near, shade = slice(first, last), scale(colour, rng.uniform(0.85, 1.12))
             x, y = strip.x[:, near], strip.y
-            _paint_columns(strip, near, np.maximum(np.abs(x - left - width / 2) - width / 2, roof - y), shade)
+            paint_columns(strip, near, np.maximum(np.abs(x - left - width / 2) - width / 2, roof - y), shade)
             if windows:
                 _windows(
                     rng, strip, near, left, width, roof, pane if light.windows else scale(shade, 0.7), light, shade
                 )
             elif rng.random() < 0.3:
-                _paint_columns(strip, near, box(x, y, left + width / 2, roof - 0.03, 0.006, 0.05), shade)
+                paint_columns(strip, near, box(x, y, left + width / 2, roof - 0.03, 0.006, 0.05), shade)
         left += width
 
 
@@ -282,7 +108,7 @@ def _windows(rng, strip, near, left, width, roof, pane, light: Light, wall: Colo
     shown = lit[np.clip((y / pitch).astype(int), 0, rows), np.clip((x / pitch).astype(int), 0, columns)]
     inside = np.maximum(np.abs(x % pitch - pitch / 2) - 0.012, np.abs(y % pitch - pitch / 2) - 0.012)
     valid = (x >= 0) & (x < columns * pitch) & (y >= 0)
-    _paint_columns(strip, near, np.where(shown & valid, inside, 1.0), pane)
+    paint_columns(strip, near, np.where(shown & valid, inside, 1.0), pane)
 
 
 def desert(rng, light: Light, size: int, camera: np.ndarray, wind: np.ndarray) -> list[Layer]:
@@ -326,7 +152,7 @@ def _cacti(rng, strip: Strip, top, colour: Colour) -> None:
                 box(x, y, cx - 0.03, cy - 1.2 * height, 0.011, 0.025), box(x, y, cx - 0.015, cy - height, 0.02, 0.011)
             ),
         )
-        _paint_columns(strip, near, np.minimum(arms, box(x, y, cx, cy - 0.7 * height, 0.015, height)), colour)
+        paint_columns(strip, near, np.minimum(arms, box(x, y, cx, cy - 0.7 * height, 0.015, height)), colour)
 
 
 def mountains(rng, light: Light, size: int, camera: np.ndarray, wind: np.ndarray) -> list[Layer]:
@@ -372,7 +198,7 @@ def _pines(rng, strip: Strip, top, colour: Colour) -> None:
         near = slice(max(0, column - reach), column + reach)
         x, y = strip.x[:, near], strip.y
         body = np.maximum(np.abs(x - cx) - 0.32 * (y - cy + height), y - cy - 0.02) * 0.9
-        _paint_columns(strip, near, body, colour)
+        paint_columns(strip, near, body, colour)
 
 
 PLACES = {"sea": sea, "hills": hills, "city": city, "desert": desert, "mountains": mountains}
