@@ -14,14 +14,16 @@ from deepforcing.config import Geometry, Sampling
 from deepforcing.models.tiny_codec import CodecConfig, TinyCodec
 from deepforcing.models.tiny_text import TinyTextConfig, TinyTextEncoder
 from deepforcing.models.wan import CausalWan
+from deepforcing.pipeline import generate_long_video, load_pipeline
 from deepforcing.policies import SlidingWindow
 from deepforcing.training import dit_stage
 from deepforcing.training.bundle import ModelCard, load_bundle, new_transformer, save_bundle
-from deepforcing.training.classifier import Classifier, classifier_loss
+from deepforcing.training.classifier import Classifier, classifier_loss, load_classifier
 from deepforcing.training.data import caption_of, encode_clips, load_latents, render_clips
 from deepforcing.training.motion import progress, subject_path
 from deepforcing.training.optim import Average, Muon, orthogonalise
 from deepforcing.training.progress import Clock
+from deepforcing.training.recipe import SOURCES, STAGES, Recipe
 from deepforcing.training.teacher import predict
 from deepforcing.training.world import render
 
@@ -165,6 +167,29 @@ def test_bundle_round_trip(tmp_path):
     assert card.shift == 2.0 and codec2.config == codec.config and text2.config == text.config
     torch.testing.assert_close(loaded.state_dict(), transformer.state_dict(), atol=1e-2, rtol=1e-2)
     torch.testing.assert_close(codec2.state_dict(), codec.state_dict(), atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_the_whole_recipe_makes_a_model_that_streams(tmp_path, fresh):
+    """Every stage in turn, on a few small clips, for a second each; then the folder is loaded as users do."""
+    sizes = dict.fromkeys(SOURCES, 32) | {"codec": 96}
+    sources = {n: replace(s, count=3, size=sizes[n], decoded=min(2, s.decoded)) for n, s in SOURCES.items()}
+    recipe = Recipe(
+        tmp_path / "work",
+        tmp_path / "model",
+        workers=1,
+        fresh=fresh,
+        sources=sources,
+        codec_minutes=0.01,
+        transformer_minutes=0.01,
+        classifier_minutes=0.01,
+    )
+    for stage in STAGES.values():
+        stage(recipe)
+    pipeline = load_pipeline(tmp_path / "model")
+    frames = [chunk.frames for chunk in generate_long_video(pipeline, "a red ball", num_frames=21)]
+    assert sum(map(len, frames)) == 21 and frames[0].shape[1:] == (96, 96, 3)
+    assert set(load_classifier(tmp_path / "model" / "classifier.safetensors").read(torch.rand(2, 3, 96, 96)))
 
 
 def test_orthogonalised_updates_have_even_singular_values():

@@ -73,7 +73,7 @@ def decode_clips(path: Path, latents: np.ndarray, codec: TinyCodec, batch: int =
     if not path.exists():
         parts = []
         for start in range(0, len(latents), batch):
-            video, _ = codec.decode(torch.from_numpy(latents[start : start + batch]).float().to(device))
+            video, _ = codec.decode(torch.from_numpy(latents[start : start + batch].astype(np.float32)).to(device))
             parts.append(to_pixels(video))
         partial_path = path.with_suffix(".partial.npy")
         np.save(partial_path, np.concatenate(parts))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -20,22 +22,25 @@ from deepforcing.training.dit_stage import Batch, DitTraining, Stage, TinyModel,
 
 @dataclass(frozen=True)
 class Source:
-    """A set of rendered clips: its first seed, how many, pixels, frames."""
+    """A set of rendered clips: its first seed, how many, pixels, frames; of how many the classifier sees a round
+    trip through the codec."""
 
     first_seed: int
     count: int
     size: int
     frames: int
+    decoded: int = 0
 
 
-SOURCES = {
-    "codec": Source(10_000_000, 900, 96, 81),
-    "stills64": Source(20_000_000, 24_000, 64, 1),
-    "stills96": Source(30_000_000, 14_000, 96, 1),
-    "first": Source(40_000_000, 5_000, 96, 9),
-    "clips": Source(50_000_000, 2_000, 96, 81),
-}
-ROUND_TRIPS = {"stills96": 3_000, "clips": 150}  # what the classifier learns from, and how many of each are decoded
+SOURCES = MappingProxyType(
+    {
+        "codec": Source(10_000_000, 900, 96, 81),
+        "stills64": Source(20_000_000, 24_000, 64, 1),
+        "stills96": Source(30_000_000, 14_000, 96, 1, decoded=3_000),
+        "first": Source(40_000_000, 5_000, 96, 9),
+        "clips": Source(50_000_000, 2_000, 96, 81, decoded=150),
+    }
+)
 LATENT_SOURCES = ("stills64", "stills96", "first", "clips")
 
 
@@ -49,6 +54,7 @@ class Recipe:
     workers: int = 2
     processes: int = 1
     fresh: bool = False
+    sources: Mapping[str, Source] = field(default_factory=lambda: SOURCES)
     codec_minutes: float = 25.0
     transformer_minutes: float = 91.0
     classifier_minutes: float = 7.0
@@ -64,7 +70,7 @@ class Recipe:
 
     def pixels(self, name: str) -> np.ndarray:
         """The rendered clips of a source, made when first asked for."""
-        source = SOURCES[name]
+        source = self.sources[name]
         self.folder.mkdir(parents=True, exist_ok=True)
         return render_clips(
             self.folder / f"{name}_pixels.npy",
@@ -114,7 +120,7 @@ def make_latents(recipe: Recipe) -> None:
             recipe.folder / f"{name}.npy",
             clips,
             codec,
-            SOURCES[name].first_seed,
+            recipe.sources[name].first_seed,
             max(1, 64 // clips.shape[1]),
             recipe.device,
         )
@@ -145,11 +151,12 @@ def make_classifier(recipe: Recipe) -> None:
     """The check's classifier, from rendered scenes only: as they are, and after a round trip through the codec."""
     codec = load_bundle(recipe.output)[3].to(recipe.device)
     sources = []
-    for name, decoded in ROUND_TRIPS.items():
-        captions = [caption_of(SOURCES[name].first_seed + i) for i in range(SOURCES[name].count)]
-        latents = np.load(recipe.folder / f"{name}.npy", mmap_mode="r")[:decoded]
-        softened = decode_clips(recipe.folder / f"{name}_decoded.npy", latents, codec, device=recipe.device)
-        sources += [(recipe.pixels(name), captions), (softened, captions[:decoded])]
+    for name, source in recipe.sources.items():
+        if source.decoded:
+            captions = [caption_of(source.first_seed + i) for i in range(source.count)]
+            latents = np.load(recipe.folder / f"{name}.npy", mmap_mode="r")[: source.decoded]
+            softened = decode_clips(recipe.folder / f"{name}_decoded.npy", latents, codec, device=recipe.device)
+            sources += [(recipe.pixels(name), captions), (softened, captions[: source.decoded])]
     model = train_classifier(sources, 60 * recipe.classifier_minutes)
     save_module(model, recipe.output / "classifier.safetensors")
 
