@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 
-from .events import Event, StreamEnded, StreamStarted
+from .events import Chunk, Event, StreamEnded, StreamStarted
 from .pipeline import Pipeline, check_prompt, check_seed, generate_long_video
 from .policies import DeepForcing, Policy, settings_of
 
@@ -19,9 +19,10 @@ class VideoStream:
     """Generates in a thread of its own; events are read with `get` or by iterating.
 
     Every command takes effect at the next chunk boundary. Chunks made before a command are still delivered, in order;
-    chunks begun after a prompt change have the new prompt. At most `max_queued` events wait unread: a slow reader slows
-    the model down, and nothing is dropped. The last event is one StreamEnded, also after an error. As a context manager
-    the stream stops on leaving.
+    chunks begun after a prompt change have the new prompt. A chunk is begun when fewer than `max_queued` are unread, or
+    when a reader waits for it: a slow reader slows the model down, and nothing is dropped. With `max_queued=0` nothing
+    is made ahead of its reader, so that commands show soonest. Decoding beside the denoising (`overlap`) needs one
+    chunk more. The last event is one StreamEnded, also after an error. As a context manager the stream stops on leaving.
     """
 
     def __init__(
@@ -48,9 +49,11 @@ class VideoStream:
             probe=probe,
             overlap=overlap,
         )
-        self._max_queued = max(1, max_queued)
+        self._max_queued = max_queued
+        self._overlap = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
         self._events: deque[Event] = deque()
         self._changed = threading.Condition()
+        self._read = self._readers = 0  # chunks handed out; readers that wait inside `get` now
         self._paused = self._stopping = self._ended = False
         self._thread = threading.Thread(target=self._run, name="deepforcing-stream", daemon=True)
 
@@ -86,11 +89,26 @@ class VideoStream:
     def paused(self) -> bool:
         return self._paused
 
+    @property
+    def max_queued(self) -> int:
+        """Finished chunks that may wait unread; may be changed at any time, as the reader's needs change."""
+        return self._max_queued
+
+    @max_queued.setter
+    def max_queued(self, chunks: int) -> None:
+        with self._changed:
+            self._max_queued = chunks
+            self._changed.notify_all()
+
     def get(self, timeout: float | None = None) -> Event | None:
         """The next event; None after `timeout` seconds without one, and after StreamEnded was read."""
         with self._changed:
+            self._readers += 1
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._events or self._ended, timeout)
+            self._readers -= 1
             event = self._events.popleft() if self._events else None
+            self._read += isinstance(event, Chunk)
             self._changed.notify_all()
             return event
 
@@ -111,17 +129,19 @@ class VideoStream:
             self._stopping = self._stopping or stopping
             self._changed.notify_all()
 
-    def _next_prompt(self, _: int) -> str:
-        """The chunk boundary: wait while paused, leave when stopped, else the prompt of the moment."""
+    def _next_prompt(self, index: int) -> str:
+        """The chunk boundary: wait while paused or far enough ahead, leave when stopped, else the prompt of the moment."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping or not self._paused)
+            self._changed.wait_for(lambda: self._stopping or (not self._paused and self._wanted(index)))
             if self._stopping:
                 raise _Stop
             return self._prompt
 
+    def _wanted(self, index: int) -> bool:
+        return index - self._read < self._max_queued + self._overlap + (self._readers > 0)
+
     def _put(self, event: Event) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping or len(self._events) < self._max_queued)
             self._events.append(event)
             self._changed.notify_all()
 

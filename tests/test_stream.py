@@ -98,6 +98,25 @@ def test_a_slow_reader_slows_the_model_and_loses_nothing():
     assert first.index == 0 and waiting == 1 and nexts == [1, 2, 3, 4]
 
 
+@pytest.mark.parametrize(("overlap", "begun"), [(False, 0), (True, 1)])
+def test_with_no_queue_a_chunk_is_begun_for_a_reader_that_waits(overlap, begun):
+    with VideoStream(small_pipeline(), "old", max_queued=0, overlap=overlap) as stream:
+        assert isinstance(stream.get(WAIT), StreamStarted) and stream.get(WAIT).prompt == "old"
+        time.sleep(0.5)  # far longer than a chunk takes
+        stream.change_prompt("new")
+        assert [stream.get(WAIT).prompt for _ in range(3)] == ["old"] * begun + ["new"] * (3 - begun)
+
+
+def test_the_queue_may_grow_while_the_stream_runs():
+    with VideoStream(small_pipeline(), "a", max_queued=0) as stream:
+        stream.get(WAIT), stream.get(WAIT)
+        stream.max_queued = 2
+        deadline = time.monotonic() + WAIT
+        while len(stream._events) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert len(stream._events) == 2 and stream.max_queued == 2
+
+
 def test_a_vanished_reader_leaves_nothing_running_after_stop():
     stream = VideoStream(small_pipeline(), "a", max_queued=1).start()
     time.sleep(0.5)

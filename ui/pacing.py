@@ -6,9 +6,9 @@ import threading
 import time
 from collections.abc import Callable
 
-AHEAD_SECONDS = (
-    1.5  # video made beyond the playhead: enough for a jittery network, little enough that a new prompt shows soon
-)
+# Video made beyond the playhead before the next chunk is begun: enough for a jittery network and for making a chunk,
+# little enough that a new prompt shows soon. More than the player gathers before it plays (20 frames, in web/clock.js).
+AHEAD_SECONDS = 1.5
 TRUSTED_SECONDS = 2.0  # how long a report is carried forward; browsers report about once a second
 
 

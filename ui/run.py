@@ -33,7 +33,7 @@ class Run:
         self.id = name
         self._pipeline, self._folder = pipeline, folder
         self._stream = VideoStream(
-            pipeline, order.prompt, policy=order.policy, seed=order.seed, num_frames=order.num_frames, max_queued=1
+            pipeline, order.prompt, policy=order.policy, seed=order.seed, num_frames=order.num_frames, max_queued=0
         )
         self._pace = Pace(pipeline.shape.fps)
         self._stopping = threading.Event()
@@ -105,6 +105,8 @@ class Run:
             yield started_message(event, self._pipeline)
         elif isinstance(event, Chunk):
             self._pace.made += len(event.frames)
+            # The model goes on while this chunk is encoded, unless enough is made: then the next prompt shows sooner.
+            self._stream.max_queued = 0 if self._pace.ahead_enough else 1
             yield chunk_message(event)  # first the viewer, then the file
             yield from self._record(event)
         elif isinstance(event, StreamEnded):
