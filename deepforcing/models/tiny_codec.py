@@ -1,8 +1,9 @@
 """A small causal video codec: 8x in space, 4x in time; 1 + 4(n - 1) frames <-> n latent frames.
 
 The layout is TAEHV's (https://github.com/madebyollin/taehv): ReLU convolutions, memory blocks that see the previous
-frame's features, time pooled and grown by folding frames into channels. All that the decoder remembers between calls is
-passed in and returned, so a stream and a whole decode are the same computation.
+frame's features, time pooled and grown by folding frames into channels. At TAEHV's own widths the decoder runs its
+published weights (`taehv.py`). All that the decoder remembers between calls is passed in and returned, so a stream and
+a whole decode are the same computation.
 """
 
 from __future__ import annotations
@@ -18,7 +19,10 @@ TIME_FACTOR = 4  # frames a latent frame
 
 @dataclass(frozen=True)
 class CodecConfig:
-    """Widths and depths by stage: the encoder's from pixels to latents, the decoder's from latents to pixels."""
+    """Widths and depths by stage: the encoder's from pixels to latents, the decoder's from latents to pixels.
+
+    Without encoder widths it is a decoder alone. The network's pixels run from -1 to 1 when `signed`, else from 0 to 1.
+    """
 
     latent_channels: int = 24
     patch_size: int = 2
@@ -28,6 +32,7 @@ class CodecConfig:
     decoder_blocks: tuple[int, ...] = (2, 1, 1)
     decoder_spatial: tuple[bool, ...] = (True, True, False)
     decoder_temporal: tuple[bool, ...] = (False, True, True)
+    signed: bool = True
 
     def __post_init__(self) -> None:
         if (
@@ -37,7 +42,7 @@ class CodecConfig:
             == len(self.decoder_temporal)
         ):
             raise ValueError("the decoder needs one width more than it has stages")
-        if len(self.encoder_widths) - 1 != len(self.encoder_blocks):
+        if max(len(self.encoder_widths) - 1, 0) != len(self.encoder_blocks):
             raise ValueError("the encoder needs one width more than it has stages")
         if 2 ** sum(self.decoder_temporal) != TIME_FACTOR:
             raise ValueError(f"the decoder must grow time by {TIME_FACTOR}")
@@ -107,6 +112,8 @@ def _conv(inputs: int, outputs: int, **options) -> nn.Conv2d:
 
 def _encoder(config: CodecConfig) -> nn.Sequential:
     widths = config.encoder_widths
+    if not widths:
+        return nn.Sequential()
     layers = [_conv(3 * config.patch_size**2, widths[0]), nn.ReLU()]
     for before, after, blocks in zip(widths, widths[1:], config.encoder_blocks, strict=False):
         layers += [TimePool(before), _conv(before, after, stride=2, bias=False)]
@@ -120,6 +127,7 @@ def _decoder(config: CodecConfig) -> nn.Sequential:
     stages = zip(config.decoder_blocks, config.decoder_spatial, config.decoder_temporal, strict=True)
     for (blocks, spatial, temporal), before, after in zip(stages, widths, widths[1:], strict=False):
         layers += [MemoryBlock(before) for _ in range(blocks)]
+        # TAEHV upsamples first; a 1x1 convolution and nearest upsampling commute, and this order has less to multiply
         layers += [TimeGrow(before, 2 if temporal else 1), nn.Upsample(scale_factor=2) if spatial else nn.Identity()]
         layers += [_conv(before, after, bias=False)]
     return nn.Sequential(*layers, nn.ReLU(), _conv(widths[-1], 3 * config.patch_size**2))
@@ -136,17 +144,30 @@ class TinyCodec(nn.Module):
         self.register_buffer("std", torch.ones(config.latent_channels))
         self.to(memory_format=torch.channels_last)
 
+    @property
+    def channels(self) -> int:
+        """Channels of a latent."""
+        return self.config.latent_channels
+
+    @property
+    def spatial_factor(self) -> int:
+        """Pixels a latent, along each side."""
+        return self.config.spatial_factor
+
     def encode(self, frames: Tensor) -> Tensor:
         """Frames [B, 1 + 4(n - 1), 3, H, W] in 0..1 -> normalised latents [B, n, C, h, w]."""
         return (self.encode_raw(frames) - self.mean[:, None, None]) / self.std[:, None, None]
 
     def encode_raw(self, frames: Tensor) -> Tensor:
         """As `encode`, without the normalisation."""
+        if not self.config.encoder_widths:
+            raise ValueError("this codec has no encoder")
         if frames.shape[1] % TIME_FACTOR != 1:
             raise ValueError(f"a clip has 1 + {TIME_FACTOR}k frames, not {frames.shape[1]}")
         batch = frames.shape[0]
         frames = torch.cat([frames[:, :1].expand(-1, TIME_FACTOR - 1, -1, -1, -1), frames], 1)
-        x = F.pixel_unshuffle(frames.flatten(0, 1) * 2 - 1, self.config.patch_size)
+        frames = frames * 2 - 1 if self.config.signed else frames
+        x = F.pixel_unshuffle(frames.flatten(0, 1), self.config.patch_size)
         x, _ = _run(self.encoder, x.contiguous(memory_format=torch.channels_last), batch, None)
         return x.unflatten(0, (batch, -1))
 
@@ -157,14 +178,15 @@ class TinyCodec(nn.Module):
         """
         raw = latents * self.std[:, None, None] + self.mean[:, None, None]
         frames, state = self.decode_raw(raw, state)
-        return frames.clamp(0, 1), state
+        return frames.clamp(0, 1).float(), state
 
     def decode_raw(self, latents: Tensor, state: DecoderState | None = None) -> tuple[Tensor, DecoderState]:
         """As `decode`, from latents that are not normalised, and not clamped."""
         batch = latents.shape[0]
-        x = latents.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        x = latents.flatten(0, 1).to(self.mean.dtype, memory_format=torch.channels_last)
         x, memory = _run(self.decoder, x, batch, None if state is None else state.memory)
-        frames = F.pixel_shuffle(x, self.config.patch_size).unflatten(0, (batch, -1)) * 0.5 + 0.5
+        frames = F.pixel_shuffle(x, self.config.patch_size).unflatten(0, (batch, -1))
+        frames = frames * 0.5 + 0.5 if self.config.signed else frames
         return frames[:, TIME_FACTOR - 1 :] if state is None else frames, DecoderState(memory)
 
 
