@@ -22,7 +22,8 @@ class VideoStream:
     chunks begun after a prompt change have the new prompt. A chunk is begun when fewer than `max_queued` are unread, or
     when a reader waits for it: a slow reader slows the model down, and nothing is dropped. With `max_queued=0` nothing
     is made ahead of its reader, so that commands show soonest. Decoding beside the denoising (`overlap`) needs one
-    chunk more. The last event is one StreamEnded, also after an error. As a context manager the stream stops on leaving.
+    chunk more. The last event is one StreamEnded, also after an error. As a context manager the stream stops on
+    leaving.
     """
 
     def __init__(
@@ -130,7 +131,7 @@ class VideoStream:
             self._changed.notify_all()
 
     def _next_prompt(self, index: int) -> str:
-        """The chunk boundary: wait while paused or far enough ahead, leave when stopped, else the prompt of the moment."""
+        """The chunk boundary: wait while paused or far ahead, leave when stopped, else the prompt of the moment."""
         with self._changed:
             self._changed.wait_for(lambda: self._stopping or (not self._paused and self._wanted(index)))
             if self._stopping:
