@@ -1,55 +1,71 @@
 """Attention processors for diffusers' `WanTransformer3DModel`: causal self-attention that reads and feeds the KV cache,
 and cross-attention that projects a prompt once.
 
-Wan's forward hands processors no room for a cache, so all of one transformer's processors share a `Pass`, which the
-denoiser fills for the duration of a call.
+Wan's forward hands processors no room for a cache, so the denoiser gives each one its own layer of the cache, or of the
+prompt, for the duration of a call. Once those are `ready`, a call is tensors in, tensors out, without a look at the
+layer's number: a compiled block is one graph, and one that fits all layers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from diffusers.models.attention_dispatch import dispatch_attention_fn
+from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from torch import Tensor
 
-from .kv_cache import KVCache
+from .kv_cache import KVCache, LayerCache
+from .rope import rotate
+
+
+@dataclass
+class LayerPrompt:
+    """A prompt's keys and values for one layer, [B, rows, heads, head_dim]; None before its first use."""
+
+    keys: Tensor | None = None
+    values: Tensor | None = None
 
 
 @dataclass
 class Prompt:
-    """Text as the transformer sees it: embeds [B, rows, text_dim]; keys and values of each layer, projected once."""
+    """Text as the transformer sees it: embeds [B, rows, text_dim], and what each layer has projected of it."""
 
     text: str
     embeds: Tensor = field(repr=False)
-    projected: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
+    layers: list[LayerPrompt] = field(default_factory=list, repr=False)
 
-
-@dataclass
-class Pass:
-    """What the processors need to know of the forward call in flight."""
-
-    cache: KVCache | None = None
-    prompt: Prompt | None = None
-    step: int = 0
-    appending: bool = False
+    def projected(self, layers: int) -> list[LayerPrompt]:
+        """Each layer's own; `layers` of them."""
+        if not self.layers:
+            self.layers = [LayerPrompt() for _ in range(layers)]
+        return self.layers
 
 
 class CausalSelfAttention:
-    """Wan's self-attention over [history | chunk], without a mask inside the chunk."""
+    """Wan's self-attention over [history | chunk], without a mask inside the chunk.
 
-    def __init__(self, layer: int, current: Pass) -> None:
-        self.layer, self.current = layer, current
+    `cache` and `layer` are set for the duration of a call. `backend`: diffusers' name of the attention kernel, None
+    for PyTorch's own; kernels other than that know no mask, so padded batches go to PyTorch's.
+    """
+
+    def __init__(self) -> None:
+        self.cache: KVCache | None = None
+        self.layer: LayerCache | None = None
+        self.backend: AttentionBackendName | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a call only reads and writes; otherwise it first opens the layer for a new chunk."""
+        return self.layer.reading is not None
 
     def __call__(self, attn, hidden_states: Tensor, *_) -> Tensor:
-        now, cache = self.current, self.current.cache
+        layer = self.layer
         q, k, v = self._project(attn, hidden_states)  # [B, m, heads, head_dim]
-        q = cache.rotate(q)
-        reading = cache.read(self.layer, q, k, v)
-        if cache.probe is not None:
-            cache.probe.observe(self.layer, now.step, q, reading)
-        out = dispatch_attention_fn(q, reading.keys, reading.values, attn_mask=reading.mask)
-        if now.appending:
-            cache.append(self.layer, q, k, v)
+        q, turned = rotate(q, layer.rotation), rotate(k, layer.rotation)
+        if layer.reading is None:
+            self.cache.open(layer, q, k)
+        reading = layer.write(q, k, turned, v)
+        backend = self.backend if reading.mask is None else None
+        out = dispatch_attention_fn(q, reading.keys, reading.values, attn_mask=reading.mask, backend=backend)
         return attn.to_out[0](out.flatten(2).type_as(hidden_states))
 
     @staticmethod
@@ -61,18 +77,21 @@ class CausalSelfAttention:
 class PromptCrossAttention:
     """Wan's cross-attention; a prompt's keys and values are projected at its first use. Padding is attended to."""
 
-    def __init__(self, layer: int, current: Pass) -> None:
-        self.layer, self.current = layer, current
+    def __init__(self) -> None:
+        self.prompt: LayerPrompt | None = None
+        self.backend: AttentionBackendName | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.prompt.keys is not None
 
     def __call__(self, attn, hidden_states: Tensor, encoder_hidden_states: Tensor, *_) -> Tensor:
         q = attn.norm_q(attn.to_q(hidden_states)).unflatten(2, (attn.heads, -1))
-        k, v = self._projected(attn, encoder_hidden_states)
-        out = dispatch_attention_fn(q, k, v)
+        if self.prompt.keys is None:
+            self._project(attn, encoder_hidden_states)
+        out = dispatch_attention_fn(q, self.prompt.keys, self.prompt.values, backend=self.backend)
         return attn.to_out[0](out.flatten(2).type_as(hidden_states))
 
-    def _projected(self, attn, text: Tensor) -> tuple[Tensor, Tensor]:
-        memo = self.current.prompt.projected
-        if self.layer not in memo:
-            k, v = attn.norm_k(attn.to_k(text)), attn.to_v(text)
-            memo[self.layer] = tuple(t.unflatten(2, (attn.heads, -1)) for t in (k, v))
-        return memo[self.layer]
+    def _project(self, attn, text: Tensor) -> None:
+        k, v = attn.norm_k(attn.to_k(text)), attn.to_v(text)
+        self.prompt.keys, self.prompt.values = (t.unflatten(2, (attn.heads, -1)) for t in (k, v))

@@ -77,6 +77,11 @@ class Policy(Protocol):
     def sink_frames(self) -> int:
         """First latent frames that are never dropped."""
 
+    @property
+    def asks_queries(self) -> bool:
+        """Whether `choose` looks at the queries of the chunk in flight. It is then asked in the middle of the chunk's
+        first pass, which therefore runs outside of compiled graphs; otherwise before that pass."""
+
     def check(self, geometry: Geometry) -> None:
         """Raise SettingsError when the settings cannot work with chunks of this size."""
 
@@ -137,6 +142,10 @@ class SlidingWindow:
     @property
     def sink_frames(self) -> int:
         return 0
+
+    @property
+    def asks_queries(self) -> bool:
+        return False
 
     def check(self, geometry: Geometry) -> None:
         if self.sink_frames + geometry.chunk_frames > self.window:
@@ -236,6 +245,10 @@ class DeepForcing(DeepSink):
             raise SettingsError(f"sink {self.sink} + recent {self.recent} leaves nothing of budget {self.budget}")
         if self.budget > self.window:
             raise SettingsError(f"budget {self.budget} is larger than the window of {self.window}")
+
+    @property
+    def asks_queries(self) -> bool:
+        return self.score == "attention" and self.queries != "past"
 
     @property
     def top_c(self) -> int:

@@ -21,15 +21,15 @@ class AttentionProbe:
         self.step, self.samples = step, samples
         self._seen: dict[int, tuple[Tensor, Tensor]] = {}  # layer -> (frames [F], mass [heads, F])
 
-    def observe(self, layer: int, step: int, queries: Tensor, reading: Reading) -> None:
-        """queries [B, m, heads, head_dim] with RoPE; the first video of the batch is measured."""
-        if step == self.step:
-            self._seen[layer] = _mass_by_frame(self._sampled(queries[0]), reading)
+    def sample(self, step: int, tokens: int) -> Tensor | None:
+        """Evenly spread positions in the chunk [s], at the probed step only."""
+        if step != self.step:
+            return None
+        return torch.linspace(0, tokens - 1, min(self.samples, tokens)).round().long()
 
-    def _sampled(self, queries: Tensor) -> Tensor:
-        last = queries.shape[0] - 1
-        at = torch.linspace(0, last, min(self.samples, last + 1), device=queries.device).round().long()
-        return queries[at]
+    def observe(self, layer: int, queries: Tensor, reading: Reading) -> None:
+        """queries [B, s, heads, head_dim] with RoPE; the first video of the batch is measured."""
+        self._seen[layer] = _mass_by_frame(queries[0], reading)
 
     def collect(self, cache: KVCache) -> AttentionMass | None:
         """The chunk in flight as an event, all layers; None when nothing was observed. Forgets it afterwards."""

@@ -38,8 +38,8 @@ def test_mass_equals_a_full_softmax_when_every_query_is_sampled():
     taken = []
 
     class Taking(AttentionProbe):
-        def observe(self, layer, step, queries, reading):
-            super().observe(layer, step, queries, reading)
+        def observe(self, layer, queries, reading):
+            super().observe(layer, queries, reading)
             taken.append((queries[0].clone(), reading.keys[0].clone()))
 
     with cache.probed(Taking(step=0, samples=18)) as probe:

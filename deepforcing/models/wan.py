@@ -8,7 +8,7 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
-from ..attention import CausalSelfAttention, Pass, Prompt, PromptCrossAttention
+from ..attention import CausalSelfAttention, Prompt, PromptCrossAttention
 from ..config import Geometry, Sampling, SettingsError
 from ..kv_cache import KVCache
 from ..policies import Policy
@@ -23,11 +23,10 @@ class CausalWan:
     def __init__(self, transformer: WanTransformer3DModel, sampling: Sampling) -> None:
         self.transformer = transformer.eval().requires_grad_(False)
         self.sampling = sampling
-        self._pass = Pass()
         self._lock = threading.Lock()
-        for layer, block in enumerate(transformer.blocks):
-            block.attn1.set_processor(CausalSelfAttention(layer, self._pass))
-            block.attn2.set_processor(PromptCrossAttention(layer, self._pass))
+        for block in transformer.blocks:
+            block.attn1.set_processor(CausalSelfAttention())
+            block.attn2.set_processor(PromptCrossAttention())
 
     @property
     def layers(self) -> int:
@@ -70,18 +69,20 @@ class CausalWan:
     @torch.no_grad()
     def remember(self, clean: Tensor, cache: KVCache, prompt: Prompt) -> Tensor:
         """The clean pass at t = 0: appends the chunk's keys and values to the cache. Returns the network's output."""
-        out = self._forward(clean, 0.0, cache, prompt, step=CLEAN, appending=True)
+        out = self._forward(clean, 0.0, cache, prompt, step=CLEAN)
         cache.advance()
         return out
 
-    def _forward(
-        self, x: Tensor, timestep: float, cache: KVCache, prompt: Prompt, step: int, appending=False
-    ) -> Tensor:
+    def _forward(self, x: Tensor, timestep: float, cache: KVCache, prompt: Prompt, step: int) -> Tensor:
         t = torch.full((x.shape[0],), timestep, device=x.device)
-        with self._lock:
-            now = self._pass
-            now.cache, now.prompt, now.step, now.appending = cache, prompt, step, appending
+        with self._lock, cache.one_pass(self.layers, x.device, step) as held:
             try:
+                for block, layer, text in zip(
+                    self.transformer.blocks, held, prompt.projected(self.layers), strict=True
+                ):
+                    block.attn1.processor.cache, block.attn1.processor.layer = cache, layer
+                    block.attn2.processor.prompt = text
                 return self.transformer(x.to(self.dtype), t, prompt.embeds, return_dict=False)[0].to(x.dtype)
             finally:
-                now.cache = now.prompt = None
+                for block in self.transformer.blocks:
+                    block.attn1.processor.cache = block.attn1.processor.layer = block.attn2.processor.prompt = None
