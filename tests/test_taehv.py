@@ -118,7 +118,7 @@ def test_an_encoder_in_the_file_is_left_out(path):
     "change, message",
     [
         ({"decoder.9.conv.2.weight": torch.zeros(2, 2)}, r"expected decoder\.9\.conv\.2\.weight .*, found \(2, 2\)"),
-        ({"decoder.16.conv.0.bias": None}, r"expected decoder\.16\.conv\.0\.bias .*, it is not there"),
+        ({"decoder.16.conv.0.bias": None}, r"expected decoder\.16\.conv\.0\.bias .*, found none"),
         ({"decoder.1.weight": None}, r"not a TAEHV decoder: expected decoder\.1\.weight"),
         ({"decoder.7.conv.weight": torch.zeros(16, 8, 1, 1)}, "grow time by 4"),
         ({"more": torch.zeros(2)}, "it also has more"),
@@ -137,7 +137,7 @@ def test_missing_and_truncated_files_are_refused(path):
     with pytest.raises(ModelError, match="damaged"):
         load_taehv(path, CPU, torch.float32)
     path.write_bytes(b"")
-    with pytest.raises(ModelError, match="damaged"):
+    with pytest.raises(ModelError, match="empty"):
         load_taehv(path, CPU, torch.float32)
     path.unlink()
     with pytest.raises(ModelError, match="missing"):
@@ -151,8 +151,8 @@ class Trap:
         return exec, ("raise SystemExit('code from a file was run')",)
 
 
-@pytest.mark.parametrize("content", [{"decoder.1.weight": Trap()}, [1, 2], {"step": 3}, {0: torch.zeros(2)}])
+@pytest.mark.parametrize("content", [{"decoder.1.weight": Trap()}, [1, 2], {"step": 3}])
 def test_a_file_of_anything_but_tensors_is_refused(tmp_path, content):
     torch.save(content, tmp_path / "taew2_1.pth")
-    with pytest.raises(ModelError, match=r"more than tensors|of another model"):
+    with pytest.raises(ModelError, match=r"expected (tensors by name|nothing but tensors)"):
         load_taehv(tmp_path / "taew2_1.pth", CPU, torch.float32)
