@@ -1,0 +1,166 @@
+"""A Wan transformer from any of the layouts in which its weights are published, told apart by their content:
+
+- a diffusers folder: config.json of WanTransformer3DModel, and safetensors, in one file or in shards;
+- a released checkpoint: a .pt file with a dictionary `generator_ema` or `generator`, names as Wan's after `model.`;
+- a file of Wan's own names, or of diffusers', in .pt or safetensors;
+- any of these with a LoRA, which is merged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from diffusers import WanTransformer3DModel
+from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
+from torch import Tensor
+
+from .components import ModelError
+from .lora import Lora, is_lora, load_lora
+from .model_folder import read_config, read_weights
+from .weight_files import check_tensors, read_tensors
+
+KEYS = ("generator_ema", "generator", "model", "state_dict")  # in a released checkpoint; the first that is there wins
+WRAPPERS = ("_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod.")
+DIFFUSERS = (".attn1.", ".attn2.", ".ffn.net.", ".norm2.", "condition_embedder.")  # in no name of Wan's own
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+OTHER_TASKS = {  # in the names of tensors that a text-to-video Wan does not have
+    "img_emb": "image-to-video",
+    "image_embedder": "image-to-video",
+    "k_img": "image-to-video",
+    "add_k_proj": "image-to-video",
+    "vace": "VACE editing",
+    "motion_encoder": "animation",
+    "face_adapter": "animation",
+}
+
+
+@torch.no_grad()
+def load_transformer(
+    path: Path, dtype: torch.dtype, *, lora: Path | None = None, head_dim: int = 128
+) -> WanTransformer3DModel:
+    """The transformer in `path`, on the CPU, in `dtype` save for what diffusers keeps in float32, ready for inference.
+
+    lora: a file of changes to merge. head_dim: channels of a head, which weights do not tell; a folder's config does.
+    Memory peaks at the loaded model and one tensor. Nothing in the files is ever executed.
+    Raises ModelError that names the file, and the first tensor that is missing, unexpected or wrongly shaped.
+    """
+    transformer, weights = _from_folder(path) if path.is_dir() else _from_file(path, head_dim)
+    expected = transformer.state_dict()
+    check_tensors(expected, weights, path)
+    changes = Lora(path, {}) if lora is None else load_lora(lora, _diffusers_name)
+    changes.check(weights)
+    loaded = {name: _copied(changes.merged(name, weights[name]), _dtype_of(name, dtype)) for name in expected}
+    transformer.load_state_dict(loaded, assign=True)
+    return transformer.eval()
+
+
+def _from_folder(folder: Path) -> tuple[WanTransformer3DModel, dict[str, Tensor]]:
+    if (folder / "transformer" / "config.json").is_file():  # a whole diffusers pipeline
+        folder = folder / "transformer"
+    if not (folder / "config.json").is_file():
+        raise ModelError(
+            f"{folder / 'config.json'} is missing: expected a diffusers folder. "
+            "For a checkpoint that is one file, give the path of the file itself"
+        )
+    config = read_config(folder, "_class_name", "WanTransformer3DModel")
+    transformer = _empty({name: value for name, value in config.items() if not name.startswith("_")}, folder)
+    pickles = sorted(file.name for file in folder.glob("*.bin"))
+    if pickles and not any(folder.glob("*.safetensors")):
+        raise ModelError(f"{folder} has {pickles[0]}, a pickle, which is never opened: expected {WEIGHTS}")
+    return transformer, read_weights(folder, WEIGHTS)
+
+
+def _from_file(path: Path, head_dim: int) -> tuple[WanTransformer3DModel, dict[str, Tensor]]:
+    found = read_tensors(path, KEYS)
+    if is_lora(found):
+        raise ModelError(
+            f"{path} is a LoRA: expected a whole transformer. Give the base model, and this file as its LoRA"
+        )
+    for name, task in OTHER_TASKS.items():
+        if any(name in known for known in found):
+            raise _other_task(path, task)
+    weights = {_diffusers_name(name): tensor for name, tensor in found.items()}
+    if len(weights) < len(found):
+        raise ModelError(f"{path} holds the same tensors twice, under different prefixes: expected one transformer")
+    return _empty(_inferred_config(weights, head_dim, path), path), weights
+
+
+def _other_task(where: Path, task: str) -> ModelError:
+    return ModelError(f"{where} is a Wan model for {task}: expected text-to-video. Take its text-to-video sibling")
+
+
+def _unwrapped(name: str) -> str:
+    for wrapper in WRAPPERS:
+        name = name.replace(wrapper, "")
+    return name.removeprefix("model.").removeprefix("diffusion_model.")
+
+
+def _diffusers_name(name: str) -> str:
+    """Wan's name for a weight -> diffusers'; diffusers' own are kept."""
+    name = _unwrapped(name)
+    if any(part in name for part in (*DIFFUSERS, *OTHER_TASKS)):
+        return name
+    return next(iter(convert_wan_transformer_to_diffusers({name: None})))
+
+
+def _inferred_config(weights: dict[str, Tensor], head_dim: int, path: Path) -> dict:
+    """What the shapes tell about the model; whether all of them agree is for the strict check to say."""
+    dim, in_channels, *patch = _shape(weights, "patch_embedding.weight", 5, path)
+    text_dim = _shape(weights, "condition_embedder.text_embedder.linear_1.weight", 2, path)[1]
+    freq_dim = _shape(weights, "condition_embedder.time_embedder.linear_1.weight", 2, path)[1]
+    ffn_dim = _shape(weights, "blocks.0.ffn.net.0.proj.weight", 2, path)[0]
+    out_channels = _shape(weights, "proj_out.weight", 2, path)[0] // max(1, torch.Size(patch).numel())
+    if dim % head_dim:
+        raise ModelError(f"{path} cannot be cut into heads: its {dim} channels are not a multiple of {head_dim}")
+    return {
+        "patch_size": tuple(patch),
+        "num_attention_heads": dim // head_dim,
+        "attention_head_dim": head_dim,
+        "in_channels": in_channels,
+        "out_channels": out_channels,
+        "text_dim": text_dim,
+        "freq_dim": freq_dim,
+        "ffn_dim": ffn_dim,
+        "num_layers": len(_layers(weights)),
+    }
+
+
+def _layers(names: Iterable[str]) -> set[str]:
+    return {name.split(".")[1] for name in names if name.startswith("blocks.")}
+
+
+def _shape(weights: dict[str, Tensor], name: str, dims: int, path: Path) -> tuple[int, ...]:
+    if name not in weights:
+        raise ModelError(f"{path} is not a Wan transformer: expected {name}, found {next(iter(weights), 'nothing')}")
+    if weights[name].ndim != dims:
+        raise ModelError(f"{path}: expected {name} with {dims} dimensions, found shape {tuple(weights[name].shape)}")
+    return tuple(weights[name].shape)
+
+
+def _empty(config: dict, where: Path) -> WanTransformer3DModel:
+    """A transformer of these sizes that takes no memory yet, but for the rotary tables, which no file holds."""
+    try:
+        with torch.device("meta"):
+            transformer = WanTransformer3DModel(**config)
+        sizes = transformer.config
+        transformer.rope = type(transformer.rope)(sizes.attention_head_dim, sizes.patch_size, sizes.rope_max_seq_len)
+    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
+        raise ModelError(f"{where} describes a transformer that cannot be built: {error}") from None
+    if sizes.out_channels not in (None, sizes.in_channels):
+        task = f"image-to-video or control ({sizes.in_channels} channels in, {sizes.out_channels} out)"
+        raise _other_task(where, task)
+    if sizes.image_dim or sizes.added_kv_proj_dim:
+        raise _other_task(where, "image-to-video")
+    return transformer
+
+
+def _dtype_of(name: str, dtype: torch.dtype) -> torch.dtype:
+    exact = set(WanTransformer3DModel._keep_in_fp32_modules)
+    return torch.float32 if exact & set(name.split(".")) else dtype
+
+
+def _copied(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    """In memory of its own: weights that stayed in the file would fail when it changes."""
+    return tensor.to(dtype, copy=True, memory_format=torch.contiguous_format)
