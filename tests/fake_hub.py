@@ -1,4 +1,4 @@
-"""A hub of our own on 127.0.0.1: the few addresses that fetching uses, with redirects, ranges and broken connections."""
+"""A hub of our own on 127.0.0.1: what fetching asks for, with redirects, ranges, broken connections."""
 
 from __future__ import annotations
 
@@ -22,13 +22,17 @@ class FakeHub:
     """repos: repository -> file name -> content; files over 1 kB count as large: kept elsewhere, named by SHA-256.
 
     cut: how many bytes of a large file to send before the connection is dropped, one entry an answer, None = all.
-    refuse: repository -> (HTTP status, the hub's error code). requests: (method, path, Range) as they came.
+    refuse: repository -> (HTTP status, the hub's error code).
+    requests: all paths as they came; authorised: those with a token; downloads:
+    (file, Range) of those answered with a file's bytes.
     """
 
     repos: dict[str, dict[str, bytes]]
     cut: list[int | None] = field(default_factory=list)
     refuse: dict[str, tuple[int, str]] = field(default_factory=dict)
-    requests: list[tuple[str, str, str | None]] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    authorised: list[str] = field(default_factory=list)
+    downloads: list[tuple[str, str | None]] = field(default_factory=list)
     ranges: bool = True
     damage: bool = False
 
@@ -52,22 +56,6 @@ class FakeHub:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    @property
-    def downloads(self) -> list[tuple[str, str | None]]:
-        """(path, Range) of the answers that carried a file's bytes."""
-        return [
-            (path, span)
-            for method, path, span in self.requests
-            if method == "GET" and not path.startswith("/api") and not self._is_redirected(path)
-        ]
-
-    def _is_redirected(self, path: str) -> bool:
-        return "/resolve/" in path and len(self.content(path)) > 1000
-
-    def content(self, path: str) -> bytes:
-        repo, _, rest = path[1:].partition("/resolve/")
-        return self.repos[repo][rest.partition("/")[2]]
-
 
 class _Handler(BaseHTTPRequestHandler):
     hub: FakeHub
@@ -83,7 +71,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
-        self.hub.requests.append((self.command, path, self.headers.get("Range")))
+        self.hub.requests.append(path)
+        if "Authorization" in self.headers:
+            self.hub.authorised.append(path)
         repo = path.removeprefix("/api/models/").split("/resolve/")[0].split("/tree/")[0].strip("/")
         if path.startswith("/large/"):
             self._send_large(path)
@@ -113,16 +103,21 @@ class _Handler(BaseHTTPRequestHandler):
         if content is None:
             return self._send(404, b"{}", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
         if len(content) <= 1000:
+            if self.command == "GET":
+                self.hub.downloads.append((name, self.headers.get("Range")))
             return self._send(200, content, {"X-Repo-Commit": COMMIT, "ETag": f'"{git_name(content)}"'})
         sha = hashlib.sha256(content).hexdigest()
         linked = {"X-Linked-Etag": f'"{sha}"', "X-Linked-Size": str(len(content)), "X-Repo-Commit": COMMIT}
-        self._send(302, b"", {**linked, "Location": f"{self.hub.endpoint}/large/{repo}/resolve/main/{name}"})
+        elsewhere = self.hub.endpoint.replace("127.0.0.1", "localhost")  # another host, as large files really are
+        self._send(302, b"", {**linked, "Location": f"{elsewhere}/large/{repo}//{name}"})
 
     def _send_large(self, path: str) -> None:
-        content = self.hub.content(path.removeprefix("/large"))
+        repo, _, name = path.removeprefix("/large/").partition("//")
+        content = self.hub.repos[repo][name]
         if self.hub.damage:
             content = content[:-1] + b"!"
         span, status, headers = self.headers.get("Range"), 200, {}
+        self.hub.downloads.append((name, span))
         if span and self.hub.ranges:
             start = int(span.removeprefix("bytes=").rstrip("-"))
             headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_url
 from huggingface_hub.errors import (
-    EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
     HTTPError,
+    LocalEntryNotFoundError,
     OfflineModeIsEnabled,
+    RemoteEntryNotFoundError,
     RepositoryNotFoundError,
 )
 from huggingface_hub.hf_api import RepoFile
@@ -246,16 +247,16 @@ def _explained(part: Part) -> Iterator[None]:
         raise ModelError(
             f"{part.repo} was not found: set HF_TOKEN if it is private, check HF_ENDPOINT if that is set, {_BY_HAND}"
         ) from None
-    except EntryNotFoundError:
+    except RemoteEntryNotFoundError:
         raise ModelError(
             f"{part.repo} lacks a file of {part.name}: expected {', '.join(part.files)}; check HF_ENDPOINT if "
             f"that is set, {_BY_HAND}"
         ) from None
     except HfHubHTTPError as error:
         status = error.response.status_code
-        cause = "refused the token: check HF_TOKEN" if status in (401, 403) else "has trouble: try again later"
+        cause = "refuses access: check HF_TOKEN" if status in (401, 403) else "has trouble: try again later"
         raise ModelError(f"The hub {cause} (HTTP {status} for {part.repo}), {_BY_HAND}") from None
-    except (HTTPError, OfflineModeIsEnabled) as error:
+    except (HTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled) as error:
         raise ModelError(
             f"{part.name} of {part.repo} is not on this machine and the hub cannot be reached "
             f"({type(error).__name__}): connect and start again, it goes on from where it was, {_BY_HAND}"

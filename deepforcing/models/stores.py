@@ -69,7 +69,7 @@ class CacheStore:
     def slot(self, part: Part, name: str, identity: str) -> Slot:
         folder = "--".join(("models", *part.repo.split("/")))
         blob = self.root / folder / "blobs" / identity
-        lock = self.root / ".locks" / folder / f"{identity}.lock"
+        lock = self.root / ".locks" / folder / f"{identity}.incomplete.lock"  # the hub's own is without `incomplete`
         return Slot(blob, blob.with_name(f"{identity}.incomplete"), lock)
 
     def keep(self, part: Part, name: str, slot: Slot) -> None:
