@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from deepforcing import AttentionMass, CacheState, Chunk, Compression, StreamEnded, StreamStarted, Timings
-from ui.view import chunk_message, encode_frame, ended_message, pack_mask, pack_shares, started_message
+from deepforcing import AttentionMass, CacheState, Chunk, Compression, Geometry, StreamEnded, StreamStarted, Timings
+from ui.telemetry import Sample
+from ui.view import Codec, chunk_message, ended_message, started_message
 
 LAYERS, HEADS, GRID = 2, 2, (2, 3)
+SAMPLE = Sample.of(Geometry(*GRID), LAYERS, HEADS)
 
 
 def a_chunk(index: int = 3, fired: bool = True) -> Chunk:
@@ -32,56 +34,40 @@ def a_chunk(index: int = 3, fired: bool = True) -> Chunk:
     )
 
 
-def bits(text: str, count: int) -> np.ndarray:
-    return np.unpackbits(np.frombuffer(base64.b64decode(text), np.uint8))[:count].astype(bool)
-
-
 def test_a_chunk_becomes_plain_json():
-    message = chunk_message(a_chunk())
+    message = chunk_message(a_chunk(), SAMPLE)
     again = json.loads(json.dumps(message))
     assert again == message
+    assert message["mime"] == "image/webp" and message["compression"] is True
     assert message["first"] == 33 and len(message["frames"]) == 12 and message["latents"] == [9, 12]
     assert message["prompt"] == "<b>a red balloon</b>"  # text stays text: the page never reads it as markup
 
 
 def test_seconds_are_the_measured_ones():
-    seconds = chunk_message(a_chunk())["seconds"]
+    seconds = chunk_message(a_chunk(), SAMPLE)["seconds"]
     assert seconds["dit"] == 0.2 and seconds["decode"] == 0.1 and seconds["encode"] > 0
-
-
-def test_masks_survive_packing():
-    chunk = a_chunk()
-    message = chunk_message(chunk)
-    assert np.array_equal(bits(message["cache"]["kept"], chunk.cache.kept.size), chunk.cache.kept.ravel())
-    assert message["compression"]["frames"] == [4, 5]
-    mask = np.array([[True, False, True], [False, False, True]])
-    assert np.array_equal(bits(pack_mask(mask), 6), mask.ravel())
-
-
-def test_shares_survive_packing():
-    shares = np.array([0.0, 0.25, 1.0, 0.123456])
-    back = np.frombuffer(base64.b64decode(pack_shares(shares)), "<u2") / 65535
-    assert np.allclose(back, shares, atol=1e-5)
 
 
 def test_a_chunk_without_compression_and_probe():
     chunk = a_chunk(fired=False)
-    message = chunk_message(Chunk(**{**vars(chunk), "attention": None}))
-    assert message["compression"] is None and message["attention"] is None
+    message = chunk_message(Chunk(**{**vars(chunk), "attention": None}), SAMPLE)
+    assert message["compression"] is False and message["attention"] is None
 
 
 @pytest.mark.parametrize(("size", "kind"), [((96, 96), "WEBP"), ((480, 832), "JPEG")])
 def test_frames_come_back_nearly_as_they_were(size, kind):
     ramp = np.linspace(0, 255, size[0] * size[1] * 3).reshape(*size, 3).astype(np.uint8)
-    image = Image.open(io.BytesIO(base64.b64decode(encode_frame(ramp))))
-    assert image.format == kind
+    codec = Codec.of(*size)
+    image = Image.open(io.BytesIO(base64.b64decode(codec.encode(ramp))))
+    assert image.format == kind and image.get_format_mimetype() == codec.mime
     assert np.abs(np.asarray(image.convert("RGB")).astype(int) - ramp).mean() < 4
 
 
 def test_the_start_names_the_geometry(pipeline):
     event = StreamStarted("small", "a boat", 2**63 - 1, "deep-sink", {"sink": 10}, 16, 32, 48)
     message = started_message(event, pipeline)
-    assert message["grid"] == [2, 3] and message["layers"] == 2 and message["stride"] == 4
+    assert message["grid"] == [2, 3] and message["layers"] == [0, 1] and message["stride"] == 4
+    assert message["of"] == {"layers": 2, "heads": 2}
     assert message["seed"] == str(2**63 - 1)
     json.dumps(message)
 

@@ -11,7 +11,7 @@ from deepforcing import Chunk, Event, Pipeline, Policy, StreamEnded, StreamStart
 
 from .pacing import Pace
 from .recording import Recording
-from .view import chunk_message, ended_message, started_message
+from .view import chunk_message, ended_message, sample_of, started_message
 
 SILENT_SECONDS = 150  # a hidden tab's timers fire once a minute; longer silence means that nobody is there
 
@@ -35,7 +35,7 @@ class Run:
         self._stream = VideoStream(
             pipeline, order.prompt, policy=order.policy, seed=order.seed, num_frames=order.num_frames, max_queued=0
         )
-        self._pace = Pace(pipeline.shape.fps)
+        self._pace, self._sample = Pace(pipeline.shape.fps), sample_of(pipeline)
         self._stopping = threading.Event()
         self._started: StreamStarted | None = None
         self._recording: Recording | None = None
@@ -107,7 +107,7 @@ class Run:
             self._pace.made += len(event.frames)
             # The model goes on while this chunk is encoded, unless enough is made: then the next prompt shows sooner.
             self._stream.max_queued = 0 if self._pace.ahead_enough else 1
-            yield chunk_message(event)  # first the viewer, then the file
+            yield chunk_message(event, self._sample)  # first the viewer, then the file
             yield from self._record(event)
         elif isinstance(event, StreamEnded):
             self._finish_file()

@@ -2,24 +2,49 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import time
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from deepforcing import Chunk, Pipeline, StreamEnded, StreamStarted
 
-WEBP_PIXELS = 256 * 256  # up to this size WebP is the better choice, above it JPEG encodes several times faster
+from .telemetry import Sample, pack_attention, pack_cache, text
+
+WEBP_PIXELS = 256 * 256  # up to this size WebP is smaller and quick enough; above it JPEG encodes seven times faster
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How a video's frames travel: MIME type, and what Pillow needs to make such an image."""
+
+    mime: str
+    name: str
+    options: dict
+
+    @classmethod
+    def of(cls, height: int, width: int) -> Codec:
+        """WebP for small frames, JPEG for large ones."""
+        if height * width <= WEBP_PIXELS:
+            return cls("image/webp", "WEBP", {"quality": 92, "method": 2})
+        return cls("image/jpeg", "JPEG", {"quality": 85})
+
+    def encode(self, frame: np.ndarray) -> str:
+        """uint8 [height, width, 3] -> base64 of an image."""
+        buffer = io.BytesIO()
+        Image.fromarray(frame).save(buffer, self.name, **self.options)
+        return text(buffer.getvalue())
 
 
 def started_message(event: StreamStarted, pipeline: Pipeline) -> dict:
     """What the player needs to know before the first chunk.
 
     grid: rows and columns of tokens in a latent frame; stride: video frames a latent frame, the very first one has 1.
+    layers, heads: those that are sent one by one; `of` counts all of them.
     """
-    g = pipeline.geometry
+    g, sample = pipeline.geometry, sample_of(pipeline)
     return {
         "kind": "started",
         "model": event.model,
@@ -33,15 +58,24 @@ def started_message(event: StreamStarted, pipeline: Pipeline) -> dict:
         "stride": pipeline.shape.time,
         "chunk_frames": g.chunk_frames,
         "grid": [g.rows, g.columns],
-        "layers": pipeline.layers,
-        "heads": pipeline.heads,
+        "layers": list(sample.layers),
+        "heads": list(sample.heads),
+        "of": {"layers": pipeline.layers, "heads": pipeline.heads},
     }
 
 
-def chunk_message(chunk: Chunk) -> dict:
-    """Frames and telemetry of one chunk. `seconds` are measured; `encode` is the time spent here on the images."""
+def sample_of(pipeline: Pipeline) -> Sample:
+    return Sample.of(pipeline.geometry, pipeline.layers, pipeline.heads)
+
+
+def chunk_message(chunk: Chunk, sample: Sample) -> dict:
+    """Frames and telemetry of one chunk. `seconds` are measured; `encode` is the time spent here on the images.
+
+    compression: whether it fired for this chunk. What it threw away is the difference to the chunk before.
+    """
     began = time.perf_counter()
-    frames = [encode_frame(frame) for frame in chunk.frames]
+    codec = Codec.of(*chunk.frames.shape[1:3])
+    frames = [codec.encode(frame) for frame in chunk.frames]
     encode = time.perf_counter() - began
     return {
         "kind": "chunk",
@@ -49,63 +83,14 @@ def chunk_message(chunk: Chunk) -> dict:
         "first": chunk.first_frame,
         "latents": list(chunk.latent_frames),
         "prompt": chunk.prompt,
+        "mime": codec.mime,
         "frames": frames,
         "seconds": {"dit": chunk.timings.dit, "decode": chunk.timings.decode, "encode": encode},
-        "cache": _cache(chunk),
-        "compression": _compression(chunk),
-        "attention": _attention(chunk),
+        "cache": pack_cache(chunk.cache, sample),
+        "compression": chunk.compression is not None,
+        "attention": pack_attention(chunk.attention, sample),
     }
 
 
 def ended_message(event: StreamEnded) -> dict:
     return {"kind": "ended", "reason": event.reason, "chunks": event.chunks, "error": event.error}
-
-
-def encode_frame(frame: np.ndarray) -> str:
-    """uint8 [height, width, 3] -> base64 of a WebP or JPEG image; the browser tells them apart by their first bytes."""
-    buffer = io.BytesIO()
-    image = Image.fromarray(frame)
-    if frame.shape[0] * frame.shape[1] <= WEBP_PIXELS:
-        image.save(buffer, "WEBP", quality=92, method=2)
-    else:
-        image.save(buffer, "JPEG", quality=90)
-    return _text(buffer.getvalue())
-
-
-def pack_mask(mask: np.ndarray) -> str:
-    """bool [...] -> base64 of its bits, row-major, first element in the highest bit."""
-    return _text(np.packbits(mask.ravel()).tobytes())
-
-
-def pack_shares(shares: np.ndarray) -> str:
-    """Numbers 0..1 [...] -> base64 of little-endian uint16 in units of 1/65535."""
-    return _text(np.rint(np.clip(shares, 0, 1) * 65535).astype("<u2").tobytes())
-
-
-def _cache(chunk: Chunk) -> dict:
-    cache = chunk.cache
-    return {
-        "frames": cache.frames.tolist(),
-        "roles": list(cache.roles),
-        "kept": pack_mask(cache.kept),
-        "tokens": int(cache.tokens),
-        "bytes": int(cache.bytes),
-    }
-
-
-def _compression(chunk: Chunk) -> dict | None:
-    fired = chunk.compression
-    if fired is None:
-        return None
-    return {"frames": fired.frames.tolist(), "candidate": pack_mask(fired.candidate), "kept": pack_mask(fired.kept)}
-
-
-def _attention(chunk: Chunk) -> dict | None:
-    attention = chunk.attention
-    if attention is None:
-        return None
-    return {"frames": attention.frames.tolist(), "roles": list(attention.roles), "mass": pack_shares(attention.mass)}
-
-
-def _text(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")

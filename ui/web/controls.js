@@ -32,12 +32,14 @@ export class Controls {
     for (const name of ["play", "back", "next", "golive", "full", "scrub"]) this.find(name).disabled = false;
     this.options("layer", run.layers);
     this.options("head", run.heads);
+    this.find("sampled").textContent = sampled(run);
   }
 
-  options(name, count) {
+  // Option 0 is the mean of all; the others stand for the layers or heads that are sent one by one.
+  options(name, numbers) {
     const select = this.find(name);
     while (select.options.length > 1) select.remove(1);
-    for (let i = 0; i < count; i++) select.add(new Option(String(i + 1), String(i)));
+    numbers.forEach((number, i) => select.add(new Option(String(number + 1), String(i + 1))));
   }
 
   // A flag on the track where a new prompt begins.
@@ -118,6 +120,14 @@ export class Controls {
     else return;
     event.preventDefault();
   }
+}
+
+// What the page is not sent, in words; empty when it gets everything.
+function sampled({ layers, heads, of }) {
+  const some = [];
+  if (layers.length < of.layers) some.push(`${layers.length} of ${of.layers} layers`);
+  if (heads.length < of.heads) some.push(`${heads.length} of ${of.heads} heads`);
+  return some.length ? `A sample of ${some.join(" and ")} can be chosen; a mean is over all of them.` : "";
 }
 
 function clockTime(seconds) {

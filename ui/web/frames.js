@@ -1,19 +1,21 @@
 // The video's frames: kept as encoded images, decoded a little ahead of the playhead.
 
-import { imageBlob } from "./packed.js";
+import { bytes } from "./packed.js";
 
-const DECODED = 96; // bitmaps held at a time
+const DECODED_BYTES = 64e6; // of bitmaps held at a time
+const [LEAST, MOST] = [32, 96]; // how many bitmaps these may be
 const AHEAD = 20; // frames decoded before they are needed
 
 export class Frames {
-  constructor() {
+  constructor(width, height) {
+    this.most = Math.max(LEAST, Math.min(MOST, Math.floor(DECODED_BYTES / (4 * width * height))));
     this.blobs = new Map();
     this.bitmaps = new Map(); // insertion order = age
     this.decoding = new Set();
   }
 
-  add(first, images) {
-    images.forEach((image, i) => this.blobs.set(first + i, imageBlob(image)));
+  add(first, images, mime) {
+    images.forEach((image, i) => this.blobs.set(first + i, new Blob([bytes(image)], { type: mime })));
   }
 
   // The bitmap of a frame when it is decoded already; otherwise null, and decoding begins.
@@ -29,7 +31,7 @@ export class Frames {
     const bitmap = await createImageBitmap(blob);
     this.decoding.delete(frame);
     this.bitmaps.set(frame, bitmap);
-    if (this.bitmaps.size > DECODED) this.drop(this.bitmaps.keys().next().value);
+    if (this.bitmaps.size > this.most) this.drop(this.bitmaps.keys().next().value);
   }
 
   drop(frame) {

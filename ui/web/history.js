@@ -1,8 +1,11 @@
 // What has arrived: full telemetry of the last minutes, a summary of every chunk since the first.
+//
+// Numbers come in rows, row 0 the mean over all layers, the others single layers; likewise columns for heads.
 
-import { mask, shares } from "./packed.js";
+import { levels, mask, shares } from "./packed.js";
 
-const DETAIL_SECONDS = 300; // frames and full telemetry are kept this long
+const DETAIL_SECONDS = 300; // frames and full telemetry are kept this long,
+const DETAIL_BYTES = 160e6; // or as long as their images fit into this
 const MOST_SUMMARIES = 1200; // beyond, every second one is dropped: the longer ago, the coarser
 export const ROLES = ["sink", "top-C", "recent", "current"];
 
@@ -10,13 +13,18 @@ export class History {
   constructor(run) {
     this.run = run; // the `started` message
     this.tokens = run.grid[0] * run.grid[1]; // of one latent frame
+    this.columns = run.heads.length + 1;
+    this.whole = new Float32Array(this.tokens).fill(1);
     this.chunks = [];
     this.summaries = [];
+    this.bytes = 0; // of the images of the chunks that are kept
   }
 
   add(chunk) {
     chunk.count = chunk.frames.length;
+    chunk.size = chunk.frames.reduce((sum, image) => sum + image.length, 0) * 0.75; // base64 spends 4 letters on 3 bytes
     chunk.frames = null; // kept by Frames
+    this.bytes += chunk.size;
     this.chunks.push(chunk);
     this.summaries.push(this.summarise(chunk));
     if (this.summaries.length > MOST_SUMMARIES) this.thin();
@@ -44,11 +52,12 @@ export class History {
     return null;
   }
 
-  // Drop details that are too old; returns the first frame that is still kept.
+  // Drop details that are too old or too much; returns the first frame that is still kept.
   prune() {
     const newest = this.chunks.at(-1);
     const oldest = newest.first + newest.count - DETAIL_SECONDS * this.run.fps;
-    while (this.chunks.length > 1 && this.chunks[0].first + this.chunks[0].count < oldest) this.chunks.shift();
+    const enough = ({ first, count }) => first + count >= oldest && this.bytes <= DETAIL_BYTES;
+    while (this.chunks.length > 1 && !enough(this.chunks[0])) this.bytes -= this.chunks.shift().size;
     return this.chunks[0].first;
   }
 
@@ -56,58 +65,49 @@ export class History {
     this.summaries = this.summaries.filter((_, i) => i % 2 === 0);
   }
 
-  // Mask of `frames` latent frames, [layers, frames, tokens] flat.
-  mask(packed, frames) {
-    return mask(packed, this.run.layers * frames * this.tokens);
+  // Latent frame -> share of the row's layers that hold each token [tokens]; null where the chunk brought no map.
+  held(chunk, row) {
+    const { frames, maps, mean, kept } = chunk.cache;
+    const count = maps.length * this.tokens;
+    const bits = row ? mask(kept, this.run.layers.length * count).subarray((row - 1) * count, row * count) : null;
+    const flat = Float32Array.from(bits ?? levels(mean, count));
+    const alive = pick(shares(chunk.cache.alive), frames.length, 0);
+    const held = new Map(frames.map((latent, i) => [latent, alive[i] < 1 ? null : this.whole]));
+    maps.forEach((i, m) => held.set(frames[i], flat.subarray(m * this.tokens, (m + 1) * this.tokens)));
+    return held;
   }
 
   summarise(chunk) {
-    const { frames, roles, kept } = chunk.cache;
-    const bits = this.mask(kept, frames.length);
-    const alive = new Float32Array(this.run.layers * frames.length); // share of tokens, [layers, frames]
-    for (let i = 0; i < bits.length; i++) alive[Math.floor(i / this.tokens)] += bits[i] / this.tokens;
+    const { frames, roles, alive } = chunk.cache;
     return {
       seconds: chunk.first / this.run.fps,
       end: (chunk.first + chunk.count) / this.run.fps,
       own: chunk.latents,
       frames,
       roles,
-      alive,
+      alive: shares(alive), // share of tokens, [rows, frames]
       byRole: this.massByRole(chunk.attention),
     };
   }
 
-  // Attention mass [layers, heads, roles] flat; null without a probe.
+  // Attention mass [rows, columns, roles] flat; null without a probe.
   massByRole(attention) {
     if (!attention) return null;
     const mass = shares(attention.mass);
     const width = attention.frames.length;
+    const role = attention.roles.map((name) => ROLES.indexOf(name));
     const out = new Float32Array((mass.length / width) * ROLES.length);
-    mass.forEach((m, i) => {
-      out[Math.floor(i / width) * ROLES.length + ROLES.indexOf(attention.roles[i % width])] += m;
-    });
+    mass.forEach((m, i) => (out[Math.floor(i / width) * ROLES.length + role[i % width]] += m));
     return out;
   }
 
-  // Mean over the chosen layer and head (-1 = all) of flat [layers, heads, width].
-  meanMass(flat, width, layer, head) {
-    const out = new Float32Array(width);
-    let rows = 0;
-    for (let l = 0; l < this.run.layers; l++) {
-      for (let h = 0; h < this.run.heads; h++) {
-        if ((layer >= 0 && l !== layer) || (head >= 0 && h !== head)) continue;
-        rows += 1;
-        for (let i = 0; i < width; i++) out[i] += flat[(l * this.run.heads + h) * width + i];
-      }
-    }
-    return out.map((value) => value / rows);
+  // The chosen row and column of flat [rows, columns, width].
+  mass(flat, width, layer, head) {
+    return pick(flat, width, layer * this.columns + head);
   }
+}
 
-  // Mean over the chosen layer (-1 = all) of flat [layers, width].
-  meanLayer(flat, width, layer) {
-    if (layer >= 0) return flat.slice(layer * width, (layer + 1) * width);
-    const out = new Float32Array(width);
-    for (let i = 0; i < flat.length; i++) out[i % width] += flat[i] / this.run.layers;
-    return out;
-  }
+// One row of flat [rows, width].
+export function pick(flat, width, row) {
+  return flat.subarray(row * width, (row + 1) * width);
 }

@@ -1,4 +1,4 @@
-// Unpack what ui/view.py packed.
+// Unpack what ui/telemetry.py packed.
 
 export function bytes(base64) {
   const text = atob(base64);
@@ -23,8 +23,10 @@ export function shares(base64) {
   return out;
 }
 
-// An image's bytes as a Blob with the type its first bytes tell.
-export function imageBlob(base64) {
-  const data = bytes(base64);
-  return new Blob([data], { type: data[0] === 0xff ? "image/jpeg" : "image/webp" });
+// Half-bytes, the higher first, in units of 1/15 -> Float32Array of 0..1.
+export function levels(base64, length) {
+  const packed = bytes(base64);
+  const out = new Float32Array(length);
+  for (let i = 0; i < length; i++) out[i] = ((packed[i >> 1] >> (i & 1 ? 0 : 4)) & 15) / 15;
+  return out;
 }

@@ -1,6 +1,6 @@
 // The Plotly panels. Figures come empty from ui/figures.py; here only arrays are filled in.
 
-import { ROLES } from "./history.js";
+import { pick, ROLES } from "./history.js";
 import { shares } from "./packed.js";
 
 const MOST_COLUMNS = 240; // of the life map, in time
@@ -53,7 +53,7 @@ export class Panels {
   showChunk(chunk, history, { layer, head }) {
     const attention = chunk.attention;
     if (!attention) return;
-    const y = history.meanMass(shares(attention.mass), attention.frames.length, layer, head);
+    const y = history.mass(shares(attention.mass), attention.frames.length, layer, head);
     const colours = roleColours(this.plots.attention);
     const fill = { x: attention.frames.map(String), y: [...y], customdata: attention.roles };
     this.draw("attention", [{ ...fill, marker: { color: attention.roles.map((role) => colours[role]) } }]);
@@ -63,11 +63,11 @@ export class Panels {
     const columns = every(history.summaries, MOST_COLUMNS);
     this.draw("shares", this.fillShares(columns, history, layer, head));
     if (lately) this.showLately(history, layer);
-    else this.showWholeRun(columns, history, layer);
+    else this.showWholeRun(columns, layer);
   }
 
-  showWholeRun(columns, history, layer) {
-    const fill = this.fillLife(columns, history, layer, allRows(columns));
+  showWholeRun(columns, layer) {
+    const fill = this.fillLife(columns, layer, allRows(columns));
     // The first chunk is shorter than the rest; columns of equal width let Plotly draw one pixel a cell, which is much faster.
     if (columns.length > 2) fill.x[0] = 2 * fill.x[1] - fill.x[2];
     this.draw("life", [fill], (layout) => (layout.xaxis.range = [0, fill.x.at(-1)]));
@@ -79,7 +79,7 @@ export class Panels {
     const columns = history.summaries.filter((summary) => summary.seconds >= from);
     const frames = [...new Set(columns.flatMap((summary) => [...summary.frames, ...own(summary)]))].sort((a, b) => a - b);
     const row = new Map(frames.map((latent, i) => [latent, i]));
-    const fill = this.fillLife(columns, history, layer, { y: frames.map(String), row: (latent) => row.get(latent) });
+    const fill = this.fillLife(columns, layer, { y: frames.map(String), row: (latent) => row.get(latent) });
     this.draw("life", [fill], (layout) => {
       layout.yaxis.type = "category";
       layout.xaxis.rangemode = "normal";
@@ -89,11 +89,11 @@ export class Panels {
   fillShares(columns, history, layer, head) {
     const probed = columns.filter((summary) => summary.byRole);
     if (!probed.length) return ROLES.map(() => ({}));
-    const means = probed.map((summary) => history.meanMass(summary.byRole, ROLES.length, layer, head));
+    const means = probed.map((summary) => history.mass(summary.byRole, ROLES.length, layer, head));
     return ROLES.map((_, role) => ({ x: edges(probed), y: [...means, means.at(-1)].map((mean) => mean[role]) }));
   }
 
-  fillLife(columns, history, layer, rows) {
+  fillLife(columns, layer, rows) {
     const blank = () => rows.y.map(() => new Array(columns.length).fill(null));
     const [z, customdata] = [blank(), blank()];
     const put = (latent, column, role, share) => {
@@ -103,7 +103,7 @@ export class Panels {
       z[row][column] = ROLES.indexOf(role) + Math.min(Math.max(share, 0.01), 1);
     };
     columns.forEach((summary, column) => {
-      const alive = history.meanLayer(summary.alive, summary.frames.length, layer);
+      const alive = pick(summary.alive, summary.frames.length, layer);
       summary.frames.forEach((latent, i) => put(latent, column, summary.roles[i], alive[i]));
       own(summary).forEach((latent) => put(latent, column, "current", 1));
     });

@@ -3,7 +3,7 @@
 import { Clock } from "./clock.js";
 import { Controls } from "./controls.js";
 import { Frames } from "./frames.js";
-import { History } from "./history.js";
+import { History, ROLES } from "./history.js";
 import { KeepMap } from "./keepmap.js";
 import { Meter } from "./meter.js";
 import { Panels } from "./panels.js";
@@ -52,8 +52,10 @@ class Player {
     this.beat();
   }
 
-  accept(message) {
-    if (message.run === this.run && message.seq <= this.sequence) return;
+  // Gradio makes its next value by changing this one in place, so whatever is kept must be a copy.
+  accept(sent) {
+    if (sent.run === this.run && sent.seq <= this.sequence) return;
+    const message = structuredClone(sent);
     this.run = message.run;
     this.sequence = message.seq;
     const take = { waiting: "waits", started: "starts", chunk: "takes", prompt: "expects", notice: "notes", ended: "ends" };
@@ -66,14 +68,14 @@ class Player {
 
   starts(message) {
     this.history = new History(message);
-    this.frames = new Frames();
+    this.frames = new Frames(message.width, message.height);
     this.clock = new Clock(message.fps, 1 + message.stride * (message.chunk_frames - 1));
     this.shownChunk = null;
     this.lastPrompt = message.prompt;
     this.notice = "";
     this.stage.open(message.width, message.height);
     this.meter.clear();
-    this.keepmap.clear();
+    this.keepmap.open(message);
     this.panels.clear();
     for (const name of ["sink", "now-text", "coming"]) this.find(name).textContent = "";
     this.controls.open(message);
@@ -82,7 +84,7 @@ class Player {
 
   takes(chunk) {
     const seconds = chunk.seconds.dit + chunk.seconds.decode;
-    this.frames.add(chunk.first, chunk.frames);
+    this.frames.add(chunk.first, chunk.frames, chunk.mime);
     this.clock.add(chunk.frames.length, seconds);
     this.history.add(chunk);
     this.keepmap.addThumbnails(chunk, this.frames, this.history.run.stride);
@@ -193,7 +195,7 @@ class Player {
       this.coming = null;
       this.find("coming").textContent = this.notice;
     }
-    this.meter.chunk(chunk, this.history.run.layers);
+    this.meter.chunk(chunk, this.history.run.of.layers);
     this.panels.showChunk(chunk, this.history, this.choice);
     this.keepmap.show(chunk, this.history, this.choice.layer);
     this.find("sink").textContent = this.sinkMass(chunk);
@@ -202,7 +204,7 @@ class Player {
   sinkMass(chunk) {
     const { layer, head } = this.choice;
     const byRole = this.history.massByRole(chunk.attention);
-    return byRole ? `sink mass ${Math.round(100 * this.history.meanMass(byRole, 4, layer, head)[0])} %` : "";
+    return byRole ? `sink mass ${Math.round(100 * this.history.mass(byRole, ROLES.length, layer, head)[0])} %` : "";
   }
 
   redraw() {
