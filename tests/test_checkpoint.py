@@ -245,7 +245,7 @@ def changed(**tensors: torch.Tensor | None) -> dict:
     [
         (
             changed(blocks__1__self_attn__q__weight=torch.zeros(128, 96)),
-            r"expected blocks\.1\.attn1\.to_q\.weight with shape \(128, 128\), found \(128, 96\)",
+            r"expected blocks\.1\.self_attn\.q\.weight with shape \(128, 128\), found \(128, 96\)",
         ),
         (
             changed(blocks__2__ffn__2__bias=None),
@@ -377,6 +377,7 @@ def test_a_folder_without_config_says_what_to_give(folder):
         ({"image_dim": 8}, "image-to-video: expected text-to-video"),
         ({"added_kv_proj_dim": 8}, "image-to-video: expected text-to-video"),
         ({"num_layers": "two"}, "cannot be built"),
+        ({"attention_head_dim": 13}, "cannot be built"),
         ({"shape_of_water": 1}, "cannot be built: .*shape_of_water"),
         ({"num_layers": 3}, r"expected blocks\.2\..* found none"),
         ({"ffn_dim": 48}, r"ffn\.net\.0\.proj\.weight with shape \(48, 24\), found \(32, 24\)"),

@@ -9,8 +9,8 @@ from conftest import TEXT_DIM, small_transformer
 from safetensors.torch import save_file
 
 from deepforcing import ModelError, generate_long_video, load_pipeline
+from deepforcing.models.checkpoint import WEIGHTS
 from deepforcing.models.components import fastest_dtype
-from deepforcing.models.tiny import TRANSFORMER_FILE
 from deepforcing.models.tiny_codec import CodecConfig, TinyCodec
 from deepforcing.models.tiny_text import TinyTextConfig, TinyTextEncoder
 
@@ -54,7 +54,7 @@ def test_a_broken_description_is_refused(folder, text):
         load_pipeline(folder)
 
 
-@pytest.mark.parametrize("name", [str(TRANSFORMER_FILE), "codec.safetensors", "text.safetensors"])
+@pytest.mark.parametrize("name", [f"transformer/{WEIGHTS}", "codec.safetensors", "text.safetensors"])
 def test_missing_truncated_and_foreign_weights_are_named(folder, name):
     path = folder / name
     whole = path.read_bytes()

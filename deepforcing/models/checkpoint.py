@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -44,14 +43,12 @@ def load_transformer(
 
     lora: a file of changes to merge. head_dim: channels of a head, which weights do not tell; a folder's config does.
     Memory peaks at the loaded model and one tensor. Nothing in the files is ever executed.
-    Raises ModelError that names the file, and the first tensor that is missing, unexpected or wrongly shaped.
+    Raises ModelError that names the file and the first tensor that is missing, unexpected or wrongly shaped.
     """
     transformer, weights = _from_folder(path) if path.is_dir() else _from_file(path, head_dim)
-    expected = transformer.state_dict()
-    check_tensors(expected, weights, path)
     changes = Lora(path, {}) if lora is None else load_lora(lora, _diffusers_name)
     changes.check(weights)
-    loaded = {name: _copied(changes.merged(name, weights[name]), _dtype_of(name, dtype)) for name in expected}
+    loaded = {name: _copied(changes.merged(name, weights[name]), _dtype_of(name, dtype)) for name in weights}
     transformer.load_state_dict(loaded, assign=True)
     return transformer.eval()
 
@@ -69,7 +66,9 @@ def _from_folder(folder: Path) -> tuple[WanTransformer3DModel, dict[str, Tensor]
     pickles = sorted(file.name for file in folder.glob("*.bin"))
     if pickles and not any(folder.glob("*.safetensors")):
         raise ModelError(f"{folder} has {pickles[0]}, a pickle, which is never opened: expected {WEIGHTS}")
-    return transformer, read_weights(folder, WEIGHTS)
+    weights = read_weights(folder, WEIGHTS)
+    check_tensors(transformer.state_dict(), weights, folder)
+    return transformer, weights
 
 
 def _from_file(path: Path, head_dim: int) -> tuple[WanTransformer3DModel, dict[str, Tensor]]:
@@ -81,10 +80,13 @@ def _from_file(path: Path, head_dim: int) -> tuple[WanTransformer3DModel, dict[s
     for name, task in OTHER_TASKS.items():
         if any(name in known for known in found):
             raise _other_task(path, task)
-    weights = {_diffusers_name(name): tensor for name, tensor in found.items()}
-    if len(weights) < len(found):
+    names = {_diffusers_name(name): name for name in found}
+    if len(names) < len(found):
         raise ModelError(f"{path} holds the same tensors twice, under different prefixes: expected one transformer")
-    return _empty(_inferred_config(weights, head_dim, path), path), weights
+    weights = {name: found[own] for name, own in names.items()}
+    transformer = _empty(_inferred_config(weights, head_dim, path), path)
+    check_tensors({names.get(name, name): tensor for name, tensor in transformer.state_dict().items()}, found, path)
+    return transformer, weights
 
 
 def _other_task(where: Path, task: str) -> ModelError:
@@ -123,12 +125,8 @@ def _inferred_config(weights: dict[str, Tensor], head_dim: int, path: Path) -> d
         "text_dim": text_dim,
         "freq_dim": freq_dim,
         "ffn_dim": ffn_dim,
-        "num_layers": len(_layers(weights)),
+        "num_layers": len({name.split(".")[1] for name in weights if name.startswith("blocks.")}),
     }
-
-
-def _layers(names: Iterable[str]) -> set[str]:
-    return {name.split(".")[1] for name in names if name.startswith("blocks.")}
 
 
 def _shape(weights: dict[str, Tensor], name: str, dims: int, path: Path) -> tuple[int, ...]:
@@ -146,7 +144,7 @@ def _empty(config: dict, where: Path) -> WanTransformer3DModel:
             transformer = WanTransformer3DModel(**config)
         sizes = transformer.config
         transformer.rope = type(transformer.rope)(sizes.attention_head_dim, sizes.patch_size, sizes.rope_max_seq_len)
-    except (TypeError, ValueError, RuntimeError, ZeroDivisionError) as error:
+    except (TypeError, ValueError, RuntimeError, AssertionError, ZeroDivisionError) as error:
         raise ModelError(f"{where} describes a transformer that cannot be built: {error}") from None
     if sizes.out_channels not in (None, sizes.in_channels):
         task = f"image-to-video or control ({sizes.in_channels} channels in, {sizes.out_channels} out)"

@@ -6,19 +6,17 @@ import json
 from pathlib import Path
 
 import torch
-from diffusers import WanTransformer3DModel
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 from torch import nn
 
 from ..config import Sampling, VideoShape
+from .checkpoint import load_transformer
 from .components import Components, ModelError, best_device, fastest_dtype
 from .tiny_codec import CodecConfig, TinyCodec
 from .tiny_text import TinyTextConfig, TinyTextEncoder
 from .wan import CausalWan
+from .weight_files import check_tensors, read_safetensors
 
 TINY_FOLDER = Path(__file__).parents[2] / "assets" / "tiny"
-TRANSFORMER_FILE = Path("transformer") / "diffusion_pytorch_model.safetensors"
 
 
 def load_tiny(
@@ -35,7 +33,7 @@ def load_tiny(
     text = _filled(TinyTextEncoder(_config(TinyTextConfig, card["text"])), folder / "text.safetensors").to(device)
     sampling = Sampling(tuple(card["steps"]), card["shift"], card["prediction"])
     shape = VideoShape(card["size"], card["size"], card["fps"], codec.config.spatial_factor)
-    denoiser = CausalWan(_transformer(folder, dtype).to(device), sampling)
+    denoiser = CausalWan(load_transformer(folder / "transformer", dtype).to(device), sampling)
     return Components("tiny", denoiser, text, codec, shape, card["chunk_frames"])
 
 
@@ -57,37 +55,9 @@ def _config(kind: type, values: dict):
     return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 
-def _transformer(folder: Path, dtype: torch.dtype) -> WanTransformer3DModel:
-    try:
-        config = WanTransformer3DModel.load_config(folder / "transformer", local_files_only=True)
-        with torch.device("meta"):
-            expected = WanTransformer3DModel.from_config(config).state_dict()
-        check_weights(expected, folder / TRANSFORMER_FILE)
-        return WanTransformer3DModel.from_pretrained(
-            folder / "transformer", torch_dtype=dtype, use_safetensors=True, local_files_only=True
-        )
-    except OSError as error:
-        raise ModelError(f"{folder / 'transformer'} cannot be read: {error}") from None
-
-
 def _filled(module: nn.Module, path: Path) -> nn.Module:
     """The module with the file's weights, in float32, ready for inference."""
-    check_weights(module.state_dict(), path)
-    module.load_state_dict(load_file(path))
+    tensors = read_safetensors(path)
+    check_tensors(module.state_dict(), tensors, path)
+    module.load_state_dict(tensors)
     return module.float().eval().requires_grad_(False)
-
-
-def check_weights(expected: dict[str, torch.Tensor], path: Path) -> None:
-    """Raise ModelError unless a safetensors file holds exactly these tensors; it names the first that differs."""
-    if not path.is_file():
-        raise ModelError(f"{path} is missing")
-    try:
-        with safe_open(path, "pt") as file:
-            found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise ModelError(f"{path} is damaged or not a safetensors file: {error}") from None
-    for name, tensor in expected.items():
-        if found.pop(name, None) != tuple(tensor.shape):
-            raise ModelError(f"{path} is of another model: expected {name} with shape {tuple(tensor.shape)}")
-    if found:
-        raise ModelError(f"{path} is of another model: it also has {next(iter(found))}")
