@@ -1,10 +1,11 @@
-"""Command line: `python -m deepforcing generate | bench`. A refused request ends with status 2 and one line."""
+"""Command line: `python -m deepforcing generate | bench | fetch`. A refused request ends with status 2 and one line."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import time
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -12,6 +13,8 @@ from . import __version__
 from .bench import bench
 from .config import SettingsError
 from .models.components import ModelError
+from .models.fetch import LicenceError, Progress, fetch, present
+from .models.sources import SOURCES, Part, Source, readable
 from .pipeline import Pipeline, PromptError, generate_long_video, load_pipeline
 from .policies import POLICIES, Policy, make_policy, settings_of
 from .video_file import VideoWriter
@@ -38,6 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_generate(commands.add_parser("generate", help="write a video of any length"))
     _add_bench(commands.add_parser("bench", help="measure speed and memory"))
+    _add_fetch(commands.add_parser("fetch", help="download a published model"))
     return parser
 
 
@@ -61,6 +65,14 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="tiny", help="'tiny', or a folder")
     parser.add_argument("--chunks", type=int, default=40, help="chunks a competitor (default: %(default)s)")
     parser.add_argument("--latents", type=int, default=1000, help="length of the endurance run (default: %(default)s)")
+
+
+def _add_fetch(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_fetch)
+    parser.add_argument("model", help=" or ".join(SOURCES))
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="where to put it (default: the hub's cache)")
+    parser.add_argument("--small-decoder", action="store_true", help="also the small video decoder")
+    parser.add_argument("--accept-licence", action="store_true", help="agree to the licences, also non-commercial ones")
 
 
 def _policy(options: argparse.Namespace) -> Policy:
@@ -102,6 +114,59 @@ def _bench(options: argparse.Namespace) -> int:
     for row in bench(pipeline, options.chunks, options.latents, lambda items: tqdm(items, leave=False, unit="chunk")):
         print(f"{row.name:55s} {row.value}", flush=True)
     return 0
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    if options.model not in SOURCES:
+        raise SettingsError(f"unknown model {options.model!r}: expected {' or '.join(SOURCES)}")
+    source = SOURCES[options.model]
+    names = [part.name for part in source.parts if options.small_decoder or not part.optional]
+    parts = source.choose(names)
+    missing = tuple(part for part in parts if part.name not in present(source, parts=names, folder=options.to))
+    _print_parts(source, parts, missing)
+    if not options.accept_licence:
+        _ask_for_licences(source, missing)
+    with tqdm(total=0, unit="B", unit_scale=True, disable=not missing) as bar:
+        paths = fetch(
+            source,
+            parts=names,
+            folder=options.to,
+            accept_non_commercial=True,
+            progress=lambda step: _show(bar, step),
+        )
+    for name, path in paths.items():
+        print(f"{name:14s} {path}")
+    return 0
+
+
+def _print_parts(source: Source, parts: tuple[Part, ...], missing: tuple[Part, ...]) -> None:
+    print(f"{source.title}: {readable(sum(part.bytes for part in missing))} to fetch")
+    for part in parts:
+        state = readable(part.bytes) if part in missing else "is here"
+        print(f"{part.name:14s} {state:>8s}  {part.licence:16s} {part.repo}")
+    for note in dict.fromkeys(f"{part.licence}: {part.licence_url}" for part in parts):
+        print(note)
+    for part in parts:
+        if part.licence_note:
+            print(f"{part.name}: {part.licence_note}")
+
+
+def _ask_for_licences(source: Source, missing: tuple[Part, ...]) -> None:
+    """LicenceError unless the person at the terminal agrees; where there is no person, at once."""
+    bound = tuple(part for part in missing if part.non_commercial)
+    if not bound:
+        return
+    question = f"{', '.join(part.name for part in bound)}: non-commercial use only. Do you agree? [y/N] "
+    if not sys.stdin.isatty() or input(question).strip().lower() not in ("y", "yes"):
+        raise LicenceError(source, bound)
+
+
+def _show(bar: tqdm, step: Progress) -> None:
+    if not bar.total:  # the first report: what an earlier attempt left behind is no speed of this one
+        bar.reset(step.total_bytes)
+        bar.initial = bar.n = step.done_bytes
+    bar.set_description_str(f"{step.file} ({step.files_done}/{step.files_total})", refresh=False)
+    bar.update(step.done_bytes - bar.n)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,15 @@
 """`python -m deepforcing`, with a small model on disk."""
 
+from functools import partial
+
 import imageio_ffmpeg
 import pytest
+from test_fetch import BIG, SOURCE, direct, hub  # noqa: F401  (fixtures)
 from test_loading import folder  # noqa: F401  (a fixture)
 
 from deepforcing.__main__ import main
 from deepforcing.bench import bench
+from deepforcing.models.fetch import fetch
 from deepforcing.pipeline import load_pipeline
 
 
@@ -57,3 +61,49 @@ def test_bench_measures_every_row_it_names(folder):  # noqa: F811
     ratios = [name for name in rows if " / " in name]
     assert len(ratios) == 4 and all(float(rows[name].split()[0]) > 0 for name in ratios)
     assert rows["DiT only, probe on"].endswith("fps") and "min / median / max" in rows["DiT time of a chunk"]
+
+
+@pytest.fixture
+def published(hub, monkeypatch):  # noqa: F811
+    """A small published model, on a hub of our own."""
+    monkeypatch.setattr("deepforcing.__main__.SOURCES", {"small": SOURCE})
+    monkeypatch.setattr("deepforcing.__main__.fetch", partial(fetch, endpoint=hub.endpoint))
+    return hub
+
+
+def test_fetch_says_what_it_fetches_under_which_licence_and_where_it_went(published, tmp_path, capsys):
+    assert main(["fetch", "small", "--to", str(tmp_path), "--accept-licence"]) == 0
+    out, bar = capsys.readouterr()
+    assert "Small: 309 kB to fetch" in out and "CC BY-NC 4.0: https://example.org/by-nc" in out
+    assert f"transformer    {tmp_path / 'checkpoints' / 'model.pt'}" in out and "309k/309k" in bar
+    assert (tmp_path / "checkpoints" / "model.pt").read_bytes() == BIG
+
+
+def test_fetch_asks_at_a_terminal_and_goes_on_after_a_yes(published, tmp_path, monkeypatch):
+    questions = []
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda question: questions.append(question) or "y")
+    assert main(["fetch", "small", "--to", str(tmp_path)]) == 0
+    assert questions == ["transformer: non-commercial use only. Do you agree? [y/N] "]
+    assert main(["fetch", "small", "--to", str(tmp_path)]) == 0 and len(questions) == 1, "what is here is not asked for"
+
+
+@pytest.mark.parametrize("answer", ["", "n", None])
+def test_fetch_without_agreement_ends_with_status_2_and_one_line(published, tmp_path, monkeypatch, capsys, answer):
+    monkeypatch.setattr("sys.stdin.isatty", lambda: answer is not None, raising=False)
+    monkeypatch.setattr("builtins.input", lambda _: answer)
+    assert main(["fetch", "small", "--to", str(tmp_path)]) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1 and "non-commercial use only" in errors[0] and "--accept-licence" in errors[0]
+    assert published.requests == []
+
+
+def test_fetch_of_an_unknown_model_names_the_known_ones(capsys):
+    assert main(["fetch", "tiny"]) == 2
+    assert capsys.readouterr().err.strip() == "deepforcing: unknown model 'tiny': expected self-forcing or longlive"
+
+
+def test_fetch_that_fails_ends_with_status_2_and_one_line_below_the_bar(published, tmp_path, capsys):
+    del published.repos["someone/weights"]
+    assert main(["fetch", "small", "--to", str(tmp_path), "--accept-licence"]) == 2
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith("deepforcing: someone/weights was not found")

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 
 import huggingface_hub
 import pytest
@@ -172,6 +173,16 @@ def test_a_fetch_that_was_given_up_goes_on_next_time(hub, place):
     assert seen[0].done_bytes == 100_000
 
 
+def test_a_part_that_came_in_part_is_completed_and_not_trusted_before(hub, place):
+    hub.cut = [None, 0, 0, 0]  # the smaller shard comes, the other does not
+    with pytest.raises(ModelError, match="text_encoder of someone/base"):
+        get(hub, place)
+    assert present(SOURCE, **place) == {}
+    hub.downloads.clear()
+    assert (get(hub, place)["text_encoder"] / "model-00001-of-00002.safetensors").read_bytes() == BIG[:5000]
+    assert [name for name, _ in hub.downloads] == [SHARDS[0], "checkpoints/model.pt"]
+
+
 def test_an_exception_from_progress_ends_the_fetch_and_the_next_goes_on(hub, place, monkeypatch):
     monkeypatch.setattr(fetch_module, "_REPORT_SECONDS", 0.0)
 
@@ -185,6 +196,13 @@ def test_an_exception_from_progress_ends_the_fetch_and_the_next_goes_on(hub, pla
     assert get(hub, place)["transformer"].read_bytes() == BIG
     last = hub.downloads[-1][1]
     assert last is not None and int(last.removeprefix("bytes=").rstrip("-")) > 50_000
+
+
+def test_two_fetches_at_once_take_turns(hub, place):
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: get(hub, place), range(2))
+    assert first == second and first["transformer"].read_bytes() == BIG
+    assert sorted(name for name, _ in hub.downloads) == sorted(WANTED)
 
 
 def test_a_token_is_shown_to_the_hub_and_to_nobody_else(hub, place, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import time
 from collections.abc import Callable, Collection, Iterator
@@ -220,7 +221,8 @@ def _fetch_file(job: _Job, store: Store, report: Callable[[int], None]) -> None:
             if not is_intact(slot.partial, job.size, job.identity):
                 slot.partial.unlink()
                 raise ModelError(f"{job.name} of {job.part.repo} arrived damaged and was thrown away: fetch it again")
-        store.keep(job.part, job.name, slot)
+            os.replace(slot.partial, slot.final)
+        store.settle(job.part, job.name)
 
 
 def _found(part: Part, store: Store) -> Path:

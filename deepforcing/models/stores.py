@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +43,8 @@ class FolderStore:
         hidden = self.root / ".incomplete"
         return Slot(final, hidden / f"{identity}.incomplete", hidden / f"{identity}.lock")
 
-    def keep(self, part: Part, name: str, slot: Slot) -> None:
-        os.replace(slot.partial, slot.final)
+    def settle(self, part: Part, name: str) -> None:
+        """Nothing to do: a file under its final name is where a loader looks."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,8 @@ class CacheStore:
         lock = self.root / ".locks" / folder / f"{identity}.incomplete.lock"  # the hub's own is without `incomplete`
         return Slot(blob, blob.with_name(f"{identity}.incomplete"), lock)
 
-    def keep(self, part: Part, name: str, slot: Slot) -> None:
-        if slot.partial.exists():
-            os.replace(slot.partial, slot.final)
-        # The hub's library finds the bytes in place and only adds the link: nothing is fetched twice.
+    def settle(self, part: Part, name: str) -> None:
+        """Let the hub's library link a snapshot to the file. It finds the bytes in place and fetches nothing."""
         hf_hub_download(part.repo, name, cache_dir=self.root, endpoint=self.endpoint)
 
 
