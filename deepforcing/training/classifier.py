@@ -12,21 +12,37 @@ from torch.nn import functional as F
 
 from deepforcing.captions import TABLES, Caption
 from deepforcing.training.data import to_video
+from deepforcing.training.optim import Optimizers, is_wide
 from deepforcing.training.progress import Clock, Report
 
 ATTRIBUTES = ("subject", "colour", "place", "time")
 
 
+class Residual(nn.Module):
+    """Two normalised convolutions beside an identity."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(*_conv(width, width), *_conv(width, width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def _conv(inputs: int, outputs: int, stride: int = 1) -> list[nn.Module]:
+    return [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.GroupNorm(8, outputs), nn.ReLU()]
+
+
 class Classifier(nn.Module):
     """Frames [N, 3, H, W] in 0..1 -> logits of every attribute's values, in the order of the caption tables."""
 
-    def __init__(self, widths: tuple[int, ...] = (24, 48, 96, 128)) -> None:
+    def __init__(self, widths: tuple[int, ...] = (24, 48, 112, 144), deep: int = 2) -> None:
         super().__init__()
         layers, before = [], 3
-        for width in widths:
-            layers += [nn.Conv2d(before, width, 3, 2, 1), nn.GroupNorm(8, width), nn.ReLU()]
+        for stage, width in enumerate(widths):
+            layers += _conv(before, width, 2)
+            layers += [Residual(width) for _ in range(stage >= len(widths) - deep)]
             before = width
-        layers[-3:-3] = [nn.Conv2d(widths[-2], widths[-2], 3, 1, 1), nn.GroupNorm(8, widths[-2]), nn.ReLU()]
         self.features = nn.Sequential(*layers)
         self.heads = nn.ModuleDict({name: nn.Linear(2 * before, len(TABLES[name])) for name in ATTRIBUTES})
 
@@ -82,16 +98,14 @@ def train_classifier(
     """Train on frames of rendered clips: pairs of uint8 [N, T, H, W, 3] and their captions, drawn from in turn."""
     torch.manual_seed(seed)
     model, rng, clock = model or Classifier(), np.random.default_rng(seed), Clock(seconds, warmup=5, decay_from=0.3)
-    optimizer, report = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.02), Report("classifier", clock)
+    optimizers, report = Optimizers(model, is_wide, 6e-3, 2e-3), Report("classifier", clock)
     while clock.tick():
         clips, captions = sources[report.steps % len(sources)]
         picks = rng.integers(0, len(clips), batch)
         frames = to_video(np.stack([clips[i, rng.integers(clips.shape[1])] for i in picks]))
         loss, right = classifier_loss(model, degrade(frames, rng), [captions[i] for i in picks])
         loss.backward()
-        optimizer.param_groups[0]["lr"] = 2e-3 * clock.factor()
-        optimizer.step()
-        optimizer.zero_grad()
+        optimizers.step(clock.factor())
         report.add(loss=loss.item(), right=right)
     return model.eval()
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from deepforcing.models.tiny_codec import TinyCodec
 from deepforcing.training.data import to_video
-from deepforcing.training.optim import Optimizers
+from deepforcing.training.optim import Optimizers, is_wide
 from deepforcing.training.progress import Clock, Report
 from deepforcing.training.run import Run
 
@@ -78,11 +78,6 @@ def train_codec(
     if not config.decoder_only:
         normalise(run.average.module, clips, rng)
     return run.average.module
-
-
-def is_wide(name: str, p: Tensor) -> bool:
-    """What Muon trains: all convolutions but the narrowest."""
-    return p.ndim == 4 and min(p.shape[0], p[0].numel()) > 16
 
 
 @torch.no_grad()

@@ -85,6 +85,11 @@ class Optimizers:
             part.load_state_dict(state)
 
 
+def is_wide(name: str, p: Tensor) -> bool:
+    """What Muon trains in a convolutional network: all convolutions but the narrowest."""
+    return p.ndim == 4 and min(p.shape[0], p[0].numel()) > 16
+
+
 class Average:
     """Exponential moving average of a module's parameters, warmed up; `module` is the averaged copy."""
 

@@ -7,6 +7,8 @@ size.
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from collections.abc import Callable
 
 import torch
@@ -42,8 +44,9 @@ def sum_over_processes(tensors: list[Tensor]) -> None:
 
 
 def launch(work: Callable, arguments: tuple, count: int, port: int = 29517) -> None:
-    """Run `work(*arguments)` in `count` processes of one thread each that share gradients."""
-    torch.multiprocessing.spawn(_enter, (work, arguments, count, port), count)
+    """Run `work(*arguments)` in `count` processes of one thread each that share gradients; they end with this one."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # an orderly exit, which ends daemons
+    torch.multiprocessing.spawn(_enter, (work, arguments, count, port), count, daemon=True)
 
 
 def _enter(index: int, work: Callable, arguments: tuple, count: int, port: int) -> None:
