@@ -8,11 +8,12 @@ from collections.abc import Iterator
 
 import gradio as gr
 
-from deepforcing import Pipeline, PromptError, SettingsError, make_policy, settings_of
+from deepforcing import DeepForcing, Pipeline, Policy, PromptError, SettingsError, make_policy, settings_of
 
 from . import words
 from .form import read_length, read_policy, read_seed, setting_names
-from .page import TITLE, WEB, Page, lay_out
+from .loading import Loader
+from .page import TITLE, WEB, Page, Waiting, header, lay_out, lay_out_waiting
 from .run import Order
 from .sessions import Sessions
 from .strip import window_strip
@@ -25,18 +26,32 @@ RUNS_AT_ONCE = 24  # sessions that may run or wait in line
 
 
 class App:
-    """One loaded model behind a page."""
+    """One model behind a page; a model that is yet to be fetched or loaded behind a page that says so first."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self.pipeline, self.sessions = pipeline, Sessions(pipeline)
+    def __init__(self, model: Pipeline | Loader, policy: Policy | None = None) -> None:
+        """policy: what the page opens with; DeepForcing() when None."""
+        self.loader = model if isinstance(model, Loader) else None
+        self.pipeline: Pipeline | None = None
+        self.sessions: Sessions | None = None
+        self.policy = policy or DeepForcing()
+        if self.loader is None:
+            self._use(model)
         self.blocks = gr.Blocks(title=TITLE, fill_width=True, delete_cache=(KEPT_SECONDS, KEPT_SECONDS))
         with self.blocks:
-            self.page = lay_out(pipeline)
+            self.page = lay_out(self.pipeline, self.policy)
             self._wire(self.page)
+            if self.loader is not None:
+                self.waiting = lay_out_waiting(self.loader.offer)
+                self._wire_waiting(self.waiting)
         self.blocks.queue(default_concurrency_limit=RUNS_AT_ONCE, max_size=2 * RUNS_AT_ONCE)
 
+    def _use(self, pipeline: Pipeline) -> None:
+        self.pipeline, self.sessions = pipeline, Sessions(pipeline)
+
     def launch(self, **options):
-        """As gr.Blocks.launch, with the page's look."""
+        """As gr.Blocks.launch, with the page's look. What needs nobody's word is loaded meanwhile."""
+        if self.loader is not None and not self.loader.offer.asks:
+            self.loader.start(self._use)
         return self.blocks.launch(
             theme=gradio_theme(),
             css=role_variables(),
@@ -72,8 +87,10 @@ class App:
 
     def _wire_prompt(self, page: Page) -> None:
         page.prompt.change(self.look_at_prompt, page.prompt, page.note, trigger_mode="always_last", **QUIET)
-        for button in page.examples:
-            button.click(lambda text=button.value: text, None, page.prompt, **QUIET)
+        for button, text in page.examples:
+            button.click(lambda text=text: text, None, page.prompt, **QUIET)
+        if not page.parts:
+            return
         parts = list(page.parts.values())
         for part in parts:
             part.input(words.build, parts, page.prompt, **QUIET)
@@ -91,6 +108,42 @@ class App:
             **QUIET,
         )
         page.new_seed.click(lambda: str(random.randrange(10_000)), None, page.seed, **QUIET)
+
+    def _wire_waiting(self, waiting: Waiting) -> None:
+        shown = [
+            waiting.whole,
+            waiting.consent,
+            waiting.begin,
+            waiting.progress,
+            waiting.timer,
+            self.page.whole,
+            self.page.header,
+            self.page.strip,
+        ]
+        waiting.consent.change(lambda agreed: gr.update(interactive=agreed), waiting.consent, waiting.begin, **QUIET)
+        waiting.begin.click(self.begin, waiting.consent, shown, **QUIET)
+        waiting.timer.tick(self.look, None, shown, **QUIET)
+        self.blocks.load(self.look, None, shown, **QUIET)
+
+    def begin(self, agreed: bool) -> tuple:
+        """Fetch and load, unless that is under way."""
+        self.loader.start(self._use, agreed)
+        return self.look()
+
+    def look(self) -> tuple:
+        """How far loading is, for `_wire_waiting`; at its end the page takes the place of the waiting."""
+        now = self.loader.progress
+        ready, idle = now.stage == "ready", now.stage in ("offered", "failed")
+        return (
+            gr.update(visible=not ready),
+            gr.update(visible=idle and self.loader.offer.consent is not None),
+            gr.update(visible=idle, value="Try again" if now.error else "Fetch and load"),
+            words.progress(now),
+            gr.Timer(active=not ready),
+            gr.update(visible=ready),
+            header(self.pipeline) if ready else gr.skip(),
+            window_strip(self.policy, self.pipeline.geometry) if ready else gr.skip(),
+        )
 
     def generate(self, request: gr.Request, prompt, seed, length, policy, *values) -> Iterator[tuple]:
         """One run, from the click to its end."""
@@ -118,7 +171,7 @@ class App:
         try:
             if run is not None:
                 run.change_prompt(prompt)
-            return words.unseen_note(self.pipeline, prompt)
+            return words.prompt_note(self.pipeline, prompt)
         except PromptError as error:
             return words.problem(error)
 
@@ -127,7 +180,8 @@ class App:
 
     def leave(self, request: gr.Request) -> None:
         """The tab was closed."""
-        self.sessions.close(request.session_hash)
+        if self.sessions is not None:
+            self.sessions.close(request.session_hash)
 
     def beat(self, event: gr.EventData, request: gr.Request) -> None:
         run = self._run_of(event, request)
@@ -140,11 +194,12 @@ class App:
             run.pause(bool(event._data["paused"]))
 
     def look_at_prompt(self, prompt: str) -> str:
-        return words.unseen_note(self.pipeline, prompt)
+        return words.prompt_note(self.pipeline, prompt)
 
     def choose_policy(self, name: str) -> list:
-        """Show the settings that the policy has, at its own defaults."""
-        has, defaults = setting_names(name), settings_of(make_policy(name))
+        """Show the settings that the policy has, at the model's or its own defaults."""
+        policy = self.policy if name == self.policy.name else make_policy(name)
+        has, defaults = setting_names(name), settings_of(policy)
         return [
             gr.update(visible=setting in has, **({"value": defaults[setting]} if setting in has else {}))
             for setting in self.page.settings

@@ -9,18 +9,21 @@ from pathlib import Path
 import gradio as gr
 import plotly
 
-from deepforcing import POLICIES, DeepForcing, Pipeline, settings_of
+from deepforcing import POLICIES, DeepForcing, Pipeline, Policy, settings_of
 from deepforcing.captions import TABLES
 
 from . import words
+from .examples import LONG
 from .figures import empty_figures
 from .form import LENGTHS
+from .loading import Offer
 from .strip import window_strip
 from .theme import THEMES
 
 WEB = Path(__file__).parent / "web"
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 TITLE = "Deep Forcing"
+LOOK_SECONDS = 0.7  # between two looks at the progress of loading
 
 # The player's modules are served as they are. Gradio finds the events that it may send by their quoted names.
 MOUNT = """
@@ -42,15 +45,17 @@ HEADER = """
 
 @dataclass
 class Page:
-    """Every component that something listens to."""
+    """Every component that something listens to, or that changes."""
 
+    whole: gr.Column = None
+    header: gr.HTML = None
     prompt: gr.Textbox = None
     generate: gr.Button = None
     change: gr.Button = None
     stop: gr.Button = None
     download: gr.DownloadButton = None
     note: gr.HTML = None
-    examples: list[gr.Button] = field(default_factory=list)
+    examples: list[tuple[gr.Button, str]] = field(default_factory=list)  # with the prompts that they stand for
     surprise: gr.Button = None
     parts: dict[str, gr.Radio] = field(default_factory=dict)
     player: gr.HTML = None
@@ -64,39 +69,68 @@ class Page:
     length: gr.Dropdown = None
 
 
-def lay_out(pipeline: Pipeline) -> Page:
-    """Make the components inside the current gr.Blocks."""
+@dataclass
+class Waiting:
+    """What is on the page before the model is there."""
+
+    whole: gr.Column
+    consent: gr.Checkbox
+    begin: gr.Button
+    progress: gr.HTML
+    timer: gr.Timer
+
+
+def lay_out(pipeline: Pipeline | None, default: Policy) -> Page:
+    """Make the components inside the current gr.Blocks. Without a pipeline all but the header stays hidden."""
     gr.set_static_paths([WEB, PLOTLY])
-    page = Page()
-    gr.HTML(_header(pipeline), elem_id="header", apply_default_css=False)
-    with gr.Column(elem_id="page"):
+    page = Page(header=gr.HTML(header(pipeline), elem_id="header", apply_default_css=False))
+    with gr.Column(elem_id="page", visible=pipeline is not None) as page.whole:
         with gr.Column(elem_id="ask"):
-            _ask(page)
+            _ask(page, small=is_small(pipeline))
         page.player = _player()
         with gr.Column(elem_id="settings"):
-            _settings(page, pipeline)
+            _settings(page, default, window_strip(default, pipeline.geometry) if pipeline else "")
     return page
 
 
-def _header(pipeline: Pipeline) -> str:
-    s = pipeline.shape
+def lay_out_waiting(offer: Offer) -> Waiting:
+    """The page before the page: what will be fetched, the consent, the progress."""
+    with gr.Column(elem_id="waiting") as whole:
+        gr.Markdown(offer.text, elem_id="offer")
+        consent = gr.Checkbox(label=offer.consent or "", visible=offer.consent is not None, elem_id="consent")
+        begin = gr.Button("Fetch and load", variant="primary", interactive=offer.consent is None, elem_id="begin")
+        progress = gr.HTML(elem_id="progress", apply_default_css=False)
+    return Waiting(whole, consent, begin, progress, gr.Timer(LOOK_SECONDS))
+
+
+def header(pipeline: Pipeline | None) -> str:
+    if pipeline is None:
+        return HEADER.format(model="")
+    s, tokens = pipeline.shape, pipeline.geometry.tokens_per_frame
     facts = (
         f"{pipeline.name} model",
-        f"{s.width} × {s.height} at {s.fps} fps",
+        f"{s.width} × {s.height}, {s.fps} fps",
+        f"{tokens:,} tokens a frame",
         f"{pipeline.layers} layers of {pipeline.heads} heads",
     )
     return HEADER.format(model=escape(" · ".join(facts)))
 
 
-def _ask(page: Page) -> None:
+def is_small(pipeline: Pipeline | None) -> bool:
+    """Whether this is the model with the small world, whose words can be chosen from lists."""
+    return pipeline is not None and pipeline.name == "tiny"
+
+
+def _ask(page: Page, small: bool) -> None:
+    examples = {text: text for text in words.EXAMPLES} if small else LONG
     with gr.Row(elem_id="prompt-row"):
         page.prompt = gr.Textbox(
-            value=words.EXAMPLES[0],
-            placeholder="a red balloon drifting over the sea at night",
+            value=next(iter(examples.values())),
+            placeholder="Describe what the video should show",
             label="Prompt",
             show_label=False,
             lines=1,
-            max_lines=3,
+            max_lines=3 if small else 8,
             autofocus=True,
             container=False,
             elem_id="prompt",
@@ -107,7 +141,12 @@ def _ask(page: Page) -> None:
         page.download = gr.DownloadButton("Download MP4", elem_id="download", visible=False)
     page.note = gr.HTML(elem_id="note", apply_default_css=False)
     with gr.Row(elem_id="examples"):
-        page.examples = [gr.Button(text, size="sm", elem_classes="chip") for text in words.EXAMPLES]
+        page.examples = [(gr.Button(title, size="sm", elem_classes="chip"), text) for title, text in examples.items()]
+    if small:
+        _builder(page)
+
+
+def _builder(page: Page) -> None:
     with gr.Accordion("Build a prompt", open=False, elem_id="builder"):
         for name, table in TABLES.items():
             page.parts[name] = gr.Radio(list(table), value=getattr(words.START, name), label=name.capitalize())
@@ -127,15 +166,15 @@ def _player() -> gr.HTML:
     )
 
 
-def _settings(page: Page, pipeline: Pipeline) -> None:
-    default = DeepForcing()
+def _settings(page: Page, default: Policy, strip: str) -> None:
     gr.Markdown("### Cache policy")
     choices = [(f"{name}\n{policy.summary}", name) for name, policy in POLICIES.items()]
     page.policy = gr.Radio(
         choices, value=default.name, show_label=False, label="Policy", container=False, elem_id="policy"
     )
-    page.strip = gr.HTML(window_strip(default, pipeline.geometry), elem_id="strip", apply_default_css=False)
-    values = settings_of(default)
+    page.strip = gr.HTML(strip, elem_id="strip", apply_default_css=False)
+    has = settings_of(default)
+    values = settings_of(DeepForcing()) | has  # a policy's hidden settings wait at their defaults
     page.settings = {
         "sink": gr.Slider(0, 18, values["sink"], step=1, label="S · sink", info="kept for ever"),
         "budget": gr.Slider(4, 24, values["budget"], step=1, label="N · budget", info="left by a compression"),
@@ -152,6 +191,8 @@ def _settings(page: Page, pipeline: Pipeline) -> None:
     _run_settings(page)
     with gr.Accordion("Advanced", open=False, elem_id="advanced"):
         page.settings |= _advanced(values)
+    for name, control in page.settings.items():
+        control.visible = name in has
 
 
 def _run_settings(page: Page) -> None:

@@ -14,6 +14,7 @@ from .recording import Recording
 from .view import chunk_message, ended_message, sample_of, started_message
 
 SILENT_SECONDS = 150  # a hidden tab's timers fire once a minute; longer silence means that nobody is there
+GAVE_WAY = "Others were waiting, so this run was ended. Generate again to get back in line."
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Run:
         if self._pace.silent_seconds() > SILENT_SECONDS:
             self.stop("The page fell silent, so the run was ended.")
         elif give_way():
-            self.stop("Others were waiting, so this run was ended. Generate again to get back in line.")
+            self.stop(GAVE_WAY)
 
     def _announce_prompts(self) -> Iterator[dict]:
         while self._asked:

@@ -13,6 +13,7 @@ from deepforcing import Pipeline
 
 from .run import Order, Run
 from .seats import Seats
+from .spaces import LentRun, run_maker
 
 TURN_SECONDS = 180  # how long a run may go on while others wait
 LEFT = {"kind": "ended", "reason": "left", "chunks": 0, "error": None, "note": "You left the line."}
@@ -22,14 +23,14 @@ class Sessions:
     """The table of runs. A session that starts again, or goes away, ends its earlier run."""
 
     def __init__(self, pipeline: Pipeline, turn_seconds: float = TURN_SECONDS) -> None:
-        self.pipeline = pipeline
+        self._make_run = run_maker(pipeline)
         self._turn_seconds = turn_seconds
         self._seats = Seats()
         self._lock = threading.Lock()
-        self._runs: dict[str, Run] = {}
+        self._runs: dict[str, Run | LentRun] = {}
         self._wanted: dict[str, str] = {}  # session -> its latest ticket
 
-    def get(self, session: str) -> Run | None:
+    def get(self, session: str) -> Run | LentRun | None:
         """The session's run, while it has the model."""
         with self._lock:
             return self._runs.get(session)
@@ -82,7 +83,7 @@ class Sessions:
             return self._seats.waiting > 0 and time.monotonic() - began > self._turn_seconds
 
         with TemporaryDirectory(prefix="deepforcing-") as folder:
-            run = Run(self.pipeline, order, Path(folder), ticket)
+            run = self._make_run(order, Path(folder), ticket)
             with self._lock:
                 self._runs[session] = run
             try:

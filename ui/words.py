@@ -1,4 +1,4 @@
-"""What the page says about a prompt: words that the model has not seen, and what it knows. All text is escaped."""
+"""What the page says about a prompt, a mistake, the progress of loading. All text is escaped."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from html import escape
 from deepforcing import Pipeline
 from deepforcing.captions import CAMERAS, COLOURS, MOTIONS, PLACES, SUBJECTS, TABLES, TIMES, Caption
 
+from .loading import Progress, amount
+
 MOST_NAMED = 6  # unknown words spelt out
+FEW_WORDS = 40  # a prompt shorter than this leaves most to a model that knows long ones
 
 START = Caption("balloon", "red", "drifting", "sea", "night")  # what the page opens with
 EXAMPLES = (
@@ -33,6 +36,36 @@ def unseen_note(pipeline: Pipeline, prompt: str) -> str:
     return note(
         f"This model has not seen: {named}{more}. It knows {escape(known)}. Open “Build a prompt” for all.", "hint"
     )
+
+
+def prompt_note(pipeline: Pipeline, prompt: str) -> str:
+    """HTML of what would help this model to follow the prompt; empty when nothing would."""
+    if unseen := unseen_note(pipeline, prompt):
+        return unseen
+    count = len(prompt.split())
+    if pipeline.name == "tiny" or not 0 < count < FEW_WORDS:
+        return ""
+    return note(
+        f"{count} word{'s' if count > 1 else ''}: this model was trained on long descriptions, and follows prompts of "
+        "80 to 120 words best. Say what moves and how, the place, the light, the camera and the style.",
+        "hint",
+    )
+
+
+def progress(now: Progress) -> str:
+    """HTML of how far loading is: a line a step, with a bar where it can be measured."""
+    lines = "".join(_step(*step, latest=step is now.steps[-1]) for step in now.steps)
+    end = note(escape(now.error), "problem") if now.error else ""
+    return f"<ol class='steps' role='status'>{lines}</ol>{end}" if lines else end
+
+
+def _step(what: str, done: int, total: int, latest: bool) -> str:
+    name, complete = escape(what), str(not latest or 0 < total <= done).lower()
+    measured = ""
+    if total:
+        bar = f"<progress max='{total}' value='{done}' aria-label='{name}'></progress>"
+        measured = f" <span>{amount(done, total)}</span>{bar}"
+    return f"<li data-complete='{complete}'><span>{name}</span>{measured}</li>"
 
 
 def problem(error: Exception) -> str:

@@ -1,5 +1,6 @@
 """The app as a viewer meets it: one real browser, from the prompt to the downloaded file."""
 
+import json
 import os
 import re
 import threading
@@ -8,10 +9,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import imageio_ffmpeg
+import numpy as np
 import pytest
 
-from deepforcing import load_pipeline
+from deepforcing import AttentionMass, CacheState, Geometry, load_pipeline
 from ui.app import App
+from ui.examples import LONG
+from ui.loading import Loader, Offer
+from ui.telemetry import Sample, pack_attention, pack_cache
+from ui.view import Codec
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = (
@@ -60,13 +66,18 @@ def page(app, browser):
 
 
 def visit(app, browser, trouble):
+    page = open_tab(app, browser, trouble)
+    page.wait_for_function(f"document.querySelector('.df') && {PLAYER} && window.Plotly")
+    return page
+
+
+def open_tab(app, browser, trouble):
     page = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
     page.set_default_timeout(60_000)
     page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("dialog", lambda dialog: (trouble.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     page.goto(app.blocks.local_url)
-    page.wait_for_function(f"document.querySelector('.df') && {PLAYER} && window.Plotly")
     return page
 
 
@@ -110,8 +121,8 @@ def panels_follow_the_video(page):
     assert bars == pytest.approx(1, abs=0.01)
     assert page.locator(".df-cells figure").count() > 10
     wait(page, f"{drawn}.every((count, i) => count > {before}[i])")
-    page.get_by_label("Layer").select_option("1")
-    page.get_by_label("Head").select_option("2")
+    page.get_by_label("Layer").select_option(label="2")
+    page.get_by_label("Head").select_option(label="3")
     wait(page, "Math.abs(p.panels.plots.attention.data[0].y.reduce((a, b) => a + b, 0) - 1) < 0.01")
 
 
@@ -192,6 +203,113 @@ def test_bad_input_is_answered_in_words(page):
         prompt.fill(text)
         page.get_by_role("button", name="Generate", exact=True).click()
         expect(page.locator("#note")).to_contain_text(words)
+
+
+def test_a_large_model_is_offered_fetched_and_opened_in_every_tab(browser):
+    go, fetched = threading.Event(), threading.Event()
+
+    def prepare(report):
+        report("transformer.pt", 2_000_000_000, 5_680_000_000)
+        go.wait(60)
+        report("transformer.pt", 5_680_000_000, 5_680_000_000)
+        fetched.set()
+        return load_pipeline("tiny")
+
+    offer = Offer("## A large model\n\n5.68 GB, CC BY-NC-SA 4.0", "I agree to non-commercial use.")
+    app, trouble = App(Loader(prepare, offer)), []
+    app.launch(prevent_thread_lock=True, quiet=True)
+    try:
+        tabs = [open_tab(app, browser, trouble) for _ in range(2)]
+        for tab in tabs:
+            expect(tab.get_by_role("heading", name="A large model")).to_be_visible()
+        begin = tabs[0].get_by_role("button", name="Fetch and load")
+        expect(begin).to_be_disabled()
+        tabs[0].get_by_label("I agree to non-commercial use.").check()
+        begin.click()
+        for tab in tabs:
+            expect(tab.locator(".steps")).to_contain_text("transformer.pt 2.00 of 5.68 GB (35 %)")
+        assert not fetched.is_set() and tabs[0].locator(".df").count() == 0
+        go.set()
+        for tab in (*tabs, open_tab(app, browser, trouble)):
+            tab.wait_for_function(f"document.querySelector('.df') && {PLAYER}")
+            expect(tab.locator("#waiting")).to_be_hidden()
+            expect(tab.locator("#header")).to_contain_text("96 × 96, 16 fps · 36 tokens a frame")
+        tabs[1].get_by_role("button", name="Lighthouse storm").click()
+        expect(tabs[1].get_by_label("Prompt", exact=True)).to_have_value(LONG["Lighthouse storm"])
+        tabs[1].get_by_role("button", name="Generate", exact=True).click()
+        wait(tabs[1], "p.stage.shown >= 0")
+        tabs[1].get_by_role("button", name="Stop", exact=True).click()
+        expect(tabs[1].get_by_role("button", name="Generate", exact=True)).to_be_visible()
+        for context in browser.contexts:
+            context.close()
+        assert not trouble
+    finally:
+        app.blocks.close()
+
+
+def test_panels_of_the_real_size_are_drawn_fast(page):
+    sample, seed = Sample.of(REAL, 30, 12), np.random.default_rng(0)
+    picture = seed.integers(0, 255, (60, 104, 3), dtype=np.uint8).repeat(8, 0).repeat(8, 1)
+    images = [Codec.of(480, 832).encode(picture)] * 12
+    page.evaluate(f"(message) => {PLAYER}.receive({{ messages: [message] }})", started(sample))
+    milliseconds = []
+    for index in range(12):
+        message = chunk(index, sample, images)
+        panels = len(json.dumps({**message, "frames": []}))
+        assert panels <= 150_000
+        milliseconds.append(page.evaluate(DRAW, message))
+    wait(page, "p.keepmap.thumbnails.size >= 33")
+    print(
+        f"\npanels {panels / 1000:.0f} kB, drawing a chunk {min(milliseconds):.0f} ms at best, "
+        f"{sorted(milliseconds)[6]:.0f} ms in the middle"
+    )
+    assert min(milliseconds) < 60
+    expect(page.locator(".df-sampled")).to_contain_text("5 of 30 layers")
+    expect(page.locator(".df-keep-note")).to_contain_text("Not drawn: ")
+    assert page.locator(".df-cells figure").count() == 10 + sample.mapped + 6 + 3
+    size = page.locator(".df-cells canvas").first.evaluate("(c) => [c.width, c.height, c.clientWidth]")
+    assert size[0] % 52 == 0 and size[1] % 30 == 0 and size[2] >= 2 * 52, "a token is two pixels wide, or more"
+    page.get_by_label("Layer").select_option(label="30")
+    bars = "p.panels.plots.attention.data[0].y"
+    wait(page, f"{bars}.length === 59 && Math.abs({bars}.reduce((a, b) => a + b, 0) - 1) < 0.01")
+
+
+REAL = Geometry(30, 52)
+DRAW = f"""(message) => {{
+  const began = performance.now();
+  {PLAYER}.receive({{ messages: [message] }});
+  {PLAYER}.follow({PLAYER}.history.chunks.at(-1));
+  return performance.now() - began;
+}}"""
+
+
+def started(sample) -> dict:
+    shape = {"fps": 16, "height": 480, "width": 832, "stride": 4, "chunk_frames": 3, "grid": [30, 52]}
+    sent = {"layers": sample.layers, "heads": sample.heads, "of": {"layers": 30, "heads": 12}}
+    settings = {"window": 21, "budget": 16, "sink": 10}
+    named = {"model": "m", "prompt": "p", "seed": "7", "policy": "deep-forcing", "settings": settings}
+    return {"kind": "started", "run": "r", "seq": 0, **named, **shape, **sent}
+
+
+def chunk(index: int, sample, images: list[str]) -> dict:
+    """The chunk at which 40 thinned frames are shown, of sinks 0 to 9 and recent ones up to the chunk."""
+    rng, first = np.random.default_rng(index), 3 * (index + 20)
+    frames = np.array([*range(10), *range(10, 50), *range(first - 6, first)])
+    kept = np.ones((30, 56, 30, 52), bool)
+    kept[:, 10:50] = rng.random((30, 40, 30, 52)) < np.linspace(0.01, 0.3, 40)[:, None, None]
+    roles = ("sink",) * 10 + ("top-C",) * 40 + ("recent",) * 6
+    cache = CacheState(frames, kept, roles, np.zeros((30, 56), np.float32), int(kept.sum()), 4 * 10**9)
+    mass = rng.dirichlet(np.ones(59), (30, 12)).astype(np.float32)
+    attention = AttentionMass(np.array([*frames, first, first + 1, first + 2]), (*roles, *["current"] * 3), mass)
+    count = 9 if index == 0 else 12
+    return {
+        **{"kind": "chunk", "run": "r", "seq": index + 1, "index": index, "prompt": "p", "compression": index % 2 == 1},
+        **{"first": max(0, 12 * index - 3), "latents": [first, first + 3], "mime": "image/jpeg"},
+        "frames": images[:count],
+        "seconds": {"dit": 0.3, "decode": 0.1, "encode": 0.01},
+        "cache": pack_cache(cache, sample),
+        "attention": pack_attention(attention, sample),
+    }
 
 
 def markup_is_shown_as_text(page):
