@@ -282,7 +282,7 @@ def test_offline_uses_what_is_there(hub, place):
 
 def test_offline_with_parts_missing_names_them(hub, place):
     get(hub, place, parts=["text_encoder"])
-    with pytest.raises(ModelError, match=r"^transformer of Small are not on this machine, and this is offline"):
+    with pytest.raises(ModelError, match="offline, and not on this machine: transformer of Small"):
         get(hub, place, offline=True)
 
 

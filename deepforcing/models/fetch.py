@@ -48,9 +48,9 @@ class LicenceError(ModelError):
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a fetch has come. `file_*`: of this file; `done_bytes` and the like: of all that was not there before.
+    """How far a fetch has come. `file_*`: of this file; the others: of all files of the parts that were not here.
 
-    Bytes that an earlier, broken attempt left behind count as done from the start.
+    What an earlier, broken attempt left behind counts as done from the start.
     """
 
     part: str
@@ -88,7 +88,9 @@ def fetch(
         if bound := tuple(part for part in missing if part.non_commercial and not accept_non_commercial):
             raise LicenceError(source, bound)
         if offline:
-            raise ModelError(f"{_names(missing)} of {source.title} are not on this machine, and this is offline")
+            raise ModelError(
+                f"offline, and not on this machine: {_names(missing)} of {source.title}. Connect, {_BY_HAND}"
+            )
         jobs = [job for part in missing for job in _jobs(part, store, endpoint)]
         _check_room(jobs, folder)
         _run(jobs, store, progress or (lambda _: None))
