@@ -23,7 +23,8 @@ from .attention import Prompt
 from .config import Geometry, Sampling, SettingsError
 from .events import AttentionMass, CacheState, Chunk, Compression, Timings
 from .kv_cache import KVCache
-from .models.components import Components, ModelError
+from .models.components import Components
+from .models.released import Loading, load_released
 from .models.tiny import TINY_FOLDER, load_tiny
 from .policies import DeepForcing, Policy
 from .probe import AttentionProbe
@@ -70,15 +71,19 @@ class Pipeline(Components):
         return Prompt(text, embeds.to(self.denoiser.device, self.denoiser.dtype))
 
 
-def load_pipeline(model: str | Path = "tiny", device: torch.device | None = None) -> Pipeline:
-    """Load the embedded model ('tiny'), or one from a folder in the same layout; on CUDA where there is one.
+def load_pipeline(
+    model: str | Path = "tiny", device: torch.device | None = None, loading: Loading | None = None
+) -> Pipeline:
+    """Load the embedded model ('tiny'), a published one that was fetched ('self-forcing', 'longlive'), or a path.
 
-    Raises ModelError.
+    A path is a folder in the embedded model's layout, a folder with a published model's parts, or a transformer alone,
+    in diffusers' or a released layout. loading: choices for all but the tiny models. On CUDA where there is one.
+    Raises ModelError, and SettingsError for choices that cannot be.
     """
     folder = TINY_FOLDER if model == "tiny" else Path(model)
-    if not folder.is_dir():
-        raise ModelError(f"unknown model {str(model)!r}: expected 'tiny' or a folder with a model.json")
-    return Pipeline(**vars(load_tiny(folder, device)))
+    if (folder / "model.json").is_file():
+        return Pipeline(**vars(load_tiny(folder, device)))
+    return Pipeline(**vars(load_released(model, device, loading=loading or Loading())))
 
 
 def check_prompt(text: str) -> str:

@@ -43,7 +43,7 @@ def test_an_unknown_model_is_named():
 
 
 def test_an_empty_folder_says_what_was_expected(tmp_path):
-    with pytest.raises(ModelError, match=r"model\.json is missing"):
+    with pytest.raises(ModelError, match=r"holds no model: expected .*model\.json"):
         load_pipeline(tmp_path)
 
 

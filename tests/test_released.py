@@ -1,0 +1,118 @@
+"""The real model's layouts at a small size: found, loaded, checked against each other, streamed."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKLWan
+from small_wan import CHECKPOINT, save_small_wan, save_text, small_transformer
+from transformers import UMT5Config, UMT5EncoderModel
+
+from deepforcing import DeepForcing, ModelError, Pipeline, SettingsError, VideoStream, load_pipeline
+from deepforcing.events import Chunk, StreamEnded
+from deepforcing.models import released
+from deepforcing.models.released import Loading, find, load_released
+from deepforcing.pipeline import generate_long_video
+
+CPU = torch.device("cpu")
+SMALL = Loading(height=32, width=48)
+PROMPT = "A lighthouse keeper climbs a spiral stair while waves break far below, seen from the landing above."
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_small_wan(tmp_path_factory.mktemp("wan"))
+
+
+@pytest.fixture(scope="module")
+def pipeline(folder) -> Pipeline:
+    return load_pipeline(folder, CPU, loading=SMALL)
+
+
+@pytest.fixture
+def copied(folder, tmp_path):
+    return shutil.copytree(folder, tmp_path / "model")
+
+
+def test_a_folder_in_the_published_layout_loads(pipeline):
+    assert (pipeline.shape.height, pipeline.shape.width, pipeline.shape.space, pipeline.shape.fps) == (32, 48, 8, 16)
+    assert pipeline.denoiser.sampling.steps == (1000, 750, 500, 250) and pipeline.denoiser.sampling.shift == 5
+    assert pipeline.geometry.tokens_per_frame == 2 * 3 and pipeline.layers == 2
+    assert pipeline.encode(PROMPT).embeds.shape == (1, 512, 32)
+
+
+def test_the_transformer_in_it_is_the_one_that_was_saved(pipeline):
+    torch.testing.assert_close(pipeline.denoiser.transformer.state_dict(), small_transformer().state_dict())
+
+
+def test_two_chunks_stream(pipeline):
+    with VideoStream(pipeline, PROMPT, policy=DeepForcing(), seed=3, num_frames=21) as stream:
+        events = list(stream)
+    chunks = [event for event in events if isinstance(event, Chunk)]
+    assert [len(chunk.frames) for chunk in chunks] == [9, 12]
+    assert all(chunk.frames.shape[1:] == (32, 48, 3) and chunk.frames.std() > 0 for chunk in chunks)
+    assert isinstance(events[-1], StreamEnded) and events[-1].error is None
+
+
+def test_interleaved_videos_do_not_mix(pipeline):
+    def frames(seed: int):
+        return (c.frames for c in generate_long_video(pipeline, PROMPT, num_frames=33, seed=seed))
+
+    alone = [list(frames(seed)) for seed in (0, 1)]
+    together = list(zip(frames(0), frames(1), strict=True))
+    for seed in (0, 1):
+        assert all(np.array_equal(a, b[seed]) for a, b in zip(alone[seed], together, strict=True))
+
+
+def test_a_transformer_alone_takes_the_other_parts_from_the_cache(folder, monkeypatch):
+    """What a download would have left is stood in for by the folder; the loaders are the real ones."""
+    monkeypatch.setattr(released, "present", lambda source, parts: {name: folder / name for name in parts})
+    found = find(folder / CHECKPOINT)
+    assert found.name == "self_forcing_dmd" and found.parts["vae"] == folder / "vae"
+    assert load_released(folder / CHECKPOINT, CPU, torch.float32, SMALL).shape.width == 48
+
+
+def test_what_is_not_on_this_machine_says_how_to_get_it(folder, monkeypatch):
+    monkeypatch.setattr(released, "present", lambda source, parts: {})
+    with pytest.raises(ModelError, match=r"Self Forcing 1.3B is not .* text_encoder.*deepforcing fetch self-forcing"):
+        load_pipeline("self-forcing", CPU)
+    with pytest.raises(ModelError, match=r"is a transformer without .*vae.*deepforcing fetch self-forcing"):
+        load_pipeline(folder / CHECKPOINT, CPU)
+
+
+def test_unknown_models_name_the_known_ones():
+    with pytest.raises(ModelError, match="unknown model 'wann': expected tiny, self-forcing, longlive, or a path"):
+        load_pipeline("wann", CPU)
+
+
+def test_a_folder_that_lacks_parts_lists_them(copied):
+    shutil.rmtree(copied / "vae")
+    (copied / CHECKPOINT).unlink()
+    with pytest.raises(ModelError, match=r"lacks .*vae/config.json.*self_forcing_dmd.pt"):
+        load_pipeline(copied, CPU)
+
+
+def test_parts_of_other_families_are_refused(copied):
+    sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_heads": 2, "num_layers": 1, "vocab_size": 300}
+    UMT5EncoderModel(UMT5Config(**sizes)).save_pretrained(copied / "text_encoder")
+    with pytest.raises(ModelError, match="text encoder gives rows of 16, the transformer expects 32"):
+        load_pipeline(copied, CPU)
+    save_text(copied)
+    AutoencoderKLWan(
+        base_dim=8, z_dim=4, num_res_blocks=1, latents_mean=[0.0] * 4, latents_std=[1.0] * 4
+    ).save_pretrained(copied / "vae")
+    with pytest.raises(ModelError, match="latents of 4 channels, the transformer makes 16"):
+        load_pipeline(copied, CPU)
+
+
+@pytest.mark.parametrize(("height", "width"), [(30, 48), (32, 4), (24, 48)])
+def test_sizes_that_cannot_be_made_are_refused(folder, height, width):
+    with pytest.raises(SettingsError, match="cannot be"):
+        load_pipeline(folder, CPU, loading=Loading(height=height, width=width))
+
+
+@pytest.mark.parametrize("options", [{"decoder": "tiny"}, {"text": "disk"}])
+def test_unknown_choices_are_refused(options):
+    with pytest.raises(SettingsError, match="must be one of"):
+        Loading(**options)
