@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from .events import Chunk, Event, StreamEnded, StreamStarted
+from .memory import explain_out_of_memory, is_out_of_memory, release
 from .pipeline import Pipeline, check_prompt, check_seed, generate_long_video
 from .policies import DeepForcing, Policy, settings_of
 
@@ -156,9 +157,16 @@ class VideoStream:
         except _Stop:
             end = ("stopped", None)
         except BaseException as error:  # everything reaches the reader, in words
-            end = ("error", str(error) or type(error).__name__)
+            end = ("error", self._in_words(error))
         finally:
+            self._chunks.close()
+            release(self.pipeline.denoiser.device)  # before the end is told, so that the next run finds the room
             self._end(StreamEnded(end[0], made, end[1]))
+
+    def _in_words(self, error: BaseException) -> str:
+        if is_out_of_memory(error):
+            return explain_out_of_memory(self.policy, self.pipeline.denoiser.device)
+        return str(error) or type(error).__name__
 
     def _started(self) -> StreamStarted:
         p, policy = self.pipeline, self.policy

@@ -14,7 +14,7 @@ ORDER = [
     {"kv_cache"},
     {"attention", "telemetry"},
     {"probe", "models"},
-    {"run_ahead"},
+    {"run_ahead", "memory"},
     {"pipeline"},
     {"stream", "video_file", "bench"},
     {"training"},

@@ -1,0 +1,423 @@
+"""What a model will take, before it is loaded; what to change when that is too much; and how it is changed.
+
+Everything is computed from configuration. Weights are counted on modules without memory. The cache is three tensors a
+layer: keys, values, and the keys as RoPE turned them for the chunk in flight. What a pass and a decoder need for a
+moment is counted in their largest tensors; how many are alive at once was measured by following every tensor's life.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Literal, get_args
+
+import psutil
+import torch
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from torch import nn
+
+from .config import Geometry, SettingsError
+from .models.tiny_codec import CodecConfig, TinyCodec
+from .models.wan import CausalWan
+from .policies import Policy, settings_of
+
+Weights = Literal["resident", "fp8", "offload"]
+Text = Literal["device", "move", "cpu", "free"]
+FP8 = torch.float8_e4m3fn
+
+_BOOKKEEPING = 6 * 8  # bytes a cached token and layer: position, frame, time, count of choices
+_PASS = 13.4  # a pass's largest moment in tensors of [chunk tokens, width]: attention, in float32 ...
+_FEED_FORWARD = 5.4  # ... or the feed-forward net, besides its two inner tensors
+_OPENING = 2.6  # turning a layer's history, in tensors of [history tokens, width]
+_VAE_MEMORY, _VAE_WORK = 24.7, 54.0  # of Wan's VAE, in tensors of [pixels of a frame, base_dim]
+_CODEC_WORK = 3.25  # of a TAEHV decoder, in its largest tensor
+_LIBRARIES = 2**30  # CUDA's context, the libraries' workspaces, and what the allocator cannot reuse
+
+
+@dataclass(frozen=True)
+class DecoderSize:
+    """Parameters; `memory` elements that a stream keeps and `work` elements in passing, a latent of a frame each."""
+
+    parameters: int
+    memory: float
+    work: float
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """A model's sizes, read off its configuration by `sizes_of`.
+
+    castable: how many of the parameters fp8 storage takes in; block: parameters of the largest block.
+    """
+
+    layers: int
+    width: int
+    ffn: int
+    patch: tuple[int, int]
+    parameters: int
+    castable: int
+    block: int
+    text_parameters: int
+    decoders: Mapping[str, DecoderSize]
+
+
+def sizes_of(
+    transformer: Mapping, decoders: Mapping[str, Mapping | CodecConfig], text: nn.Module | None = None
+) -> Sizes:
+    """Sizes from configurations, without loading: the transformer's, and for each decoder by its name that of an
+    `AutoencoderKLWan` or of a `TinyCodec`. `text`: the text encoder on the meta device; None where there is none."""
+    with torch.device("meta"):
+        net = WanTransformer3DModel.from_config(dict(transformer))
+    net.enable_layerwise_casting(storage_dtype=FP8, compute_dtype=net.dtype)
+    return Sizes(
+        layers=net.config.num_layers,
+        width=net.config.num_attention_heads * net.config.attention_head_dim,
+        ffn=net.config.ffn_dim,
+        patch=tuple(net.config.patch_size[1:]),
+        parameters=_parameters(net),
+        castable=sum(p.numel() for p in net.parameters() if p.dtype == FP8),
+        block=max(map(_parameters, net.blocks)),
+        text_parameters=0 if text is None else _parameters(text),
+        decoders={name: _decoder_size(config) for name, config in decoders.items()},
+    )
+
+
+def _parameters(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters())
+
+
+def _decoder_size(config: Mapping | CodecConfig) -> DecoderSize:
+    with torch.device("meta"):
+        if isinstance(config, CodecConfig):
+            return _codec_size(config)
+        vae = AutoencoderKLWan.from_config(dict(config))
+    pixels = vae.config.scale_factor_spatial**2
+    return DecoderSize(
+        _parameters(vae), _VAE_MEMORY * pixels * vae.config.base_dim, _VAE_WORK * pixels * vae.config.base_dim
+    )
+
+
+def _codec_size(config: CodecConfig) -> DecoderSize:
+    """Of a chunk of 3 latent frames; a stream keeps each memory block's inputs."""
+    area, frames, memory, largest = 1, 3, 0, 0
+    stages = zip(config.decoder_blocks, config.decoder_spatial, config.decoder_temporal, strict=True)
+    for (blocks, spatial, temporal), width in zip(stages, config.decoder_widths, strict=False):
+        memory += width * blocks * area * frames
+        area, frames = area * (4 if spatial else 1), frames * (2 if temporal else 1)
+        largest = max(largest, width * area * frames)
+    return DecoderSize(_parameters(TinyCodec(config).decoder), memory, _CODEC_WORK * largest)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a model is to be run, as far as memory is concerned.
+
+    height, width  pixels; `space` pixels are one latent
+    weights        of the transformer: resident, stored in fp8 and cast as they are used, or offloaded, which brings
+                   them to the device a block at a time
+    text           where the text encoder is between prompts: on the device, on the CPU to `move` or to be used there
+                   (`cpu`), or nowhere (`free`)
+    decoder        one of the model's decoders
+    """
+
+    height: int
+    width: int
+    policy: Policy
+    weights: Weights = "resident"
+    text: Text = "device"
+    decoder: str = "full"
+    dtype: torch.dtype = torch.bfloat16
+    chunk_frames: int = 3
+    space: int = 8
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("weights", Weights), ("text", Text)):
+            if getattr(self, name) not in get_args(allowed):
+                raise SettingsError(
+                    f"{name} must be one of {', '.join(get_args(allowed))}, not {getattr(self, name)!r}"
+                )
+
+    def geometry(self, patch: tuple[int, int]) -> Geometry:
+        rows, columns = self.space * patch[0], self.space * patch[1]
+        if self.height % rows or self.width % columns:
+            raise SettingsError(f"{self.width} x {self.height} pixels cannot be cut into tokens of {columns} x {rows}")
+        return Geometry(self.height // rows, self.width // columns, self.chunk_frames)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Bytes on the device by use, and on the host.
+
+    cache: keys and values of a full window; turned: the same keys with RoPE, for the chunk in flight.
+    text: while it stays there; prompting: the encoder's weights for a new prompt, where they come and go.
+    """
+
+    weights: int
+    cache: int
+    turned: int
+    activations: int
+    decoder: int
+    decoding: int
+    text: int
+    prompting: int
+    libraries: int
+    host: int
+
+    @property
+    def device(self) -> int:
+        """Most bytes on the device at once: a new prompt may come at any time."""
+        return sum(getattr(self, f.name) for f in fields(self) if f.name != "host")
+
+
+def forecast(sizes: Sizes, plan: Plan, device: torch.device) -> Forecast:
+    """What a run by this plan takes. On a CPU everything is on the `device`. Raises SettingsError for a plan that
+    cannot be: no such decoder, or pixels that are not whole tokens."""
+    if plan.decoder not in sizes.decoders:
+        raise SettingsError(f"there is no decoder {plan.decoder!r}; there are {', '.join(sizes.decoders)}")
+    element, geometry = plan.dtype.itemsize, plan.geometry(sizes.patch)
+    window, chunk = (frames * geometry.tokens_per_frame for frames in (plan.policy.window, plan.chunk_frames))
+    one = sizes.layers * window * sizes.width * element
+    full, decoder = sizes.parameters * element, sizes.decoders[plan.decoder]
+    latents = (plan.height // plan.space) * (plan.width // plan.space)
+    text = sizes.text_parameters * element
+    passing = chunk * max(_PASS * sizes.width, _FEED_FORWARD * sizes.width + 2 * sizes.ffn)
+    on_host = (full if plan.weights == "offload" else 0) + (text if plan.text in ("move", "cpu") else 0)
+    cpu = device.type == "cpu"
+    return Forecast(
+        weights=_resident(sizes, plan.weights, element),
+        cache=2 * one + sizes.layers * window * _BOOKKEEPING,
+        turned=one,
+        activations=int(element * max(passing, _OPENING * (window - chunk) * sizes.width)),
+        decoder=decoder.parameters * element,
+        decoding=int((decoder.memory + decoder.work) * latents * element),
+        text=text if plan.text == "device" else 0,
+        prompting=text if plan.text in ("move", "free") and not (cpu and plan.text == "move") else 0,
+        libraries=0 if cpu else _LIBRARIES,
+        host=on_host,
+    )
+
+
+def _resident(sizes: Sizes, weights: Weights, element: int) -> int:
+    """Bytes of the transformer's weights on the device; offloaded, that is what is in no block, and two blocks."""
+    if weights == "offload":
+        return (sizes.parameters - sizes.layers * sizes.block + 2 * sizes.block) * element
+    cast = sizes.castable if weights == "fp8" else 0
+    return (sizes.parameters - cast) * element + cast * FP8.itemsize
+
+
+@dataclass(frozen=True)
+class Room:
+    """Free bytes on the device and on the host."""
+
+    device: int
+    host: int
+
+    def holds(self, forecast: Forecast) -> bool:
+        return forecast.device <= self.device and forecast.host <= self.host
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that this process can still have on a device; for the CPU, of main memory."""
+    if device.type != "cuda":
+        return psutil.virtual_memory().available
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
+
+
+def room(device: torch.device) -> Room:
+    """What is free now. On a CPU, device and host are the same memory, counted as the device's."""
+    if device.type == "cpu":
+        return Room(free_memory(device), free_memory(device))
+    return Room(free_memory(device), free_memory(torch.device("cpu")))
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """Settings that would fit: the plan, what it changes in words, and its forecast."""
+
+    plan: Plan
+    changes: tuple[str, ...]
+    forecast: Forecast
+
+
+def fit(sizes: Sizes, plan: Plan, free: Room, device: torch.device) -> list[Suggestion]:
+    """The nearest settings that fit, the least change first; the plan itself, unchanged, where it fits.
+
+    Nearest: nothing is changed, and nothing further, than some other setting requires. Empty where nothing fits.
+    """
+    fitting = {}
+    for levels, other in _variants(sizes, plan):
+        if free.holds(needs := forecast(sizes, other, device)):
+            fitting[levels] = Suggestion(other, changes(plan, other), needs)
+    nearest = [a for a in fitting if not any(b != a and all(map(int.__le__, b, a)) for b in fitting)]
+    return [fitting[levels] for levels in sorted(nearest, key=lambda a: (sum(map(bool, a)), a[::-1]))]
+
+
+def _variants(sizes: Sizes, plan: Plan) -> Iterator[tuple[tuple[int, ...], Plan]]:
+    """The plan with settings lowered in every combination, and how far each was: text, decoder, weights, window and
+    resolution, from what changes the video least to what changes it most."""
+    lighter = sorted(sizes.decoders, key=lambda name: -sizes.decoders[name].work)
+    lowered = (
+        _from(["device", "cpu"], plan.text),
+        _from(lighter, plan.decoder),
+        _from(list(get_args(Weights)), plan.weights),
+        [plan.policy, *_smaller_windows(plan)],
+        [(plan.height, plan.width), *_smaller_pictures(sizes, plan)],
+    )
+    for levels in itertools.product(*(range(len(values)) for values in lowered)):
+        text, decoder, weights, policy, (height, width) = (v[i] for v, i in zip(lowered, levels, strict=True))
+        yield (
+            levels,
+            replace(plan, text=text, decoder=decoder, weights=weights, policy=policy, height=height, width=width),
+        )
+
+
+def _from(order: list, value) -> list:
+    """The values from this one on; the value alone where it is not among them."""
+    return order[order.index(value) :] if value in order else [value]
+
+
+def _smaller_windows(plan: Plan) -> Iterator[Policy]:
+    """The policy at 3/4 and at 1/2 of its window, the rest of its settings in proportion."""
+    counted = ("window", "sink", "budget")
+    for share in (0.75, 0.5):
+        smaller = {n: int(v * share) for n, v in settings_of(plan.policy).items() if n in counted}
+        try:
+            policy = replace(plan.policy, **smaller)
+            policy.check(Geometry(1, 1, plan.chunk_frames))
+        except SettingsError:
+            continue
+        yield policy
+
+
+def _smaller_pictures(sizes: Sizes, plan: Plan) -> Iterator[tuple[int, int]]:
+    """About 5/6, 2/3 and 1/2 of the height and width, in whole tokens."""
+    for share in (5 / 6, 2 / 3, 1 / 2):
+        sides = zip((plan.height, plan.width), sizes.patch, strict=True)
+        yield tuple(max(1, round(side * share / (plan.space * patch))) * plan.space * patch for side, patch in sides)
+
+
+_WORDS = {
+    "text": {"cpu": "text encoder on the CPU", "device": "text encoder on the device"},
+    "weights": {"fp8": "weights in fp8", "offload": "weights offloaded, a block at a time", "resident": "weights kept"},
+}
+
+
+def changes(before: Plan, after: Plan) -> tuple[str, ...]:
+    """What another plan changes, each setting in a few words; those of the policy together."""
+    words = [
+        _WORDS[name][getattr(after, name)]
+        for name in ("text", "weights")
+        if getattr(before, name) != getattr(after, name)
+    ]
+    if before.decoder != after.decoder:
+        words.append(f"the {after.decoder} decoder")
+    old, new = settings_of(before.policy), settings_of(after.policy)
+    if moved := [f"{name} {value}" for name, value in new.items() if old[name] != value]:
+        words.append(" ".join(moved))
+    if (before.height, before.width) != (after.height, after.width):
+        words.append(f"{after.width}x{after.height} pixels")
+    return tuple(words)
+
+
+@dataclass(frozen=True)
+class Tier:
+    """Settings for a device of this many GiB. `share`: of the model's own height and width."""
+
+    gib: int
+    weights: Weights
+    text: Text
+    decoder: str
+    share: float = 1.0
+
+    def plan(self, height: int, width: int, policy: Policy, **more) -> Plan:
+        """For a model made for this many pixels; sides are cut to multiples of 16."""
+        height, width = (round(side * self.share / 16) * 16 for side in (height, width))
+        return Plan(height, width, policy, self.weights, self.text, self.decoder, **more)
+
+
+TIERS = {
+    "80GB": Tier(80, "resident", "device", "full"),
+    "24GB": Tier(24, "resident", "cpu", "full"),
+    "16GB": Tier(16, "fp8", "cpu", "small"),
+    "8GB": Tier(8, "offload", "cpu", "small", share=2 / 3),
+}
+
+
+def tier_for(free: int) -> str | None:
+    """Name of the largest tier that this many free bytes can hold, a tenth left for others; None below the smallest."""
+    return next((name for name, tier in TIERS.items() if free >= 0.9 * tier.gib * 2**30), None)
+
+
+def describe(forecast: Forecast, free: Room) -> str:
+    """A table in plain text, for a terminal or a page."""
+    rows = [
+        ("transformer", forecast.weights),
+        ("keys and values", forecast.cache),
+        ("keys turned for a chunk", forecast.turned),
+        ("a pass", forecast.activations),
+        ("decoder", forecast.decoder + forecast.decoding),
+        ("text encoder", forecast.text + forecast.prompting),
+        ("libraries", forecast.libraries),
+    ]
+    lines = [f"{name:26s}{_gb(size)}" for name, size in rows if size]
+    lines.append(f"{'on the device':26s}{_gb(forecast.device)}  of {_gb(free.device).strip()} free")
+    if forecast.host:
+        lines.append(f"{'on the host':26s}{_gb(forecast.host)}  of {_gb(free.host).strip()} free")
+    return "\n".join(lines)
+
+
+def _gb(size: int) -> str:
+    return f"{size / 1e9:7.2f} GB"
+
+
+def place_weights(denoiser: CausalWan, weights: Weights, device: torch.device) -> None:
+    """Bring a loaded transformer to the device as a plan says."""
+    if weights == "offload":
+        return offload_weights(denoiser, device)
+    if weights == "fp8":
+        store_in_fp8(denoiser)
+    denoiser.transformer.to(device)
+
+
+def store_in_fp8(denoiser: CausalWan) -> None:
+    """Keep the weights of linear layers in 8 bits, cast to the transformer's precision as each is used."""
+    denoiser.transformer.enable_layerwise_casting(storage_dtype=FP8, compute_dtype=denoiser.dtype)
+
+
+def offload_weights(denoiser: CausalWan, device: torch.device) -> None:
+    """Keep the weights on the CPU; each block comes to the device while it runs, on CUDA beside the one before."""
+    denoiser.transformer.enable_group_offload(
+        onload_device=device,
+        offload_device=torch.device("cpu"),
+        offload_type="block_level",
+        num_blocks_per_group=1,
+        use_stream=device.type == "cuda",
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, on CUDA or on the CPU."""
+    words = str(error).lower()
+    failed = "not enough memory" in words or "can't allocate memory" in words or "out of memory" in words
+    return isinstance(error, torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and failed)
+
+
+def explain_out_of_memory(policy: Policy, device: torch.device) -> str:
+    """What to tell a person whose run ended so."""
+    counted = {name: value for name, value in settings_of(policy).items() if name in ("window", "budget")}
+    now = " and ".join(f"{name} of {value}" for name, value in counted.items())
+    where = "the CPU" if device.type == "cpu" else f"the GPU ({device})"
+    return (
+        f"Out of memory on {where}, with a {now}. Take a smaller window or a smaller picture, the small decoder, the "
+        f"text encoder on the CPU, or weights in fp8 or offloaded; then start again."
+    )
+
+
+def release(device: torch.device) -> None:
+    """Give back what is no longer referred to."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
