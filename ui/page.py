@@ -87,7 +87,7 @@ def lay_out(pipeline: Pipeline | None, default: Policy) -> Page:
     with gr.Column(elem_id="page", visible=pipeline is not None) as page.whole:
         with gr.Column(elem_id="ask"):
             _ask(page, small=is_small(pipeline))
-        page.player = _player()
+        page.player = _player(wide=not is_small(pipeline))
         with gr.Column(elem_id="settings"):
             _settings(page, default, window_strip(default, pipeline.geometry) if pipeline else "")
     return page
@@ -153,13 +153,14 @@ def _builder(page: Page) -> None:
         page.surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
 
 
-def _player() -> gr.HTML:
+def _player(wide: bool) -> gr.HTML:
     return gr.HTML(
         value=None,
         html_template=(WEB / "player.html").read_text("utf-8"),
         js_on_load=MOUNT,
         apply_default_css=False,
         elem_id="player",
+        wide=str(wide).lower(),
         figures={theme: empty_figures(theme) for theme in THEMES},
         module=(WEB / "player.js").as_posix(),
         plotly=PLOTLY.as_posix(),

@@ -18,7 +18,7 @@ export class KeepMap {
     const size = Math.max(1, Math.round(SHORT_SIDE / Math.min(rows, columns)));
     Object.assign(this, { rows, columns, width: columns * size, height: rows * size });
     Object.assign(this.shade, { width: columns, height: rows });
-    this.root.style.setProperty("--cell", `${Math.round(76 * Math.max(1, columns / rows))}px`);
+    this.root.style.setProperty("--cell", `${Math.round(Math.max(76, (64 * columns) / rows))}px`);
     this.root.replaceChildren();
     this.note.textContent = "";
     this.cells.clear();

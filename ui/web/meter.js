@@ -1,5 +1,6 @@
 // The meter: only numbers that were measured, each by its name.
 
+const size = (bytes) => (bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`);
 const rate = (frames, seconds) => `${Math.round(frames / seconds)} fps`;
 
 export class Meter {
@@ -27,6 +28,6 @@ export class Meter {
     this.cells.encode.textContent = rate(chunk.count, encode);
     const perLayer = Math.round(chunk.cache.tokens / layers);
     this.cells.tokens.textContent = perLayer.toLocaleString("en");
-    this.cells.memory.textContent = `${(chunk.cache.bytes / 1e6).toFixed(1)} MB`;
+    this.cells.memory.textContent = size(chunk.cache.bytes);
   }
 }

@@ -1,6 +1,7 @@
 // Unpack what ui/telemetry.py packed.
 
 export function bytes(base64) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(base64); // new in browsers of 2025, ten times faster
   const text = atob(base64);
   const out = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) out[i] = text.charCodeAt(i);

@@ -73,6 +73,7 @@ class Player {
     this.shownChunk = null;
     this.lastPrompt = message.prompt;
     this.notice = "";
+    this.root.dataset.wide = message.width > 1.3 * message.height;
     this.stage.open(message.width, message.height);
     this.meter.clear();
     this.keepmap.open(message);
