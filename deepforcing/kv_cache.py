@@ -78,7 +78,7 @@ class LayerCache:
         return self.slots[:, : self.tokens]
 
     def begin(self, template: Tensor) -> None:
-        """Start empty; template: keys [B, m, heads, head_dim] of the first chunk, for batch, heads, dtype and device."""
+        """Start empty; template: the first keys [B, m, heads, head_dim], for batch, heads, dtype and device."""
         self.slots = self.values = template[:, :0]
         self.positions = torch.empty(*self.slots.shape[:2], 3, dtype=torch.int64, device=template.device)
         self.reused = self.positions[..., 0]

@@ -37,6 +37,10 @@ class CausalWan:
         return self.transformer.config.num_attention_heads
 
     @property
+    def head_dim(self) -> int:
+        return self.transformer.config.attention_head_dim
+
+    @property
     def channels(self) -> int:
         return self.transformer.config.in_channels
 
@@ -56,7 +60,7 @@ class CausalWan:
         return Geometry(height // rows, width // columns, chunk_frames)
 
     def new_cache(self, policy: Policy, geometry: Geometry, seed: int = 0) -> KVCache:
-        return KVCache(policy, geometry, RopeDims.of_head(self.transformer.config.attention_head_dim), seed)
+        return KVCache(policy, geometry, RopeDims.of_head(self.head_dim), seed)
 
     @torch.no_grad()
     def flow(self, x: Tensor, timestep: float, cache: KVCache, prompt: Prompt, step: int = 0) -> Tensor:

@@ -1,0 +1,146 @@
+"""What makes the same numbers come faster: compiled blocks, and the attention kernel.
+
+A compiled block is one graph without breaks. What is in it: norms, projections, real-valued RoPE, the writes into the
+chunk's own slots of the cache, attention, the feed-forward net. What is not: choosing and moving cached tokens, which
+happens between passes, or, where compression looks at a chunk's queries, in that chunk's first pass; such a pass (one
+in ten with Deep Forcing's defaults), the first with a new prompt, and the first chunk, which has no history, run
+eagerly. All shapes are static but one, the length of the history, which grows at first and then alternates with
+compression; only attention and the writes depend on it. So one graph serves every block and every chunk, and a second
+one those passes that a probe samples.
+
+At 480x832 a pass is bound by arithmetic: CUDA graphs have little to win there, and do not go with a history of changing
+length, so `max-autotune-no-cudagraphs` is the mode that tunes. Compiling is for resident weights: offloading moves
+weights about inside a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
+from diffusers.utils.import_utils import is_flash_attn_3_available, is_flash_attn_available, is_sageattention_available
+from torch import Tensor, nn
+
+from ..config import SettingsError
+from ..kv_cache import LayerCache
+from .wan import CausalWan
+
+MODES = ("default", "max-autotune-no-cudagraphs")
+
+
+def compile_blocks(denoiser: CausalWan, mode: str = "default", backend: str = "inductor") -> None:
+    """Compile the transformer's blocks, in place, each as one graph; compiling itself happens at first use.
+
+    mode: one of MODES, for the inductor backend. Raises SettingsError for another, and for weights that are offloaded.
+    """
+    if mode not in MODES:
+        raise SettingsError(f"compile mode must be one of {', '.join(MODES)}, not {mode!r}")
+    if is_offloaded(denoiser.transformer):
+        raise SettingsError("blocks whose weights are offloaded cannot be compiled: use one or the other")
+    options = {} if mode == "default" else {"mode": mode}
+    restore_blocks(denoiser)
+    for block in denoiser.transformer.blocks:
+        block.forward = _either(block, torch.compile(block.forward, fullgraph=True, backend=backend, **options))
+
+
+def restore_blocks(denoiser: CausalWan) -> None:
+    """Undo `compile_blocks`."""
+    for block in denoiser.transformer.blocks:
+        vars(block).pop("forward", None)
+
+
+def is_offloaded(module: nn.Module) -> bool:
+    """Whether diffusers moves this module's weights between devices as it runs."""
+    registries = (part._diffusers_hook for part in module.modules() if hasattr(part, "_diffusers_hook"))
+    return any("group_offloading" in registry.hooks for registry in registries)
+
+
+def _either(block: nn.Module, graph: Callable) -> Callable:
+    """The block's forward: the graph where a pass only reads and writes, eager where it first opens the cache.
+
+    Without a history the cache is as long as the chunk, and a graph would take that for a rule.
+    """
+    eager, own, text = block.forward, block.attn1.processor, block.attn2.processor
+
+    def forward(*inputs: Tensor) -> Tensor:
+        if not (own.ready and text.ready and own.layer.tokens):
+            return eager(*inputs)
+        _mark_length(own.layer)
+        return graph(*inputs)
+
+    return forward
+
+
+def _mark_length(layer: LayerCache) -> None:
+    """Say that the history's length changes, so that no graph is made for one length."""
+    reading = layer.reading
+    for tensor in (layer.slots, reading.keys, reading.values):
+        torch._dynamo.maybe_mark_dynamic(tensor, 1)
+    if reading.mask is not None:
+        torch._dynamo.maybe_mark_dynamic(reading.mask, 3)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """An attention kernel that diffusers can call. `exact`: not quantised; `capability`: the least of a device."""
+
+    title: str
+    backend: AttentionBackendName
+    installed: Callable[[], bool]
+    exact: bool = True
+    capability: tuple[int, int] = (8, 0)
+
+
+KERNELS = {  # best first
+    "flash-3": Kernel("FlashAttention 3", AttentionBackendName._FLASH_3, is_flash_attn_3_available, capability=(9, 0)),
+    "cudnn": Kernel(
+        "cuDNN attention", AttentionBackendName._NATIVE_CUDNN, torch.backends.cudnn.is_available, capability=(9, 0)
+    ),
+    "flash": Kernel("FlashAttention 2", AttentionBackendName.FLASH, is_flash_attn_available),
+    "sage": Kernel("SageAttention", AttentionBackendName.SAGE, is_sageattention_available, exact=False),
+}
+NATIVE = "native"
+NATIVE_TITLE = "PyTorch attention"
+
+
+def use_attention(denoiser: CausalWan, kernel: str | None = None) -> str:
+    """Have the denoiser's attention computed by this kernel of KERNELS, 'native' for PyTorch's own choice, or None for
+    the best exact one that works here. Returns its title, for people to read.
+
+    Each candidate is tried on a few tokens first. None of them needs a mask, since videos are not padded; a batch with
+    padding goes to PyTorch's attention whatever is set. Raises SettingsError where the kernel asked for does not work.
+    """
+    if kernel is not None and kernel not in (NATIVE, *KERNELS):
+        raise SettingsError(f"unknown attention {kernel!r}; there are {', '.join((NATIVE, *KERNELS))}")
+    wanted = [name for name, k in KERNELS.items() if k.exact] if kernel is None else [kernel]
+    found = next((name for name in wanted if name != NATIVE and _works(denoiser, KERNELS[name])), NATIVE)
+    if kernel is not None and found != kernel:
+        raise SettingsError(f"{KERNELS[kernel].title} does not work here: it is not installed, or not for this device")
+    _set_backend(denoiser, None if found == NATIVE else KERNELS[found].backend)
+    return attention_title(denoiser)
+
+
+def attention_title(denoiser: CausalWan) -> str:
+    """The attention kernel in use, for people to read."""
+    backend = denoiser.transformer.blocks[0].attn1.processor.backend
+    return next((kernel.title for kernel in KERNELS.values() if kernel.backend == backend), NATIVE_TITLE)
+
+
+def _set_backend(denoiser: CausalWan, backend: AttentionBackendName | None) -> None:
+    for block in denoiser.transformer.blocks:
+        block.attn1.processor.backend = block.attn2.processor.backend = backend
+
+
+def _works(denoiser: CausalWan, kernel: Kernel) -> bool:
+    device, dtype = denoiser.device, denoiser.dtype
+    if device.type != "cuda" or dtype not in (torch.float16, torch.bfloat16) or not kernel.installed():
+        return False
+    if torch.cuda.get_device_capability(device) < kernel.capability:
+        return False
+    few = torch.zeros(1, 128, denoiser.heads, denoiser.head_dim, device=device, dtype=dtype)
+    try:
+        return dispatch_attention_fn(few, few, few, backend=kernel.backend).isfinite().all().item()
+    except (RuntimeError, TypeError, ValueError, ImportError):  # built for another device, or another version of torch
+        return False

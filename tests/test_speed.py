@@ -1,0 +1,137 @@
+"""Compiled blocks equal eager ones, are whole graphs, and are compiled once; attention kernels are named."""
+
+import os
+import shutil
+
+import pytest
+import torch
+from conftest import CHANNELS, WordHash, small_transformer
+from diffusers.models.attention_dispatch import AttentionBackendName
+from torch._dynamo.utils import counters
+
+from deepforcing.attention import Prompt
+from deepforcing.config import Sampling, SettingsError
+from deepforcing.memory import offload_weights
+from deepforcing.models import speed
+from deepforcing.models.speed import attention_title, compile_blocks, restore_blocks, use_attention
+from deepforcing.models.wan import CausalWan
+from deepforcing.policies import DeepForcing, SlidingWindow
+from deepforcing.probe import AttentionProbe
+
+SMALL = DeepForcing(window=12, sink=4, budget=9)
+
+
+@pytest.fixture(autouse=True)
+def no_graphs_from_other_tests():
+    torch._dynamo.reset()
+    counters.clear()
+    yield
+    torch._dynamo.reset()
+
+
+def denoiser(layers: int = 2) -> CausalWan:
+    return CausalWan(small_transformer(layers=layers), Sampling())
+
+
+def flows(model: CausalWan, policy, chunks: int, probe: AttentionProbe | None = None, batch: int = 1):
+    """Two denoising steps and the clean pass of each chunk: [chunks, 2, B, ...], and the graphs compiled after each."""
+    cache, prompt = model.new_cache(policy, model.geometry(4, 6)), Prompt("", WordHash().encode(["a b"] * batch))
+    generator, made, graphs = torch.Generator().manual_seed(3), [], []
+    for index in range(chunks):
+        x = torch.randn(batch, CHANNELS, 3, 4, 6, generator=generator)
+        if probe:
+            cache.probe = probe
+        made.append(
+            torch.stack([model.flow(x * s, 1000.0 * s, cache, prompt, step) for step, s in enumerate((1, 0.8))])
+        )
+        cache.probe = None
+        model.remember(x, cache, prompt)
+        graphs.append(counters["stats"]["unique_graphs"])
+        if index == chunks - 2:
+            prompt = Prompt("", WordHash().encode(["c"] * batch))
+    return torch.stack(made), graphs, cache
+
+
+@pytest.mark.parametrize("policy", [SlidingWindow(12), SMALL])
+def test_compiled_blocks_are_one_whole_graph_and_equal_eager_ones(policy):
+    model = denoiser()
+    eager, _, _ = flows(model, policy, 8)
+    compile_blocks(model, backend="aot_eager")
+    compiled, graphs, cache = flows(model, policy, 8)
+    torch.testing.assert_close(compiled, eager, atol=1e-5, rtol=1e-5)
+    assert cache.layers[0].tokens < 8 * 18, "nothing was evicted: nothing was tested"
+    assert graphs == [0] + [1] * 7, "one graph for all layers and chunks, compiled in the second chunk"
+    assert not counters["graph_break"]
+
+
+def test_a_probe_costs_one_more_graph_and_changes_nothing():
+    model = denoiser()
+    compile_blocks(model, backend="aot_eager")
+    bare, _, _ = flows(model, SMALL, 6)
+    probe = AttentionProbe(step=1)
+    probed, graphs, cache = flows(model, SMALL, 6, probe)
+    assert torch.equal(bare, probed) and graphs[1:] == [2] * 5
+    compiled = probe.collect(cache)
+    restore_blocks(model)
+    _, graphs, cache = flows(model, SMALL, 6, probe)
+    eager = probe.collect(cache)
+    assert graphs == [2] * 6, "restored blocks are eager"
+    torch.testing.assert_close(torch.tensor(compiled.mass), torch.tensor(eager.mass), atol=1e-5, rtol=1e-5)
+
+
+def test_a_padded_batch_compiles_whole_too():
+    model, policy = denoiser(), DeepForcing(window=16, sink=4, budget=16, recent=4, max_reuse=2)
+    eager, _, _ = flows(model, policy, 9, batch=3)
+    compile_blocks(model, backend="aot_eager")
+    compiled, graphs, cache = flows(model, policy, 9, batch=3)
+    torch.testing.assert_close(compiled, eager, atol=1e-5, rtol=1e-5)
+    assert cache.layers[0].valid is not None, "the rows came out equal: nothing was tested"
+    assert graphs[-1] == 2 and not counters["graph_break"]
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="inductor needs a C++ compiler")
+@pytest.mark.skipif("DEEPFORCING_SLOW" not in os.environ, reason="takes half a minute: set DEEPFORCING_SLOW=1")
+def test_inductor_takes_the_block():
+    model = denoiser()
+    eager, _, _ = flows(model, SlidingWindow(window=9), 4)
+    compile_blocks(model)
+    compiled, graphs, _ = flows(model, SlidingWindow(window=9), 4)
+    torch.testing.assert_close(compiled, eager, atol=1e-5, rtol=1e-5)
+    assert graphs[1:] == [1] * 3
+
+
+def test_what_cannot_be_compiled_is_refused():
+    with pytest.raises(SettingsError, match="compile mode must be one of"):
+        compile_blocks(denoiser(), "reduce-overhead")
+    model = denoiser()
+    offload_weights(model, torch.device("cpu"))
+    with pytest.raises(SettingsError, match="offloaded"):
+        compile_blocks(model)
+
+
+def test_attention_on_a_cpu_is_pytorchs_own():
+    model = denoiser()
+    assert use_attention(model) == use_attention(model, "native") == attention_title(model) == "PyTorch attention"
+    with pytest.raises(SettingsError, match="SageAttention does not work here"):
+        use_attention(model, "sage")
+    with pytest.raises(SettingsError, match="unknown attention 'magic'; there are native, flash-3"):
+        use_attention(model, "magic")
+
+
+def test_the_best_exact_kernel_that_works_is_taken_and_used(monkeypatch):
+    model = denoiser()
+    before, _, _ = flows(model, SlidingWindow(), 2)
+    monkeypatch.setitem(speed.KERNELS, "flash", speed.Kernel("Math", AttentionBackendName._NATIVE_MATH, lambda: True))
+    monkeypatch.setattr(speed, "_works", lambda _, kernel: kernel.title in ("Math", "SageAttention"))
+    assert use_attention(model) == "Math" == attention_title(model)
+    asked = []
+    real = torch.nn.functional.scaled_dot_product_attention
+    monkeypatch.setattr(
+        torch.nn.functional,
+        "scaled_dot_product_attention",
+        lambda **inputs: asked.append(torch.backends.cuda.flash_sdp_enabled()) or real(**inputs),
+    )
+    after, _, _ = flows(model, SlidingWindow(), 2)
+    torch.testing.assert_close(after, before, atol=1e-5, rtol=1e-5)
+    assert asked and not any(asked)  # the math kernel switches the others off
+    assert use_attention(model, "sage") == "SageAttention"
