@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from deepforcing import ModelError, Pipeline
+from deepforcing import ModelError, Pipeline, SettingsError
 
 Report = Callable[[str, int, int], None]
 """What is being done, bytes done, bytes in all; 0 in all where it cannot be measured."""
@@ -43,7 +43,7 @@ class Loader:
     """Gets one model ready in a thread of its own, once; every tab and the terminal see the same progress."""
 
     def __init__(self, prepare: Callable[[Report], Pipeline], offer: Offer, echo: Report | None = None) -> None:
-        """prepare fetches and loads, and reports on the way; ModelError and OSError are its ways to fail.
+        """prepare fetches and loads, and reports on the way; it may fail with ModelError, SettingsError and OSError.
 
         echo: also told everything that is reported, such as `TerminalLines()`.
         """
@@ -81,7 +81,7 @@ class Loader:
     def _run(self, use: Callable[[Pipeline], None]) -> None:
         try:
             use(self._prepare(self._report))
-        except (ModelError, OSError) as error:
+        except (ModelError, SettingsError, OSError) as error:
             self._end("failed", str(error))
         except Exception as error:  # a mistake of ours: the terminal gets all of it, the page its last line
             traceback.print_exc()
