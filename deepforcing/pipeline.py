@@ -23,8 +23,10 @@ from .attention import Prompt
 from .config import Geometry, Sampling, SettingsError
 from .events import AttentionMass, CacheState, Chunk, Compression, Timings
 from .kv_cache import KVCache
-from .models.components import Components
+from .memory import place_weights
+from .models.components import Components, best_device
 from .models.released import Loading, load_released
+from .models.speed import compile_blocks, use_attention
 from .models.tiny import TINY_FOLDER, load_tiny
 from .policies import DeepForcing, Policy
 from .probe import AttentionProbe
@@ -83,7 +85,13 @@ def load_pipeline(
     folder = TINY_FOLDER if model == "tiny" else Path(model)
     if (folder / "model.json").is_file():
         return Pipeline(**vars(load_tiny(folder, device)))
-    return Pipeline(**vars(load_released(model, device, loading=loading or Loading())))
+    loading, device = loading or Loading(), device or best_device()
+    pipeline = Pipeline(**vars(load_released(model, device, loading=loading)))
+    place_weights(pipeline.denoiser, loading.weights, device)
+    use_attention(pipeline.denoiser)
+    if loading.compiled:
+        compile_blocks(pipeline.denoiser)
+    return pipeline
 
 
 def check_prompt(text: str) -> str:

@@ -21,6 +21,7 @@ from .wan_decoder import load_decoder
 from .wan_text import Keep, load_text_encoder
 
 Decoder = Literal["full", "small"]
+Weights = Literal["resident", "fp8", "offload"]
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,25 @@ class Loading:
 
     decoder        full: Wan's VAE; small: TAEHV, which is many times faster, a little softer, and a part of its own
     text           where the text encoder lives: device, move, cpu or free, as in `WanTextEncoder`
+    weights        of the transformer: resident, stored in fp8, or offloaded to the CPU but for the block at work
     height, width  pixels of the video; None for what the model was trained at
+    compiled       compile the transformer's blocks: the first chunks take minutes, later ones are faster
     """
 
     decoder: Decoder = "full"
     text: Keep = "device"
+    weights: Weights = "resident"
     height: int | None = None
     width: int | None = None
+    compiled: bool = False
 
     def __post_init__(self) -> None:
-        if self.decoder not in get_args(Decoder):
-            raise SettingsError(f"decoder must be one of {', '.join(get_args(Decoder))}, not {self.decoder!r}")
-        if self.text not in get_args(Keep):
-            raise SettingsError(f"text must be one of {', '.join(get_args(Keep))}, not {self.text!r}")
+        for name, allowed in (("decoder", Decoder), ("text", Keep), ("weights", Weights)):
+            if getattr(self, name) not in get_args(allowed):
+                known = ", ".join(get_args(allowed))
+                raise SettingsError(f"{name} must be one of {known}, not {getattr(self, name)!r}")
+        if self.compiled and self.weights == "offload":
+            raise SettingsError("weights that are offloaded cannot be compiled: use one or the other")
 
     def parts(self, source: Source) -> tuple[str, ...]:
         """Names of the source's parts that are needed."""
@@ -104,9 +111,10 @@ def load_released(
     *,
     head_dim: int = 128,
 ) -> Components:
-    """Load a model that `find` finds, every part checked, on the best device and in its fastest precision.
+    """Load a model that `find` finds, every part checked, in the device's fastest precision.
 
-    head_dim: channels of a head, where the transformer's file does not tell. Raises ModelError and SettingsError.
+    Text encoder and decoder go where they will work; the transformer stays on the CPU, to be placed as
+    `loading.weights` says. head_dim: channels of a head, where the transformer's file does not tell. Raises ModelError and SettingsError.
     """
     device = device or best_device()
     dtype = dtype or fastest_dtype(device)
@@ -115,7 +123,7 @@ def load_released(
     transformer = load_transformer(parts["transformer"], dtype, lora=parts.get("lora"), head_dim=head_dim)
     text = load_text_encoder(_common_folder(parts), device, dtype, keep=loading.text)
     decoder = _load_decoder(parts, loading, device, dtype)
-    denoiser = CausalWan(transformer.to(device), source.sampling)
+    denoiser = CausalWan(transformer, source.sampling)
     _check_fit(denoiser, text, decoder)
     shape = _shape(source, loading, decoder)
     denoiser.geometry(shape.height // shape.space, shape.width // shape.space, source.chunk_frames)

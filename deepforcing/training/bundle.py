@@ -65,7 +65,11 @@ def save_bundle(
     folder.mkdir(parents=True, exist_ok=True)
     copy = WanTransformer3DModel.from_config(transformer.config)
     copy.load_state_dict(transformer.state_dict())
-    copy.to(torch.bfloat16).save_pretrained(folder / "transformer")
+    exact = set(copy._keep_in_fp32_modules)
+    for name, parameter in copy.named_parameters():
+        if not exact & set(name.split(".")):
+            parameter.data = parameter.data.to(torch.bfloat16)
+    copy.save_pretrained(folder / "transformer")
     save_module(text, folder / "text.safetensors")
     save_module(codec, folder / "codec.safetensors", torch.float16)
     values = asdict(card) | {"codec": asdict(codec.config), "text": asdict(text.config)}

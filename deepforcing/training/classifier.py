@@ -55,11 +55,14 @@ class Classifier(nn.Module):
     def read(self, video: Tensor) -> dict[str, str]:
         """What a clip [T, 3, H, W] shows: the value that is likeliest over all frames together.
 
-        Frames without the subject say little, since the classifier has seen such frames in training.
+        A frame counts by its certainty, squared: one without the subject, or with half of it, says little about it.
         """
-        return {
-            name: tuple(TABLES[name])[int(logits.softmax(-1).mean(0).argmax())] for name, logits in self(video).items()
-        }
+        values = {}
+        for name, logits in self(video).items():
+            shares = logits.softmax(-1)
+            certainty = shares.amax(-1, keepdim=True).square()
+            values[name] = tuple(TABLES[name])[int((shares * certainty).sum(0).argmax())]
+        return values
 
 
 def targets(captions: list[Caption]) -> dict[str, Tensor]:
