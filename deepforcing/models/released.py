@@ -114,7 +114,8 @@ def load_released(
     """Load a model that `find` finds, every part checked, in the device's fastest precision.
 
     Text encoder and decoder go where they will work; the transformer stays on the CPU, to be placed as
-    `loading.weights` says. head_dim: channels of a head, where the transformer's file does not tell. Raises ModelError and SettingsError.
+    `loading.weights` says. head_dim: channels of a head, where the transformer's file does not tell.
+    Raises ModelError and SettingsError.
     """
     device = device or best_device()
     dtype = dtype or fastest_dtype(device)
