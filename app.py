@@ -116,7 +116,7 @@ def make_offer(source: Source, loading: Loading, policy: Policy, agreed: bool) -
     missing = [part for part in parts if part.name not in here]
     bound = [part.name for part in missing if part.non_commercial]
     text = f"## {source.title}\n\n{_parts_table(parts, missing)}\n\n{memory_text(source, loading, policy)}"
-    consent = f"I use {', '.join(bound)} for non-commercial purposes only, as the licence asks." if bound else None
+    consent = f"I use its {', '.join(bound)} for non-commercial purposes only, as the licence asks." if bound else None
     return Offer(text, None if agreed else consent, asks=bool(missing) and not agreed)
 
 
@@ -147,8 +147,10 @@ def memory_text(source: Source, loading: Loading, policy: Policy) -> str:
         lines.append("**No GPU was found**: on a processor a second of video takes many minutes.")
     if not free.holds(needs):
         options = [", ".join(found.changes) for found in fit(sizes, plan, free, device)[:3]]
-        nearest = "; or ".join(options) if options else "nothing that can be set here"
-        lines.append(f"**This does not fit into what is free.** It would with: {nearest}.")
+        nearest = (
+            f"It would with: {'; or '.join(options)}." if options else "Nothing that can be set would change that."
+        )
+        lines.append(f"**This does not fit into what is free.** {nearest}")
     return "\n".join(lines)
 
 

@@ -82,7 +82,11 @@ def test_what_does_not_fit_comes_with_what_would(nothing_here, monkeypatch):
     monkeypatch.setattr(command, "room", lambda device: Room(30 * 10**9, 30 * 10**9))
     source = SOURCES["self-forcing"]
     text = command.memory_text(source, Loading(), command.policy_of(source))
-    assert "This does not fit" in text and "It would with: " in text and "nothing that can be set" not in text
+    assert "This does not fit" in text and "It would with: " in text
+    monkeypatch.setattr(command, "room", lambda device: Room(10**6, 10**6))
+    assert "Nothing that can be set would change that" in command.memory_text(
+        source, Loading(), command.policy_of(source)
+    )
     monkeypatch.setattr(command, "room", lambda device: Room(10**12, 10**12))
     assert "does not fit" not in command.memory_text(source, Loading(), command.policy_of(source))
 
