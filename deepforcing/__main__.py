@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tqdm import tqdm
 
 from . import __version__
-from .bench import bench
+from .bench import Row, bench, bench_shape
 from .config import SettingsError
-from .models.components import ModelError
+from .models.components import ModelError, best_device
 from .models.fetch import LicenceError, Progress, fetch, present
+from .models.shapes import SHAPES, shape_named
 from .models.sources import SOURCES, Part, Source, readable
 from .pipeline import Pipeline, PromptError, generate_long_video, load_pipeline
 from .policies import POLICIES, Policy, make_policy, settings_of
@@ -65,6 +67,8 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", default="tiny", help="'tiny', or a folder")
     parser.add_argument("--chunks", type=int, default=40, help="chunks a competitor (default: %(default)s)")
     parser.add_argument("--latents", type=int, default=1000, help="length of the endurance run (default: %(default)s)")
+    parser.add_argument("--shape", help=f"instead of a model, random weights of this shape: {', '.join(SHAPES)}")
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, help="of a shape (default: on CUDA only)")
 
 
 def _add_fetch(parser: argparse.ArgumentParser) -> None:
@@ -110,10 +114,27 @@ def _metadata(pipeline: Pipeline, policy: Policy, options: argparse.Namespace) -
 def _bench(options: argparse.Namespace) -> int:
     if options.chunks < 2 or options.latents < 60:
         raise SettingsError("--chunks must be at least 2 and --latents at least 60")
-    pipeline = load_pipeline(options.model)
-    for row in bench(pipeline, options.chunks, options.latents, lambda items: tqdm(items, leave=False, unit="chunk")):
+    for row in _bench_shape(options) if options.shape else _bench_model(options):
         print(f"{row.name:55s} {row.value}", flush=True)
     return 0
+
+
+def _bench_model(options: argparse.Namespace) -> Iterator[Row]:
+    return bench(load_pipeline(options.model), options.chunks, options.latents, _bar)
+
+
+def _bench_shape(options: argparse.Namespace) -> Iterator[Row]:
+    shape_named(options.shape)
+    device, name = best_device(), options.shape
+    if device.type == "cpu" and name != "small":
+        print(f"note: {name} is measured on CUDA, and there is none: the shape 'small' instead", file=sys.stderr)
+        name = "small"
+    wanted = device.type == "cuda" if options.compile is None else options.compile
+    return bench_shape(name, device, options.chunks, "inductor" if wanted else None, _bar)
+
+
+def _bar(items: Iterable) -> tqdm:
+    return tqdm(items, leave=False, unit="chunk")
 
 
 def _fetch(options: argparse.Namespace) -> int:

@@ -6,13 +6,18 @@ import itertools
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
 import psutil
 import torch
 
+from .models.components import fastest_dtype
+from .models.shapes import random_components, random_taehv, random_vae
+from .models.speed import compile_blocks, eager_blocks, use_attention
 from .pipeline import LatentChunk, Pipeline, decode, denoise, generate_long_video
 from .policies import DeepForcing, Policy, SlidingWindow
+from .run_ahead import run_ahead
 
 PROMPT = "a red balloon drifting over the sea at night"
 
@@ -35,6 +40,85 @@ def bench(pipeline: Pipeline, chunks: int = 40, long_latents: int = 1000, progre
     off, on = _in_turn(pipeline, [(DeepForcing(), False), (DeepForcing(), True)], chunks, progress)
     yield Row("probe on / off, DiT time", _ratio(on, off))
     yield from _endurance(pipeline, long_latents, progress)
+
+
+def bench_shape(
+    name: str, device: torch.device, chunks: int = 20, compiler: str | None = None, progress: Callable = iter
+) -> Iterator[Row]:
+    """Speed of a published shape with random weights, see SHAPES; rows as they are measured.
+
+    chunks: a competitor, after the window is full. compiler: torch.compile's backend, None for eager blocks only.
+    Raises SettingsError for an unknown shape.
+    """
+    dtype = fastest_dtype(device)
+    pipeline = Pipeline(**vars(random_components(name, device, dtype)))
+    attention, shape = use_attention(pipeline.denoiser), pipeline.shape
+    yield Row("model", f"{pipeline.name}, random weights, {shape.width}x{shape.height}, {_device(pipeline)}")
+    yield Row("attention", attention)
+    yield Row("parameters of the DiT", f"{sum(p.numel() for p in pipeline.denoiser.transformer.parameters()):,}")
+    if compiler:
+        compile_blocks(pipeline.denoiser, backend=compiler)
+    yield from _contest(pipeline, chunks, compiler is not None, progress)
+    decoders = {
+        "no": pipeline.decoder,
+        "small": random_taehv(name, device, dtype),
+        "full": random_vae(name, device, dtype),
+    }
+    for title, decoder in decoders.items():
+        yield from _delivery(replace(pipeline, decoder=decoder), title, chunks, progress)
+
+
+def _contest(pipeline: Pipeline, chunks: int, compiled: bool, progress: Callable) -> Iterator[Row]:
+    """The transformer alone: policies, eager and compiled blocks, and the probe, chunk by chunk in turn."""
+    fifo, deep = SlidingWindow(), DeepForcing()
+    ways = ("eager", "compiled") if compiled else ("eager",)
+    runners = {(way, policy.name): _paced(pipeline, policy, False, way) for way in ways for policy in (fifo, deep)}
+    runners["probe"] = _paced(pipeline, deep, True, ways[-1])
+    seconds = dict(zip(runners, _race(list(runners.values()), _warm_up(pipeline), chunks, progress), strict=True))
+    for way in ways:
+        for policy in (fifo, deep):
+            yield Row(f"DiT only, {policy.name}, {way}", _chunk_speed(pipeline, seconds[way, policy.name]))
+        ratio = _ratio(seconds[way, deep.name], seconds[way, fifo.name])
+        yield Row(f"{deep.name} / {fifo.name}, DiT time, {way}", ratio)
+    if compiled:
+        yield Row("compiled / eager, DiT time", _ratio(seconds["compiled", deep.name], seconds["eager", deep.name]))
+    yield Row("probe on / off, DiT time", _ratio(seconds["probe"], seconds[ways[-1], deep.name]))
+
+
+def _paced(pipeline: Pipeline, policy: Policy, probe: bool, way: str) -> Iterator[float]:
+    """Seconds of each chunk."""
+    stream = _stream(pipeline, policy, probe)
+    while True:
+        with eager_blocks(pipeline.denoiser) if way == "eager" else nullcontext():
+            seconds = next(stream).seconds
+        yield seconds
+
+
+def _delivery(pipeline: Pipeline, decoder: str, chunks: int, progress: Callable) -> Iterator[Row]:
+    """From one chunk's frames in main memory to the next chunk's; on CUDA decoding goes on beside the next chunk."""
+    device, latents = pipeline.denoiser.device, _stream(pipeline, DeepForcing(), False)
+    list(itertools.islice(latents, _warm_up(pipeline)))
+    if device.type == "cuda":
+        latents = run_ahead(latents, device)
+    video = decode(pipeline, latents)
+    list(itertools.islice(video, 2))
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    ticks = [time.perf_counter()]
+    for _ in progress(range(chunks)):
+        next(video)
+        ticks.append(time.perf_counter())
+    memory = torch.cuda.max_memory_allocated(device) if device.type == "cuda" else _memory(pipeline)
+    latents.close()
+    seconds = [after - before for before, after in itertools.pairwise(ticks)]
+    yield Row(f"with {decoder} decoder", _chunk_speed(pipeline, seconds))
+    peak = "peak on the device" if device.type == "cuda" else "resident"
+    yield Row(f"with {decoder} decoder, memory", f"{memory / 2**20:.0f} MiB {peak}")
+
+
+def _chunk_speed(pipeline: Pipeline, seconds: list[float]) -> str:
+    frames = pipeline.chunk_frames * pipeline.shape.time
+    return f"{frames / statistics.fmean(seconds):.1f} fps, {_spread(seconds)}"
 
 
 def _device(pipeline: Pipeline) -> str:
@@ -76,10 +160,15 @@ def _in_turn(
     pipeline: Pipeline, runners: list[tuple[Policy, bool]], chunks: int, progress: Callable
 ) -> list[list[float]]:
     """Seconds of each chunk, for each (policy, probe), advanced one chunk at a time in turn."""
-    streams = [_stream(pipeline, policy, probe) for policy, probe in runners]
+    streams = [(chunk.seconds for chunk in _stream(pipeline, policy, probe)) for policy, probe in runners]
+    return _race(streams, _warm_up(pipeline), chunks, progress)
+
+
+def _race(streams: list[Iterator[float]], warm_up: int, chunks: int, progress: Callable) -> list[list[float]]:
+    """Seconds of each chunk, for each stream, one chunk of each in turn."""
     for stream in streams:
-        list(itertools.islice(stream, _warm_up(pipeline)))
-    rounds = [[next(stream).seconds for stream in streams] for _ in progress(range(chunks))]
+        list(itertools.islice(stream, warm_up))
+    rounds = [[next(stream) for stream in streams] for _ in progress(range(chunks))]
     return [list(seconds) for seconds in zip(*rounds, strict=True)]
 
 

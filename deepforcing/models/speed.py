@@ -15,7 +15,8 @@ weights about inside a block.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -49,6 +50,19 @@ def restore_blocks(denoiser: CausalWan) -> None:
     """Undo `compile_blocks`."""
     for block in denoiser.transformer.blocks:
         vars(block).pop("forward", None)
+
+
+@contextmanager
+def eager_blocks(denoiser: CausalWan) -> Iterator[None]:
+    """Without the compiled blocks for a while, to compare."""
+    blocks = denoiser.transformer.blocks
+    compiled = [vars(block).pop("forward", None) for block in blocks]
+    try:
+        yield
+    finally:
+        for block, forward in zip(blocks, compiled, strict=True):
+            if forward is not None:
+                block.forward = forward
 
 
 def is_offloaded(module: nn.Module) -> bool:
