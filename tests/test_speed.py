@@ -11,7 +11,7 @@ from torch._dynamo.utils import counters
 
 from deepforcing.attention import Prompt
 from deepforcing.config import Sampling, SettingsError
-from deepforcing.memory import offload_weights
+from deepforcing.memory import place_weights
 from deepforcing.models import speed
 from deepforcing.models.speed import attention_title, compile_blocks, restore_blocks, use_attention
 from deepforcing.models.wan import CausalWan
@@ -103,10 +103,11 @@ def test_inductor_takes_the_block():
 def test_what_cannot_be_compiled_is_refused():
     with pytest.raises(SettingsError, match="compile mode must be one of"):
         compile_blocks(denoiser(), "reduce-overhead")
-    model = denoiser()
-    offload_weights(model, torch.device("cpu"))
-    with pytest.raises(SettingsError, match="offloaded"):
-        compile_blocks(model)
+    for weights in ("offload", "fp8"):
+        model = denoiser()
+        place_weights(model, weights, torch.device("cpu"))
+        with pytest.raises(SettingsError, match="offloaded or stored in fp8"):
+            compile_blocks(model)
 
 
 def test_attention_on_a_cpu_is_pytorchs_own():

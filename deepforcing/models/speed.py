@@ -9,8 +9,8 @@ compression; only attention and the writes depend on it. So one graph serves eve
 one those passes that a probe samples.
 
 At 480x832 a pass is bound by arithmetic: CUDA graphs have little to win there, and do not go with a history of changing
-length, so `max-autotune-no-cudagraphs` is the mode that tunes. Compiling is for resident weights: offloading moves
-weights about inside a block.
+length, so `max-autotune-no-cudagraphs` is the mode that tunes. Compiling is for resident weights: diffusers' hooks
+for offloading and for fp8 storage break the graph.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ MODES = ("default", "max-autotune-no-cudagraphs")
 def compile_blocks(denoiser: CausalWan, mode: str = "default", backend: str = "inductor") -> None:
     """Compile the transformer's blocks, in place, each as one graph; compiling itself happens at first use.
 
-    mode: one of MODES, for the inductor backend. Raises SettingsError for another, and for weights that are offloaded.
+    mode: one of MODES, for the inductor backend. Raises SettingsError for another, and for weights that come in
+    as a block runs.
     """
     if mode not in MODES:
         raise SettingsError(f"compile mode must be one of {', '.join(MODES)}, not {mode!r}")
-    if is_offloaded(denoiser.transformer):
-        raise SettingsError("blocks whose weights are offloaded cannot be compiled: use one or the other")
+    if has_passing_weights(denoiser.transformer):
+        raise SettingsError("weights that are offloaded or stored in fp8 cannot be compiled: use one or the other")
     options = {} if mode == "default" else {"mode": mode}
     restore_blocks(denoiser)
     for block in denoiser.transformer.blocks:
@@ -65,10 +66,10 @@ def eager_blocks(denoiser: CausalWan) -> Iterator[None]:
                 block.forward = forward
 
 
-def is_offloaded(module: nn.Module) -> bool:
-    """Whether diffusers moves this module's weights between devices as it runs."""
+def has_passing_weights(module: nn.Module) -> bool:
+    """Whether diffusers brings this module's weights in as it runs, from another device or from fp8."""
     registries = (part._diffusers_hook for part in module.modules() if hasattr(part, "_diffusers_hook"))
-    return any("group_offloading" in registry.hooks for registry in registries)
+    return any(hook in registry.hooks for registry in registries for hook in ("group_offloading", "layerwise_casting"))
 
 
 def _either(block: nn.Module, graph: Callable) -> Callable:
