@@ -3,7 +3,12 @@
 from .compression import participative_compression
 from .config import Geometry, Sampling, SettingsError, VideoShape
 from .events import AttentionMass, CacheState, Chunk, Compression, Event, StreamEnded, StreamStarted, Timings
+from .memory import describe
 from .models.components import ModelError
+from .models.fetch import Progress
+from .models.released import Loading
+from .models.sources import SOURCES, Source, readable
+from .needs import Needs, get_ready, needs_of
 from .pipeline import MAX_PROMPT_CHARACTERS, Pipeline, PromptError, generate_long_video, load_pipeline
 from .policies import (
     POLICIES,
@@ -25,6 +30,7 @@ from .video_file import VideoWriter
 __all__ = [
     "MAX_PROMPT_CHARACTERS",
     "POLICIES",
+    "SOURCES",
     "AttentionMass",
     "AttentionProbe",
     "AttentionSink",
@@ -35,13 +41,17 @@ __all__ = [
     "DeepSink",
     "Event",
     "Geometry",
+    "Loading",
     "ModelError",
+    "Needs",
     "Pipeline",
     "Policy",
+    "Progress",
     "PromptError",
     "Sampling",
     "SettingsError",
     "SlidingWindow",
+    "Source",
     "StreamEnded",
     "StreamStarted",
     "Timings",
@@ -49,11 +59,15 @@ __all__ = [
     "VideoStream",
     "VideoWriter",
     "__version__",
+    "describe",
     "dynamic_temporal_rope",
     "generate_long_video",
+    "get_ready",
     "load_pipeline",
     "make_policy",
+    "needs_of",
     "participative_compression",
+    "readable",
     "settings_of",
     "sliding_window_with_sinks",
 ]

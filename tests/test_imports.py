@@ -16,7 +16,7 @@ ORDER = [
     {"probe", "models"},
     {"run_ahead", "memory"},
     {"pipeline"},
-    {"stream", "video_file", "bench"},
+    {"stream", "video_file", "bench", "needs"},
     {"training"},
     {"__init__"},
     {"__main__"},

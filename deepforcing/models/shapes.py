@@ -39,6 +39,38 @@ SHAPES = {
 }
 
 
+def transformer_config(shape: Shape) -> dict:
+    """Arguments of `WanTransformer3DModel`."""
+    return {
+        "num_attention_heads": shape.heads,
+        "attention_head_dim": shape.head_dim,
+        "in_channels": LATENT_CHANNELS,
+        "out_channels": LATENT_CHANNELS,
+        "text_dim": shape.text_dim,
+        "ffn_dim": shape.ffn,
+        "num_layers": shape.layers,
+    }
+
+
+def vae_config(shape: Shape) -> dict:
+    """Arguments of `AutoencoderKLWan`."""
+    return {"base_dim": shape.vae_base}
+
+
+def taehv_config(shape: Shape) -> CodecConfig:
+    """A decoder of TAEHV's layout."""
+    return CodecConfig(
+        latent_channels=LATENT_CHANNELS,
+        patch_size=1,
+        encoder_widths=(),
+        encoder_blocks=(),
+        decoder_widths=shape.taehv_widths,
+        decoder_blocks=(3, 3, 3),
+        decoder_spatial=(True, True, True),
+        signed=False,
+    )
+
+
 def shape_named(name: str) -> Shape:
     """Raises SettingsError for a name that is not in SHAPES."""
     if name not in SHAPES:
@@ -74,38 +106,21 @@ def random_components(name: str, device: torch.device, dtype: torch.dtype) -> Co
     """The parts of a shape with random weights, without a decoder. Raises SettingsError for an unknown name."""
     shape = shape_named(name)
     with _as_default(device, dtype):
-        transformer = WanTransformer3DModel(
-            num_attention_heads=shape.heads,
-            attention_head_dim=shape.head_dim,
-            in_channels=LATENT_CHANNELS,
-            out_channels=LATENT_CHANNELS,
-            text_dim=shape.text_dim,
-            ffn_dim=shape.ffn,
-            num_layers=shape.layers,
-        )
+        transformer = WanTransformer3DModel(**transformer_config(shape))
     video, text = VideoShape(shape.height, shape.width), RandomText(shape.text_rows, shape.text_dim)
     return Components(f"{name} shape", CausalWan(transformer, Sampling()), text, NoDecoder(video), video)
 
 
 def random_taehv(name: str, device: torch.device, dtype: torch.dtype) -> TinyCodec:
     """A decoder of TAEHV's layout, at this shape's widths."""
-    config = CodecConfig(
-        latent_channels=LATENT_CHANNELS,
-        patch_size=1,
-        encoder_widths=(),
-        encoder_blocks=(),
-        decoder_widths=shape_named(name).taehv_widths,
-        decoder_blocks=(3, 3, 3),
-        decoder_spatial=(True, True, True),
-        signed=False,
-    )
+    config = taehv_config(shape_named(name))
     return TinyCodec(config).to(device, dtype).eval().requires_grad_(False)
 
 
 def random_vae(name: str, device: torch.device, dtype: torch.dtype) -> WanDecoder:
     """Wan's VAE, at this shape's width."""
     with _as_default(device, dtype):
-        return WanDecoder(AutoencoderKLWan(base_dim=shape_named(name).vae_base))
+        return WanDecoder(AutoencoderKLWan(**vae_config(shape_named(name))))
 
 
 class _as_default:

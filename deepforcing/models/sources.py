@@ -44,7 +44,7 @@ _WAN_SHAPE = VideoShape(height=480, width=832, fps=16, space=8)
 class Source:
     """A published model.
 
-    window, sink: what it was trained with, in latent frames; the window includes the chunk in flight.
+    size: of SHAPES. window, sink: what it was trained with, in latent frames; the window includes the chunk in flight.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Source:
     parts: tuple[Part, ...]
     window: int
     sink: int
+    size: str = "self-forcing"
     sampling: Sampling = _WAN_SAMPLING
     shape: VideoShape = _WAN_SHAPE
     chunk_frames: int = 3
