@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 
@@ -30,13 +31,10 @@ FIVE_SECONDS = 21  # latent frames, the window that Deep Forcing's settings are 
 
 
 def read_arguments(arguments: list[str] | None = None, environment: Mapping[str, str] = os.environ):
-    """What the command line asks for. A Space, which has none, asks by variables."""
+    """What the command line asks for. A Space, which has none, asks by the variable DEEPFORCING_OPTIONS."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--model",
-        default=environment.get("DEEPFORCING_MODEL", "tiny"),
-        help=f"'tiny', the embedded model (default); {', '.join(SOURCES)}: fetched at the first start; or a path",
-    )
+    known = f"'tiny', the embedded model (default); {', '.join(SOURCES)}: fetched at the first start; or a path"
+    parser.add_argument("--model", default="tiny", help=known)
     parser.add_argument("--decoder", choices=("full", "small"), default="full", help="small: faster, a little softer")
     parser.add_argument(
         "--text", choices=("device", "move", "cpu", "free"), default="device", help="text encoder's place"
@@ -49,14 +47,14 @@ def read_arguments(arguments: list[str] | None = None, environment: Mapping[str,
     parser.add_argument(
         "--accept-licence",
         action="store_true",
-        default=environment.get("DEEPFORCING_ACCEPT_LICENCE", "") == "1",
         help="agree to the licences, also non-commercial ones, and fetch without asking",
     )
     parser.add_argument("--host", default=None, help="address to listen on; 0.0.0.0 lets other machines in")
     parser.add_argument("--port", type=int, default=None, help="port; the first free one from 7860 when not given")
     parser.add_argument("--share", action="store_true", help="make a public link")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
-    return parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    return parser.parse_args([*shlex.split(environment.get("DEEPFORCING_OPTIONS", "")), *given])
 
 
 def main(arguments: list[str] | None = None) -> int:

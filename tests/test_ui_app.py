@@ -52,8 +52,10 @@ def test_each_model_opens_with_a_window_it_knows():
     assert command.policy_of(SOURCES["longlive"]) == AttentionSink(window=12, sink=3)
 
 
-def test_a_space_asks_by_variables():
-    asked = command.read_arguments([], {"DEEPFORCING_MODEL": "longlive", "DEEPFORCING_ACCEPT_LICENCE": "1"})
-    assert asked.model == "longlive" and asked.accept_licence
+def test_a_space_asks_by_a_variable():
+    options = {"DEEPFORCING_OPTIONS": "--model longlive --accept-licence --text cpu"}
+    asked = command.read_arguments([], options)
+    assert asked.model == "longlive" and asked.accept_licence and asked.text == "cpu"
+    assert command.read_arguments(["--model", "tiny"], options).model == "tiny"
     asked = command.read_arguments([], {})
     assert asked.model == "tiny" and not asked.accept_licence

@@ -22,6 +22,7 @@ from .wan_text import Keep, load_text_encoder
 
 Decoder = Literal["full", "small"]
 Weights = Literal["resident", "fp8", "offload"]
+_PASSING = {"fp8": "cast from fp8", "offload": "offloaded"}
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ class Loading:
             if getattr(self, name) not in get_args(allowed):
                 known = ", ".join(get_args(allowed))
                 raise SettingsError(f"{name} must be one of {known}, not {getattr(self, name)!r}")
-        if self.compiled and self.weights == "offload":
-            raise SettingsError("weights that are offloaded cannot be compiled: use one or the other")
+        if self.compiled and self.weights != "resident":
+            raise SettingsError(f"weights that are {_PASSING[self.weights]} cannot be compiled: use one or the other")
 
     def parts(self, source: Source) -> tuple[str, ...]:
         """Names of the source's parts that are needed."""

@@ -74,7 +74,7 @@ class MemoryBlock(nn.Module):
         frames = x.unflatten(0, (batch, -1))
         first = torch.zeros_like(frames[:, 0]) if previous is None else previous
         past = torch.cat([first[:, None], frames[:, :-1]], 1).flatten(0, 1)
-        return F.relu(self.conv(torch.cat([x, past], 1)) + x), frames[:, -1]
+        return F.relu(self.conv(torch.cat([x, past], 1)) + x), frames[:, -1].clone()  # a view would keep them all
 
 
 class TimePool(nn.Module):
