@@ -149,6 +149,19 @@ def test_training_learns_and_continues(tmp_path):
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
 
 
+def test_guided_targets_move_with_what_the_caption_changes():
+    model, x, sigma = small_model(), latents(2, 3), torch.full((2, 1), 0.7)
+    torch.nn.init.normal_(model.transformer.proj_out.weight)
+    prompts, clean = ["", "a red ball"], latents(2, 3, seed=1)
+    predicted = predict(model.transformer, x, sigma, model.text.encode(prompts)).detach()
+    blind = predict(model.transformer, x, sigma, model.text.encode(["", ""])).detach()
+    target = dit_stage.guided(model, predicted, clean, prompts, x, sigma, None, 0.5)
+    assert torch.equal(target[0], clean[0])
+    torch.testing.assert_close(target[1], clean[1] + 0.5 * (predicted[1] - blind[1]))
+    assert (target[1] - clean[1]).abs().max() > 1e-4
+    assert torch.equal(dit_stage.guided(model, predicted, clean, prompts, x, sigma, None, 0.0), clean)
+
+
 def test_noise_levels_hit_the_sampling_steps():
     config = dit_stage.DitTraining((), shifts=(3.0,))
     sigma = dit_stage.sample_sigma((4000, 1), config)

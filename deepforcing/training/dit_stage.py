@@ -32,11 +32,16 @@ class Batch:
 
 @dataclass(frozen=True)
 class Stage:
-    """What is trained on, until this many seconds of the whole training are over."""
+    """What is trained on, until this many seconds of the whole training are over.
+
+    guidance: g; the model learns to predict as under classifier-free guidance of scale 1 / (1 - g). Guiding begins when
+    captions already mean something to the model.
+    """
 
     name: str
     until: float
     batches: tuple[Batch, ...]
+    guidance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -51,9 +56,8 @@ class DitTraining:
     drop_caption: float = 0.1
     history_noise: float = 0.15
     subject_weight: float = 3.0  # what an error on the subject counts for, beyond one elsewhere
-    guidance: float = 0.5  # g: the model learns to predict as under classifier-free guidance of scale 1 / (1 - g)
     steps: tuple[float, ...] = (1.0, 0.75, 0.5, 0.25)  # sampling steps before the shift
-    shifts: tuple[float, ...] = (2.0, 3.0, 5.0)  # half of the noise levels are sampling steps under one of these
+    shifts: tuple[float, ...] = (3.0, 5.0)  # half of the noise levels are sampling steps under one of these
     checkpoint_every: float = 180.0  # seconds
 
 
@@ -107,7 +111,14 @@ class Latents:
 
 
 def training_loss(
-    model: TinyModel, clean: Tensor, weight: Tensor, captions: list[Caption], config: DitTraining, rng, chunks: int
+    model: TinyModel,
+    clean: Tensor,
+    weight: Tensor,
+    captions: list[Caption],
+    config: DitTraining,
+    rng,
+    chunks: int,
+    guidance: float = 0.0,
 ) -> Tensor:
     """One teacher-forcing step's loss on clean latents [B, C, F, h, w]."""
     prompts = ["" if rng.random() < config.drop_caption else caption.phrase(rng) for caption in captions]
@@ -122,7 +133,7 @@ def training_loss(
         dirt = config.history_noise * share.repeat_interleave(CHUNK, 2)
         history = (1 - dirt) * past + dirt * torch.randn_like(past)
     predicted = predict(model.transformer, noisy, sigma, model.text.encode(prompts), history)
-    target = guided(model, predicted.detach(), clean, prompts, noisy, sigma, history, config.guidance)
+    target = guided(model, predicted.detach(), clean, prompts, noisy, sigma, history, guidance)
     return x0_loss(predicted, target, sigma, weight)
 
 
@@ -160,7 +171,7 @@ def train_dit(model: TinyModel, config: DitTraining, folder: Path, device="cpu",
         batch = stage.batches[int(kinds.choice(len(shares), p=shares / shares.sum()))]
         clean, regions, captions = data.sample(batch, rng)
         weight = (1 + config.subject_weight * regions).to(device)
-        loss = training_loss(model, clean.to(device), weight, captions, config, rng, batch.chunks)
+        loss = training_loss(model, clean.to(device), weight, captions, config, rng, batch.chunks, stage.guidance)
         run.step(loss)
         report.add(**{f"{stage.name}/{batch.source}.{batch.chunks}": loss.item()})
     return run.average.module

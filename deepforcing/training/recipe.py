@@ -56,8 +56,8 @@ class Recipe:
     fresh: bool = False
     sources: Mapping[str, Source] = field(default_factory=lambda: SOURCES)
     codec_minutes: float = 25.0
-    transformer_minutes: float = 91.0
-    classifier_minutes: float = 7.0
+    transformer_minutes: float = 120.0
+    classifier_minutes: float = 14.0
 
     @property
     def start(self) -> tuple[ModelCard, TinyModel, TinyCodec]:
@@ -88,14 +88,14 @@ def dit_stages(seconds: float, fresh: bool) -> tuple[Stage, ...]:
     Stills first, and at 64 pixels first, because that is where subjects and colours are bound to words most cheaply.
     """
     stills64, stills96, first = Batch("stills64", 96, 0), Batch("stills96", 64, 0), Batch("first", 20, 1)
-    clips = (Batch("clips", 2, 7, 0.3), Batch("clips", 3, 4, 0.2), Batch("clips", 7, 2, 0.1))
-    mixed = Stage("clips", seconds, (*clips, replace(first, share=0.22), replace(stills96, share=0.18)))
+    clips = (Batch("clips", 2, 7, 0.3), Batch("clips", 3, 4, 0.15), Batch("clips", 7, 2, 0.1))
+    mixed = Stage("clips", seconds, (*clips, replace(first, share=0.25), replace(stills96, share=0.2)), guidance=0.5)
     if not fresh:
         return (mixed,)
     return (
-        Stage("stills64", 0.40 * seconds, (stills64,)),
-        Stage("stills96", 0.58 * seconds, (replace(stills96, share=0.8), replace(stills64, share=0.2))),
-        Stage("first", 0.69 * seconds, (replace(first, share=0.65), replace(stills96, share=0.35))),
+        Stage("stills64", 0.15 * seconds, (stills64,)),
+        Stage("stills96", 0.4 * seconds, (replace(stills96, share=0.8), replace(first, share=0.2))),
+        Stage("guided", 0.5 * seconds, (replace(stills96, share=0.65), replace(first, share=0.35)), guidance=0.5),
         mixed,
     )
 
