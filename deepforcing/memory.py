@@ -1,4 +1,4 @@
-"""What a model will take, before it is loaded; what to change when that is too much; and how it is changed.
+"""What a model will take, before it is loaded.
 
 Everything is computed from configuration. Weights are counted on modules without memory. The cache is three tensors a
 layer: keys, values, and the keys as RoPE turned them for the chunk in flight. What a pass and a decoder need for a
@@ -7,11 +7,9 @@ moment is counted in their largest tensors; how many are alive at once was measu
 
 from __future__ import annotations
 
-import gc
-import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import get_args
 
 import psutil
 import torch
@@ -19,20 +17,17 @@ from diffusers import AutoencoderKLWan, WanTransformer3DModel
 from torch import nn
 
 from .config import Geometry, SettingsError
+from .models.placement import FP8, Weights
 from .models.tiny_codec import CodecConfig, TinyCodec
-from .models.wan import CausalWan
-from .policies import Policy, settings_of
-
-Weights = Literal["resident", "fp8", "offload"]
-Text = Literal["device", "move", "cpu", "free"]
-FP8 = torch.float8_e4m3fn
+from .models.wan_text import Keep
+from .policies import Policy
 
 _BOOKKEEPING = 6 * 8  # bytes a cached token and layer: position, frame, time, count of choices
 _PASS = 13.4  # a pass's largest moment in tensors of [chunk tokens, width]: attention, in float32 ...
 _FEED_FORWARD = 5.4  # ... or the feed-forward net, besides its two inner tensors
 _OPENING = 2.6  # turning a layer's history, in tensors of [history tokens, width]
 _VAE_MEMORY, _VAE_WORK = 24.7, 54.0  # of Wan's VAE, in tensors of [pixels of a frame, base_dim]
-_CODEC_WORK = 3.25  # of a TAEHV decoder, in its largest tensor
+_CODEC_WORK = 1.75  # of a TAEHV decoder, in its largest tensor
 _LIBRARIES = 2**30  # CUDA's context, the libraries' workspaces, and what the allocator cannot reuse
 
 
@@ -126,14 +121,14 @@ class Plan:
     width: int
     policy: Policy
     weights: Weights = "resident"
-    text: Text = "device"
+    text: Keep = "device"
     decoder: str = "full"
     dtype: torch.dtype = torch.bfloat16
     chunk_frames: int = 3
     space: int = 8
 
     def __post_init__(self) -> None:
-        for name, allowed in (("weights", Weights), ("text", Text)):
+        for name, allowed in (("weights", Weights), ("text", Keep)):
             if getattr(self, name) not in get_args(allowed):
                 raise SettingsError(
                     f"{name} must be one of {', '.join(get_args(allowed))}, not {getattr(self, name)!r}"
@@ -233,124 +228,6 @@ def room(device: torch.device) -> Room:
     return Room(free_memory(device), free_memory(torch.device("cpu")))
 
 
-@dataclass(frozen=True)
-class Suggestion:
-    """Settings that would fit: the plan, what it changes in words, and its forecast."""
-
-    plan: Plan
-    changes: tuple[str, ...]
-    forecast: Forecast
-
-
-def fit(sizes: Sizes, plan: Plan, free: Room, device: torch.device) -> list[Suggestion]:
-    """The nearest settings that fit, the least change first; the plan itself, unchanged, where it fits.
-
-    Nearest: nothing is changed, and nothing further, than some other setting requires. Empty where nothing fits.
-    """
-    fitting = {}
-    for levels, other in _variants(sizes, plan):
-        if free.holds(needs := forecast(sizes, other, device)):
-            fitting[levels] = Suggestion(other, changes(plan, other), needs)
-    nearest = [a for a in fitting if not any(b != a and all(map(int.__le__, b, a)) for b in fitting)]
-    return [fitting[levels] for levels in sorted(nearest, key=lambda a: (sum(map(bool, a)), a[::-1]))]
-
-
-def _variants(sizes: Sizes, plan: Plan) -> Iterator[tuple[tuple[int, ...], Plan]]:
-    """The plan with settings lowered in every combination, and how far each was: text, decoder, weights, window and
-    resolution, from what changes the video least to what changes it most."""
-    lighter = sorted(sizes.decoders, key=lambda name: -sizes.decoders[name].work)
-    lowered = (
-        _from(["device", "cpu"], plan.text),
-        _from(lighter, plan.decoder),
-        _from(list(get_args(Weights)), plan.weights),
-        [plan.policy, *_smaller_windows(plan)],
-        [(plan.height, plan.width), *_smaller_pictures(sizes, plan)],
-    )
-    for levels in itertools.product(*(range(len(values)) for values in lowered)):
-        text, decoder, weights, policy, (height, width) = (v[i] for v, i in zip(lowered, levels, strict=True))
-        yield (
-            levels,
-            replace(plan, text=text, decoder=decoder, weights=weights, policy=policy, height=height, width=width),
-        )
-
-
-def _from(order: list, value) -> list:
-    """The values from this one on; the value alone where it is not among them."""
-    return order[order.index(value) :] if value in order else [value]
-
-
-def _smaller_windows(plan: Plan) -> Iterator[Policy]:
-    """The policy at 3/4 and at 1/2 of its window, the rest of its settings in proportion."""
-    counted = ("window", "sink", "budget")
-    for share in (0.75, 0.5):
-        smaller = {n: int(v * share) for n, v in settings_of(plan.policy).items() if n in counted}
-        try:
-            policy = replace(plan.policy, **smaller)
-            policy.check(Geometry(1, 1, plan.chunk_frames))
-        except SettingsError:
-            continue
-        yield policy
-
-
-def _smaller_pictures(sizes: Sizes, plan: Plan) -> Iterator[tuple[int, int]]:
-    """About 5/6, 2/3 and 1/2 of the height and width, in whole tokens."""
-    for share in (5 / 6, 2 / 3, 1 / 2):
-        sides = zip((plan.height, plan.width), sizes.patch, strict=True)
-        yield tuple(max(1, round(side * share / (plan.space * patch))) * plan.space * patch for side, patch in sides)
-
-
-_WORDS = {
-    "text": {"cpu": "text encoder on the CPU", "device": "text encoder on the device"},
-    "weights": {"fp8": "weights in fp8", "offload": "weights offloaded, a block at a time", "resident": "weights kept"},
-}
-
-
-def changes(before: Plan, after: Plan) -> tuple[str, ...]:
-    """What another plan changes, each setting in a few words; those of the policy together."""
-    words = [
-        _WORDS[name][getattr(after, name)]
-        for name in ("text", "weights")
-        if getattr(before, name) != getattr(after, name)
-    ]
-    if before.decoder != after.decoder:
-        words.append(f"the {after.decoder} decoder")
-    old, new = settings_of(before.policy), settings_of(after.policy)
-    if moved := [f"{name} {value}" for name, value in new.items() if old[name] != value]:
-        words.append(" ".join(moved))
-    if (before.height, before.width) != (after.height, after.width):
-        words.append(f"{after.width}x{after.height} pixels")
-    return tuple(words)
-
-
-@dataclass(frozen=True)
-class Tier:
-    """Settings for a device of this many GiB. `share`: of the model's own height and width."""
-
-    gib: int
-    weights: Weights
-    text: Text
-    decoder: str
-    share: float = 1.0
-
-    def plan(self, height: int, width: int, policy: Policy, **more) -> Plan:
-        """For a model made for this many pixels; sides are cut to multiples of 16."""
-        height, width = (round(side * self.share / 16) * 16 for side in (height, width))
-        return Plan(height, width, policy, self.weights, self.text, self.decoder, **more)
-
-
-TIERS = {
-    "80GB": Tier(80, "resident", "device", "full"),
-    "24GB": Tier(24, "resident", "cpu", "full"),
-    "16GB": Tier(16, "fp8", "cpu", "small"),
-    "8GB": Tier(8, "offload", "cpu", "small", share=2 / 3),
-}
-
-
-def tier_for(free: int) -> str | None:
-    """Name of the largest tier that this many free bytes can hold, a tenth left for others; None below the smallest."""
-    return next((name for name, tier in TIERS.items() if free >= 0.9 * tier.gib * 2**30), None)
-
-
 def describe(forecast: Forecast, free: Room) -> str:
     """A table in plain text, for a terminal or a page."""
     rows = [
@@ -371,53 +248,3 @@ def describe(forecast: Forecast, free: Room) -> str:
 
 def _gb(size: int) -> str:
     return f"{size / 1e9:7.2f} GB"
-
-
-def place_weights(denoiser: CausalWan, weights: Weights, device: torch.device) -> None:
-    """Bring a loaded transformer to the device as a plan says."""
-    if weights == "offload":
-        return offload_weights(denoiser, device)
-    if weights == "fp8":
-        store_in_fp8(denoiser)
-    denoiser.transformer.to(device)
-
-
-def store_in_fp8(denoiser: CausalWan) -> None:
-    """Keep the weights of linear layers in 8 bits, cast to the transformer's precision as each is used."""
-    denoiser.transformer.enable_layerwise_casting(storage_dtype=FP8, compute_dtype=denoiser.dtype)
-
-
-def offload_weights(denoiser: CausalWan, device: torch.device) -> None:
-    """Keep the weights on the CPU; each block comes to the device while it runs, on CUDA beside the one before."""
-    denoiser.transformer.enable_group_offload(
-        onload_device=device,
-        offload_device=torch.device("cpu"),
-        offload_type="block_level",
-        num_blocks_per_group=1,
-        use_stream=device.type == "cuda",
-    )
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed, on CUDA or on the CPU."""
-    words = str(error).lower()
-    failed = "not enough memory" in words or "can't allocate memory" in words or "out of memory" in words
-    return isinstance(error, torch.OutOfMemoryError) or (isinstance(error, RuntimeError) and failed)
-
-
-def explain_out_of_memory(policy: Policy, device: torch.device) -> str:
-    """What to tell a person whose run ended so."""
-    counted = {name: value for name, value in settings_of(policy).items() if name in ("window", "budget")}
-    now = " and ".join(f"{name} of {value}" for name, value in counted.items())
-    where = "the CPU" if device.type == "cpu" else f"the GPU ({device})"
-    return (
-        f"Out of memory on {where}, with a {now}. Take a smaller window or a smaller picture, the small decoder, the "
-        f"text encoder on the CPU, or weights in fp8 or offloaded; then start again."
-    )
-
-
-def release(device: torch.device) -> None:
-    """Give back what is no longer referred to."""
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from .memory import Forecast, Plan, Room, Suggestion, fit, forecast, room, sizes_of
+from .fitting import Suggestion, fit
+from .memory import Forecast, Plan, Room, forecast, room, sizes_of
 from .models.components import best_device, fastest_dtype
 from .models.fetch import Progress, fetch, present
 from .models.released import Loading

@@ -23,8 +23,8 @@ from .attention import Prompt
 from .config import Geometry, Sampling, SettingsError
 from .events import AttentionMass, CacheState, Chunk, Compression, Timings
 from .kv_cache import KVCache
-from .memory import place_weights
 from .models.components import Components, best_device
+from .models.placement import place_weights
 from .models.released import Loading, load_released
 from .models.speed import compile_blocks, use_attention
 from .models.tiny import TINY_FOLDER, load_tiny

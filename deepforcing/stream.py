@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from .events import Chunk, Event, StreamEnded, StreamStarted
-from .memory import explain_out_of_memory, is_out_of_memory, release
+from .out_of_memory import explain_out_of_memory, is_out_of_memory, release
 from .pipeline import Pipeline, check_prompt, check_seed, generate_long_video
 from .policies import DeepForcing, Policy, settings_of
 

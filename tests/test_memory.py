@@ -13,23 +13,12 @@ from transformers import UMT5Config, UMT5EncoderModel
 from deepforcing.attention import Prompt
 from deepforcing.config import Sampling, SettingsError
 from deepforcing.events import Chunk
-from deepforcing.memory import (
-    FP8,
-    TIERS,
-    Plan,
-    Room,
-    describe,
-    fit,
-    forecast,
-    free_memory,
-    is_out_of_memory,
-    place_weights,
-    room,
-    sizes_of,
-    tier_for,
-)
+from deepforcing.fitting import TIERS, fit, tier_for
+from deepforcing.memory import Plan, Room, describe, forecast, free_memory, room, sizes_of
+from deepforcing.models.placement import FP8, place_weights
 from deepforcing.models.tiny_codec import CodecConfig, TinyCodec
 from deepforcing.models.wan import CausalWan
+from deepforcing.out_of_memory import is_out_of_memory
 from deepforcing.policies import DeepForcing, SlidingWindow
 from deepforcing.stream import VideoStream
 

@@ -11,8 +11,8 @@ from torch._dynamo.utils import counters
 
 from deepforcing.attention import Prompt
 from deepforcing.config import Sampling, SettingsError
-from deepforcing.memory import place_weights
 from deepforcing.models import speed
+from deepforcing.models.placement import place_weights
 from deepforcing.models.speed import attention_title, compile_blocks, restore_blocks, use_attention
 from deepforcing.models.wan import CausalWan
 from deepforcing.policies import DeepForcing, SlidingWindow

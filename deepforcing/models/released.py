@@ -14,6 +14,7 @@ from ..config import SettingsError, VideoShape
 from .checkpoint import load_transformer
 from .components import Components, ModelError, TextEncoder, VideoDecoder, best_device, fastest_dtype
 from .fetch import find_local, present
+from .placement import Weights
 from .sources import SELF_FORCING, SOURCES, Source
 from .taehv import load_taehv
 from .wan import CausalWan
@@ -21,7 +22,6 @@ from .wan_decoder import load_decoder
 from .wan_text import Keep, load_text_encoder
 
 Decoder = Literal["full", "small"]
-Weights = Literal["resident", "fp8", "offload"]
 _PASSING = {"fp8": "cast from fp8", "offload": "offloaded"}
 
 
