@@ -63,7 +63,8 @@ def save_bundle(
 ) -> None:
     """Write the folder in the layout that the loader reads; matrices in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
-    copy = WanTransformer3DModel.from_config(transformer.config)
+    sizes = {name: value for name, value in transformer.config.items() if not name.startswith("_")}  # no paths
+    copy = WanTransformer3DModel.from_config(sizes)
     copy.load_state_dict(transformer.state_dict())
     exact = set(copy._keep_in_fp32_modules)
     for name, parameter in copy.named_parameters():
