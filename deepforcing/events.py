@@ -101,7 +101,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class StreamStarted:
-    """First event of a stream: what runs, with which settings (plain JSON-able values)."""
+    """First event of a stream: what runs, with which settings (plain JSON-able values), on which attention kernel."""
 
     model: str
     prompt: str
@@ -111,6 +111,7 @@ class StreamStarted:
     fps: int
     height: int
     width: int
+    attention: str
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from .kv_cache import KVCache
 from .models.components import Components, best_device
 from .models.placement import place_weights
 from .models.released import Loading, load_released
-from .models.speed import compile_blocks, use_attention
+from .models.speed import attention_title, compile_blocks, use_attention
 from .models.tiny import TINY_FOLDER, load_tiny
 from .policies import DeepForcing, Policy
 from .probe import AttentionProbe
@@ -61,6 +61,11 @@ class Pipeline(Components):
     @property
     def heads(self) -> int:
         return self.denoiser.heads
+
+    @property
+    def attention(self) -> str:
+        """The attention kernel in use, for people to read."""
+        return attention_title(self.denoiser)
 
     def unknown_words(self, prompt: str) -> list[str]:
         """Words of the prompt that this model has never seen."""

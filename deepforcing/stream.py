@@ -179,6 +179,7 @@ class VideoStream:
             p.shape.fps,
             p.shape.height,
             p.shape.width,
+            p.attention,
         )
 
     def _end(self, event: StreamEnded) -> None:

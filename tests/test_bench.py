@@ -14,7 +14,7 @@ CPU = torch.device("cpu")
 def test_every_competitor_is_measured_and_named():
     rows = {row.name: row.value for row in bench_shape("small", CPU, chunks=2, compiler="eager")}
     assert rows["model"].startswith("small shape, random weights, 112x64, CPU")
-    assert rows["attention"] == "PyTorch attention"
+    assert rows["attention"] == "PyTorch"
     speeds = [
         f"DiT only, {policy}, {way}" for policy in ("self-forcing", "deep-forcing") for way in ("eager", "compiled")
     ]

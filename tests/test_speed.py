@@ -112,7 +112,7 @@ def test_what_cannot_be_compiled_is_refused():
 
 def test_attention_on_a_cpu_is_pytorchs_own():
     model = denoiser()
-    assert use_attention(model) == use_attention(model, "native") == attention_title(model) == "PyTorch attention"
+    assert use_attention(model) == use_attention(model, "native") == attention_title(model) == "PyTorch"
     with pytest.raises(SettingsError, match="SageAttention does not work here"):
         use_attention(model, "sage")
     with pytest.raises(SettingsError, match="unknown attention 'magic'; there are native, flash-3"):

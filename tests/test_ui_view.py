@@ -64,7 +64,7 @@ def test_frames_come_back_nearly_as_they_were(size, kind):
 
 
 def test_the_start_names_the_geometry(pipeline):
-    event = StreamStarted("small", "a boat", 2**63 - 1, "deep-sink", {"sink": 10}, 16, 32, 48)
+    event = StreamStarted("small", "a boat", 2**63 - 1, "deep-sink", {"sink": 10}, 16, 32, 48, "PyTorch")
     message = started_message(event, pipeline)
     assert message["grid"] == [2, 3] and message["layers"] == [0, 1] and message["stride"] == 4
     assert message["of"] == {"layers": 2, "heads": 2}

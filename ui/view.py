@@ -55,6 +55,7 @@ def started_message(event: StreamStarted, pipeline: Pipeline) -> dict:
         "fps": event.fps,
         "height": event.height,
         "width": event.width,
+        "attention": event.attention,
         "stride": pipeline.shape.time,
         "chunk_frames": g.chunk_frames,
         "grid": [g.rows, g.columns],

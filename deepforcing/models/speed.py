@@ -111,13 +111,13 @@ class Kernel:
 KERNELS = {  # best first
     "flash-3": Kernel("FlashAttention 3", AttentionBackendName._FLASH_3, is_flash_attn_3_available, capability=(9, 0)),
     "cudnn": Kernel(
-        "cuDNN attention", AttentionBackendName._NATIVE_CUDNN, torch.backends.cudnn.is_available, capability=(9, 0)
+        "cuDNN", AttentionBackendName._NATIVE_CUDNN, torch.backends.cudnn.is_available, capability=(9, 0)
     ),
     "flash": Kernel("FlashAttention 2", AttentionBackendName.FLASH, is_flash_attn_available),
     "sage": Kernel("SageAttention", AttentionBackendName.SAGE, is_sageattention_available, exact=False),
 }
 NATIVE = "native"
-NATIVE_TITLE = "PyTorch attention"
+NATIVE_TITLE = "PyTorch"
 
 
 def use_attention(denoiser: CausalWan, kernel: str | None = None) -> str:

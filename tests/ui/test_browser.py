@@ -289,7 +289,7 @@ def started(sample) -> dict:
     shape = {"fps": 16, "height": 480, "width": 832, "stride": 4, "chunk_frames": 3, "grid": [30, 52]}
     sent = {"layers": sample.layers, "heads": sample.heads, "of": {"layers": 30, "heads": 12}}
     settings = {"window": 21, "budget": 16, "sink": 10}
-    named = {"model": "m", "prompt": "p", "seed": "7", "policy": "deep-forcing", "settings": settings}
+    named = {"model": "m", "prompt": "p", "seed": "7", "policy": "deep-forcing", "settings": settings, "attention": "k"}
     return {"kind": "started", "run": "r", "seq": 0, **named, **shape, **sent}
 
 

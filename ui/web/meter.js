@@ -8,8 +8,9 @@ export class Meter {
     this.cells = Object.fromEntries([...root.querySelectorAll("[data-meter]")].map((e) => [e.dataset.meter, e]));
   }
 
-  clear() {
+  open(run) {
     for (const cell of Object.values(this.cells)) cell.textContent = "–";
+    this.cells.attention.textContent = run.attention;
   }
 
   firstFrame(seconds) {

@@ -75,7 +75,7 @@ class Player {
     this.notice = "";
     this.root.dataset.wide = message.width > 1.3 * message.height;
     this.stage.open(message.width, message.height);
-    this.meter.clear();
+    this.meter.open(message);
     this.keepmap.open(message);
     this.panels.clear();
     for (const name of ["sink", "now-text", "coming"]) this.find(name).textContent = "";
