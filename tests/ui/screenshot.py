@@ -7,7 +7,7 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from deepforcing import load_pipeline
-from tests.ui.test_browser import CHROMIUM, FLAGS, visit, wait
+from tests.ui.chromium import CHROMIUM, FLAGS, visit, wait
 from ui.app import App
 
 PICTURE = Path(__file__).parents[2] / "assets" / "screenshot.webp"

@@ -6,11 +6,11 @@ import re
 import threading
 import time
 from itertools import pairwise
-from pathlib import Path
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from chromium import CHROMIUM, FLAGS, PLAYER, look, open_tab, visit, wait
 from small_wan import save_small_wan
 
 from deepforcing import AttentionMass, CacheState, Geometry, Loading, load_pipeline
@@ -20,12 +20,6 @@ from ui.loading import Loader, Offer
 from ui.telemetry import Sample, pack_attention, pack_cache
 from ui.view import Codec
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
-PLAYER = "document.querySelector('.df').player"
 PROMPT, SECOND = "a red balloon drifting over the sea at night", "a green rocket rising over the desert at sunset"
 
 obliged = os.environ.get("CI") == "true"
@@ -64,30 +58,6 @@ def page(app, browser):
     yield page
     page.close()
     assert not trouble
-
-
-def visit(app, browser, trouble):
-    page = open_tab(app, browser, trouble)
-    page.wait_for_function(f"document.querySelector('.df') && {PLAYER} && window.Plotly")
-    return page
-
-
-def open_tab(app, browser, trouble):
-    page = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
-    page.set_default_timeout(60_000)
-    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: trouble.append(str(error)))
-    page.on("dialog", lambda dialog: (trouble.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.goto(app.blocks.local_url)
-    return page
-
-
-def look(page, expression: str):
-    return page.evaluate(f"(() => {{ const p = {PLAYER}; return {expression}; }})()")
-
-
-def wait(page, condition: str, seconds: float = 60) -> None:
-    page.wait_for_function(f"(() => {{ const p = {PLAYER}; return {condition}; }})()", timeout=1000 * seconds)
 
 
 def test_prompt_to_video_to_file(page, tmp_path):

@@ -1,0 +1,34 @@
+"""A headless browser at the app's page, and questions to the player in it."""
+
+from pathlib import Path
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync"
+).split()
+PLAYER = "document.querySelector('.df').player"
+
+
+def visit(app, browser, trouble):
+    page = open_tab(app, browser, trouble)
+    page.wait_for_function(f"document.querySelector('.df') && {PLAYER} && window.Plotly")
+    return page
+
+
+def open_tab(app, browser, trouble):
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+    page.set_default_timeout(60_000)
+    page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: trouble.append(str(error)))
+    page.on("dialog", lambda dialog: (trouble.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    page.goto(app.blocks.local_url)
+    return page
+
+
+def look(page, expression: str):
+    return page.evaluate(f"(() => {{ const p = {PLAYER}; return {expression}; }})()")
+
+
+def wait(page, condition: str, seconds: float = 60) -> None:
+    page.wait_for_function(f"(() => {{ const p = {PLAYER}; return {condition}; }})()", timeout=1000 * seconds)
