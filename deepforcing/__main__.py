@@ -15,6 +15,7 @@ from .bench import Row, bench, bench_shape
 from .config import SettingsError
 from .models.components import ModelError, best_device
 from .models.fetch import LicenceError, Progress, fetch, present
+from .models.released import Loading
 from .models.shapes import SHAPES, shape_named
 from .models.sources import SOURCES, Part, Source, readable
 from .pipeline import Pipeline, PromptError, generate_long_video, load_pipeline
@@ -53,7 +54,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", default="out.mp4", help="MP4 file (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="length (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model", default="tiny", help="'tiny', or a folder")
+    _add_loading(parser)
     parser.add_argument("--policy", default="deep-forcing", help=", ".join(POLICIES))
     parser.add_argument("--window", type=int, help="latent frames attended to, the chunk in flight included")
     parser.add_argument("--sink", type=int, help="first latent frames that are kept for ever")
@@ -62,9 +63,24 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--phase", help="released, contiguous or none: where in time the sink stands")
 
 
+def _add_loading(parser: argparse.ArgumentParser) -> None:
+    known = Loading()
+    parser.add_argument("--model", default="tiny", help=f"tiny, {', '.join(SOURCES)}, or a path (default: %(default)s)")
+    parser.add_argument("--decoder", default=known.decoder, help="full or small; all but tiny models")
+    parser.add_argument("--text", default=known.text, help="the text encoder's place: device, move, cpu or free")
+    parser.add_argument("--weights", default=known.weights, help="the transformer's: resident, fp8 or offload")
+    parser.add_argument("--height", type=int, help="pixels; the model's own when not given")
+    parser.add_argument("--width", type=int, help="pixels; the model's own when not given")
+
+
+def _load(options: argparse.Namespace) -> Pipeline:
+    names = ("decoder", "text", "weights", "height", "width")
+    return load_pipeline(options.model, loading=Loading(**{name: getattr(options, name) for name in names}))
+
+
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_bench)
-    parser.add_argument("--model", default="tiny", help="'tiny', or a folder")
+    _add_loading(parser)
     parser.add_argument("--chunks", type=int, default=40, help="chunks a competitor (default: %(default)s)")
     parser.add_argument("--latents", type=int, default=1000, help="length of the endurance run (default: %(default)s)")
     parser.add_argument("--shape", help=f"instead of a model, random weights of this shape: {', '.join(SHAPES)}")
@@ -87,7 +103,7 @@ def _policy(options: argparse.Namespace) -> Policy:
 
 def _generate(options: argparse.Namespace) -> int:
     policy = _policy(options)
-    pipeline = load_pipeline(options.model)
+    pipeline = _load(options)
     if not 0 < options.seconds < float("inf"):
         raise SettingsError(f"--seconds must be more than 0, not {options.seconds}")
     frames = max(1, round(options.seconds * pipeline.shape.fps))
@@ -120,7 +136,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _bench_model(options: argparse.Namespace) -> Iterator[Row]:
-    return bench(load_pipeline(options.model), options.chunks, options.latents, _bar)
+    return bench(_load(options), options.chunks, options.latents, _bar)
 
 
 def _bench_shape(options: argparse.Namespace) -> Iterator[Row]:

@@ -89,6 +89,8 @@ def load_pipeline(
     """
     folder = TINY_FOLDER if model == "tiny" else Path(model)
     if (folder / "model.json").is_file():
+        if loading not in (None, Loading()):
+            raise SettingsError("a tiny model leaves no choice of decoder, text encoder, weights, size or compiling")
         return Pipeline(**vars(load_tiny(folder, device)))
     loading, device = loading or Loading(), device or best_device()
     pipeline = Pipeline(**vars(load_released(model, device, loading=loading)))

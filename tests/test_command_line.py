@@ -4,6 +4,7 @@ from functools import partial
 
 import imageio_ffmpeg
 import pytest
+from small_wan import save_small_wan
 from test_fetch import BIG, SOURCE, direct, hub  # noqa: F401  (fixtures)
 from test_loading import folder  # noqa: F401  (a fixture)
 
@@ -44,6 +45,18 @@ def test_a_refused_request_ends_with_status_2_and_one_line(folder, capsys, more,
     assert generate(folder, "-o", str(folder / "out.mp4"), *more) == 2
     errors = capsys.readouterr().err.strip().splitlines()
     assert len(errors) == 1 and message in errors[0]
+
+
+def test_a_published_layout_is_generated_at_a_chosen_size(tmp_path):
+    model, out = save_small_wan(tmp_path / "wan"), tmp_path / "out.mp4"
+    assert generate(model, "-o", str(out), "--seconds", "0.5", "--height", "32", "--width", "48", "--text", "free") == 0
+    width, height = next(imageio_ffmpeg.read_frames(str(out)))["size"]
+    assert width / height == 48 / 32
+
+
+def test_choices_that_a_tiny_model_does_not_have_are_refused(folder, capsys):  # noqa: F811
+    assert generate(folder, "--decoder", "small") == 2
+    assert "a tiny model leaves no choice of decoder" in capsys.readouterr().err
 
 
 def test_an_empty_prompt_is_refused(folder, capsys):  # noqa: F811

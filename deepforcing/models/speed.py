@@ -110,9 +110,7 @@ class Kernel:
 
 KERNELS = {  # best first
     "flash-3": Kernel("FlashAttention 3", AttentionBackendName._FLASH_3, is_flash_attn_3_available, capability=(9, 0)),
-    "cudnn": Kernel(
-        "cuDNN", AttentionBackendName._NATIVE_CUDNN, torch.backends.cudnn.is_available, capability=(9, 0)
-    ),
+    "cudnn": Kernel("cuDNN", AttentionBackendName._NATIVE_CUDNN, torch.backends.cudnn.is_available, capability=(9, 0)),
     "flash": Kernel("FlashAttention 2", AttentionBackendName.FLASH, is_flash_attn_available),
     "sage": Kernel("SageAttention", AttentionBackendName.SAGE, is_sageattention_available, exact=False),
 }
