@@ -11,6 +11,7 @@ from conftest import CHANNELS, TEXT_DIM, small_transformer
 from deepforcing.attention import Prompt
 from deepforcing.captions import MOTIONS, PLACES, SUBJECTS, TIMES, Caption, sample_caption
 from deepforcing.config import Geometry, Sampling
+from deepforcing.models.tiny_classifier import Classifier, load_classifier
 from deepforcing.models.tiny_codec import CodecConfig, TinyCodec
 from deepforcing.models.tiny_text import TinyTextConfig, TinyTextEncoder
 from deepforcing.models.wan import CausalWan
@@ -18,7 +19,7 @@ from deepforcing.pipeline import generate_long_video, load_pipeline
 from deepforcing.policies import SlidingWindow
 from deepforcing.training import dit_stage
 from deepforcing.training.bundle import ModelCard, load_bundle, new_transformer, save_bundle
-from deepforcing.training.classifier import Classifier, classifier_loss, load_classifier
+from deepforcing.training.classifier import classifier_loss
 from deepforcing.training.data import caption_of, encode_clips, load_latents, render_clips
 from deepforcing.training.motion import progress, subject_path
 from deepforcing.training.optim import Average, Muon, orthogonalise

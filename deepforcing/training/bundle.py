@@ -58,11 +58,8 @@ def save_module(module: nn.Module, path: Path, dtype: torch.dtype = torch.bfloat
     partial.replace(path)
 
 
-def save_bundle(
-    folder: Path, card: ModelCard, transformer: WanTransformer3DModel, text: TinyTextEncoder, codec: TinyCodec
-) -> None:
-    """Write the folder in the layout that the loader reads; matrices in half precision."""
-    folder.mkdir(parents=True, exist_ok=True)
+def in_half_precision(transformer: WanTransformer3DModel) -> WanTransformer3DModel:
+    """A copy in bfloat16, save for what diffusers keeps in float32."""
     sizes = {name: value for name, value in transformer.config.items() if not name.startswith("_")}  # no paths
     copy = WanTransformer3DModel.from_config(sizes)
     copy.load_state_dict(transformer.state_dict())
@@ -70,7 +67,15 @@ def save_bundle(
     for name, parameter in copy.named_parameters():
         if not exact & set(name.split(".")):
             parameter.data = parameter.data.to(torch.bfloat16)
-    copy.save_pretrained(folder / "transformer")
+    return copy
+
+
+def save_bundle(
+    folder: Path, card: ModelCard, transformer: WanTransformer3DModel, text: TinyTextEncoder, codec: TinyCodec
+) -> None:
+    """Write the folder in the layout that the loader reads; matrices in half precision."""
+    folder.mkdir(parents=True, exist_ok=True)
+    in_half_precision(transformer).save_pretrained(folder / "transformer")
     save_module(text, folder / "text.safetensors")
     save_module(codec, folder / "codec.safetensors", torch.float16)
     values = asdict(card) | {"codec": asdict(codec.config), "text": asdict(text.config)}

@@ -13,10 +13,9 @@ import numpy as np
 import torch
 
 from deepforcing.captions import Caption, sample_caption
+from deepforcing.models.tiny_classifier import ATTRIBUTES, Classifier, load_classifier
 from deepforcing.pipeline import Pipeline, generate_long_video, load_pipeline
 from deepforcing.policies import SlidingWindow
-from deepforcing.training.bundle import ASSETS
-from deepforcing.training.classifier import ATTRIBUTES, Classifier, load_classifier
 from deepforcing.training.data import to_video
 from deepforcing.training.world import render
 
@@ -61,7 +60,7 @@ def main() -> None:
     parser.add_argument("--prompts", type=int, default=64)
     options = parser.parse_args()
     pipeline, prompts = load_pipeline(options.model), unseen_prompts(options.prompts)
-    classifier = load_classifier(ASSETS / "classifier.safetensors")
+    classifier = load_classifier()
     print(
         f"{options.prompts} unseen prompts, frames {FRAMES.start} to {FRAMES.stop - 1}: share read as the prompt says"
     )

@@ -1,0 +1,114 @@
+"""How a long video changes: colour, contrast, sharpness, motion, jumps, and returns to its first frames.
+
+Every function takes uint8 frames [n, height, width, 3] and needs numpy only. None of them knows what the video shows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+HUE_BINS = 36
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+
+def luma(frames: np.ndarray) -> np.ndarray:
+    """Brightness, 0..1, float32 [n, height, width]."""
+    return frames.astype(np.float32) @ (_LUMA / 255)
+
+
+def hue_histogram(frames: np.ndarray) -> np.ndarray:
+    """Share of each of 36 hues in all frames together, a pixel counted by its chroma; float64 [36], sums to 1.
+
+    Grey pixels have no hue: a video without any colour gives an even histogram.
+    """
+    red, green, blue = np.moveaxis(frames.astype(np.float32) / 255, -1, 0)
+    chroma = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+    angle = np.arctan2(np.sqrt(3) * (green - blue), 2 * red - green - blue) / (2 * np.pi) % 1
+    bins = np.minimum((angle * HUE_BINS).astype(int), HUE_BINS - 1)
+    counts = np.bincount(bins.ravel(), chroma.ravel(), HUE_BINS)
+    total = counts.sum()
+    return counts / total if total > 0 else np.full(HUE_BINS, 1 / HUE_BINS)
+
+
+def colour_drift(first: np.ndarray, last: np.ndarray) -> float:
+    """Distance of two stretches' hue histograms, 0 (same hues) .. 1 (no hue in common).
+
+    The earth mover's distance on the colour circle, in units of half a turn: a shade that moves by one bin is a small
+    drift, whichever bin border it crosses (Rabin et al. 2009, circular transport).
+    """
+    steps = np.cumsum(hue_histogram(last) - hue_histogram(first))
+    return float(np.abs(steps - np.median(steps)).sum() / (HUE_BINS / 2))
+
+
+def saturation(frames: np.ndarray) -> float:
+    """Mean saturation, (max - min) / max of a pixel's channels, 0..1."""
+    values = frames.astype(np.float32)
+    high, low = values.max(-1), values.min(-1)
+    return float(np.mean((high - low) / np.maximum(high, 1)))
+
+
+def contrast(frames: np.ndarray) -> float:
+    """Standard deviation of brightness within a frame, mean over frames, 0..0.5. Burnt colours raise it."""
+    return float(luma(frames).std((1, 2)).mean())
+
+
+def sharpness(frames: np.ndarray) -> float:
+    """Mean over frames of the standard deviation of the brightness's Laplacian (Pech-Pacheco et al. 2000); 0 is flat."""
+    y = luma(frames)
+    around = y[:, :-2, 1:-1] + y[:, 2:, 1:-1] + y[:, 1:-1, :-2] + y[:, 1:-1, 2:]
+    return float((around - 4 * y[:, 1:-1, 1:-1]).std((1, 2)).mean())
+
+
+def changes(frames: np.ndarray) -> np.ndarray:
+    """Mean absolute change of brightness from each frame to the next, in 255ths, float32 [n - 1]."""
+    return 255 * np.abs(np.diff(luma(frames), axis=0)).mean((1, 2))
+
+
+def dynamic_degree(frames: np.ndarray) -> float:
+    """Mean change from frame to frame, in 255ths of brightness; a frozen video has 0.
+
+    VBench's metric of this name asks the same of optical flow; frame differences also count flicker, so read it together
+    with `chunk_jump`.
+    """
+    return float(changes(frames).mean()) if len(frames) > 1 else 0.0
+
+
+def chunk_jump(frames: np.ndarray, first_frame: int, latents: int = 3, time: int = 4) -> float:
+    """How much more changes across the borders of chunks than across the other latents' borders; 1 = no jump.
+
+    first_frame: the number of frames[0] in its video, whose frame 0 is a latent of its own, and each `time` frames after
+    it are one more. Flicker and roll-back between chunks raise it. NaN where there is nothing to compare.
+    """
+    step = changes(frames)
+    into = first_frame + 1 + np.arange(len(step))  # the number of the frame that each change leads to
+    starts, latent = (into - 1) % time == 0, (into - 1) // time + 1
+    across, within = step[starts & (latent % latents == 0)], step[starts & (latent % latents != 0)]
+    if not len(across) or not len(within) or within.mean() == 0:
+        return float("nan")
+    return float(across.mean() / within.mean())
+
+
+def sink_reset(frames: np.ndarray, sink: np.ndarray) -> float:
+    """How closely the video comes back to its first frames: the largest similarity of any frame to any sink frame, -1..1.
+
+    Similarity is the correlation of what differs from the sink's mean picture, on a grid of 16 x 16, so that a
+    background that stays is no return. 1: a sink frame is shown again, the collapse that LoL describes (arXiv
+    2601.16914). 0 where nothing differs.
+    """
+    middle = _grid(luma(sink)).mean(0)
+    ours, theirs = (_unit((_grid(luma(f)) - middle).reshape(len(f), -1)) for f in (frames, sink))
+    return float((ours @ theirs.T).max())
+
+
+def _grid(y: np.ndarray, side: int = 16) -> np.ndarray:
+    """Brightness [n, H, W] averaged over at most side x side cells."""
+    rows, columns = (np.linspace(0, size, min(side, size), endpoint=False).astype(int) for size in y.shape[1:])
+    summed = np.add.reduceat(np.add.reduceat(y, rows, 1), columns, 2)
+    area = np.diff(np.append(rows, y.shape[1]))[:, None] * np.diff(np.append(columns, y.shape[2]))
+    return summed / area
+
+
+def _unit(x: np.ndarray, least: float = 1e-3) -> np.ndarray:
+    """Rows of unit length; rows of almost nothing stay nothing."""
+    length = np.linalg.norm(x, axis=1, keepdims=True)
+    return np.where(length > least, x / np.maximum(length, least), 0)

@@ -1,0 +1,189 @@
+"""Distils the transformer on its own history, as Self Forcing does: whole roll-outs of 21 latent frames, four steps a
+chunk, whose distribution is matched to the teacher's (arXiv 2506.08009, with DMD, arXiv 2405.14867).
+
+No video is needed, only captions. Two networks score a roll-out once noise is added again: the teacher, who says where
+real clips lie, and a critic that learns all along where the student's own clips lie. Their difference is the gradient.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import WanTransformer3DModel
+from torch import Tensor
+
+from deepforcing.attention import Prompt
+from deepforcing.captions import sample_caption
+from deepforcing.config import Sampling
+from deepforcing.models.wan import CausalWan
+from deepforcing.policies import SlidingWindow
+from deepforcing.training import parallel
+from deepforcing.training.bundle import in_half_precision
+from deepforcing.training.dit_stage import CHUNK, Batch, TinyModel, is_block_matrix, warp, x0_loss
+from deepforcing.training.optim import Optimizers
+from deepforcing.training.progress import Clock, Report
+from deepforcing.training.run import Run
+from deepforcing.training.teacher import predict
+
+WINDOW = 21  # latent frames: all that the model is ever trained on
+
+
+@dataclass(frozen=True)
+class Distillation:
+    """Rates, noise, and batches of roll-outs."""
+
+    seconds: float
+    muon_lr: float = 4e-4
+    adam_lr: float = 2e-4
+    critic_rate: float = 2.5  # the critic's rates, in the student's
+    critic_steps: int = 2  # a roll-out
+    warmup_steps: int = 30  # in which only the critic learns
+    decay_from: float = 0.5
+    average: float = 0.98
+    shift: float = 5.0  # of the noise that is added again
+    batches: tuple[Batch, ...] = (Batch("own", 10, 1, 0.2), Batch("own", 5, 3, 0.4), Batch("own", 2, 7, 0.4))
+    checkpoint_every: float = 180.0  # seconds
+
+
+@dataclass(frozen=True)
+class RollOut:
+    """What the student made by itself: clean [B, C, F, h, w], text [B, rows, width]; and of each chunk the input of one
+    denoising step, `noisy` like `clean`, at level `sigma` [B, K]."""
+
+    clean: Tensor
+    noisy: Tensor
+    sigma: Tensor
+    text: Tensor
+
+    @property
+    def history(self) -> Tensor | None:
+        """All chunks but the last; None where there is but one."""
+        return self.clean[:, :, :-CHUNK] if self.clean.shape[2] > CHUNK else None
+
+
+@torch.no_grad()
+def roll_out(denoiser: CausalWan, text: Tensor, chunks: int, shape: tuple[int, int, int], rng) -> RollOut:
+    """Sample `chunks` chunks from noise, each on the cache of those before; latents of `shape` (channels, h, w)."""
+    sigmas = [warp(step / 1000, denoiser.sampling.shift) for step in denoiser.sampling.steps]
+    cache = denoiser.new_cache(SlidingWindow(WINDOW), denoiser.geometry(*shape[1:], CHUNK))
+    prompt, size = Prompt("", text), (len(text), shape[0], CHUNK, *shape[1:])
+    clean, noisy, picked = [], [], rng.integers(len(sigmas), size=chunks)
+    for pick in picked:
+        x = torch.randn(size, device=text.device)
+        for step, sigma in enumerate(sigmas):
+            x = x if step == 0 else (1 - sigma) * x + sigma * torch.randn_like(x)
+            if step == pick:
+                noisy.append(x)
+            x = x - sigma * denoiser.flow(x, 1000 * sigma, cache, prompt, step=step)
+        denoiser.remember(x, cache, prompt)
+        clean.append(x)
+    levels = torch.tensor([sigmas[pick] for pick in picked], device=text.device).expand(len(text), -1)
+    return RollOut(torch.cat(clean, 2), torch.cat(noisy, 2), levels, text)
+
+
+def noised(clean: Tensor, shift: float) -> tuple[Tensor, Tensor]:
+    """Clean latents with noise again, and its level for each chunk [B, K], away from either end."""
+    sigma = warp(0.02 + 0.96 * torch.rand(len(clean), clean.shape[2] // CHUNK, device=clean.device), shift)
+    level = sigma.repeat_interleave(CHUNK, 1)[:, None, :, None, None]
+    return (1 - level) * clean + level * torch.randn_like(clean), sigma
+
+
+def matching_loss(made: Tensor, real: Tensor, fake: Tensor) -> Tensor:
+    """A loss whose gradient moves `made` from where the student's clips lie to where real ones do.
+
+    All [B, C, F, h, w]: the student's clean latents, and what teacher and critic take them for after noise. Each chunk's
+    gradient is normalised by its distance from the teacher's answer (DMD, Eq. 8).
+    """
+    chunks = made.detach().unflatten(2, (-1, CHUNK))
+    distance = (chunks - real.unflatten(2, (-1, CHUNK))).abs().mean((1, 3, 4, 5), keepdim=True)
+    direction = ((fake - real).unflatten(2, (-1, CHUNK)) / distance.clamp(min=1e-3)).flatten(2, 3)
+    return 0.5 * (made - (made.detach() - direction)).square().mean()
+
+
+class Distiller:
+    """Student, teacher and critic; the text encoder is the teacher's and rests."""
+
+    def __init__(self, model: TinyModel, sampling: Sampling, config: Distillation, shape: tuple[int, int, int]) -> None:
+        self.config, self.shape = config, shape
+        self.text = model.text.requires_grad_(False)
+        self.student = model.transformer
+        self.teacher = deepcopy(self.student).requires_grad_(False)
+        self.critic = deepcopy(self.student)
+        self._actor = CausalWan(in_half_precision(self.student), sampling)  # the student's copy that rolls out
+
+    def roll_out(self, chunks: int, count: int, rng) -> RollOut:
+        """The student's own clips of random captions."""
+        for mine, its in zip(self._actor.transformer.parameters(), self.student.parameters(), strict=True):
+            mine.data.copy_(its.data)
+        captions = [sample_caption(rng).phrase(rng) for _ in range(count)]
+        with torch.no_grad():
+            text = self.text.encode(captions)
+        made = roll_out(self._actor, text.to(self._actor.dtype), chunks, self.shape, rng)
+        return RollOut(made.clean, made.noisy, made.sigma, text)
+
+    def student_loss(self, seen: RollOut) -> tuple[Tensor, Tensor]:
+        """The student's loss, and the clean latents that it gave [B, C, F, h, w]."""
+        made = self._predict(self.student, seen, seen.noisy, seen.sigma)
+        noisy, sigma = noised(made.detach(), self.config.shift)
+        with torch.no_grad():
+            real, fake = (self._predict(net, seen, noisy, sigma) for net in (self.teacher, self.critic))
+        return matching_loss(made, real, fake), made.detach()
+
+    def critic_loss(self, seen: RollOut, made: Tensor) -> Tensor:
+        """How well the critic knows the student's clips."""
+        noisy, sigma = noised(made, self.config.shift)
+        predicted = self._predict(self.critic, seen, noisy, sigma)
+        return x0_loss(predicted, made, sigma, torch.ones_like(made[:, 0]))
+
+    @torch.no_grad()
+    def made(self, seen: RollOut) -> Tensor:
+        return self._predict(self.student, seen, seen.noisy, seen.sigma)
+
+    @staticmethod
+    def _predict(net: WanTransformer3DModel, seen: RollOut, noisy: Tensor, sigma: Tensor) -> Tensor:
+        return predict(net, noisy, sigma, seen.text, seen.history)
+
+
+def distil(
+    model: TinyModel,
+    sampling: Sampling,
+    config: Distillation,
+    shape: tuple[int, int, int],
+    folder: Path,
+    precision: AbstractContextManager | None = None,
+    seed: int = 0,
+) -> TinyModel:
+    """Distil the model into itself; returns the averaged student. Continues folder/student.ckpt and critic.ckpt."""
+    both = Distiller(model, sampling, config, shape)
+    clock = Clock(config.seconds, decay_from=config.decay_from)
+    rates, critic_rates = ((k * config.muon_lr, k * config.adam_lr) for k in (1, config.critic_rate))
+    student = _run(both.student, rates, config, clock, folder / "student.ckpt")
+    critic = _run(both.critic, critic_rates, config, clock, folder / "critic.ckpt")
+    rng, kinds = (np.random.default_rng((seed, critic.steps, i)) for i in (parallel.rank(), parallel.processes()))
+    torch.manual_seed(1_000_000 * parallel.rank() + seed + critic.steps)
+    report, shares = Report("distil", clock), np.array([batch.share for batch in config.batches])
+    while student.going():
+        batch = config.batches[int(kinds.choice(len(shares), p=shares / shares.sum()))]
+        with precision or nullcontext():
+            seen = both.roll_out(batch.chunks, batch.count, rng)
+            if critic.steps < config.warmup_steps:
+                made = both.made(seen)
+            else:
+                loss, made = both.student_loss(seen)
+                student.step(loss)
+                report.add(**{f"student.{batch.chunks}": loss.item()})
+            for _ in range(config.critic_steps):
+                loss = both.critic_loss(seen, made)
+                critic.step(loss)
+            report.add(**{f"critic.{batch.chunks}": loss.item()})
+    critic.save()
+    return TinyModel(student.average.module, both.text)
+
+
+def _run(net: WanTransformer3DModel, rates: tuple[float, float], config: Distillation, clock: Clock, at: Path) -> Run:
+    return Run(net, Optimizers(net, is_block_matrix, *rates), config.average, clock, at, config.checkpoint_every)
