@@ -1,4 +1,7 @@
-"""Command line: `python -m deepforcing generate | bench | fetch`. A refused request ends with status 2 and one line."""
+"""Command line: `python -m deepforcing generate | bench | evaluate | fetch`.
+
+A refused request ends with status 2 and one line.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from tqdm import tqdm
 from . import __version__
 from .bench import Row, bench, bench_shape
 from .config import SettingsError
+from .evaluation.command import add_evaluate
 from .models.components import ModelError, best_device
 from .models.fetch import LicenceError, Progress, fetch, present
 from .models.released import Loading
@@ -44,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_generate(commands.add_parser("generate", help="write a video of any length"))
     _add_bench(commands.add_parser("bench", help="measure speed and memory"))
+    add_evaluate(commands.add_parser("evaluate", help="compare policies over a minute, and report"))
     _add_fetch(commands.add_parser("fetch", help="download a published model"))
     return parser
 

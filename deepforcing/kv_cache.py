@@ -181,9 +181,9 @@ class KVCache:
         if layer.slots is None:
             layer.begin(keys)
         if self._due(layer):
-            layer.keep(self.policy.choose(self._view(layer, queries)))
+            layer.keep(self.policy.choose(self.view(layer, queries)))
             layer.fired_at = self.next_frame
-        time, m = self.policy.place(self._view(layer, queries)), self.geometry.tokens_per_chunk
+        time, m = self.policy.place(self.view(layer, queries)), self.geometry.tokens_per_chunk
         turned = _with_room(self._keys_at(layer, slice(None), time), m)
         layer.make_room(m)
         frames = torch.cat((layer.positions[..., 0], self._positions(layer)[..., 0]), 1)
@@ -228,7 +228,8 @@ class KVCache:
         start[0] = self.next_frame
         return (self._grid + start).expand(layer.slots.shape[0], -1, -1)
 
-    def _view(self, layer: LayerCache, queries: Tensor | None) -> CacheView:
+    def view(self, layer: LayerCache, queries: Tensor | None) -> CacheView:
+        """What the policy may look at of this layer; queries: as for `open`."""
         return CacheView(
             frames=layer.positions[..., 0],
             valid=layer.valid,

@@ -53,7 +53,7 @@ def contrast(frames: np.ndarray) -> float:
 
 
 def sharpness(frames: np.ndarray) -> float:
-    """Mean over frames of the standard deviation of the brightness's Laplacian (Pech-Pacheco et al. 2000); 0 is flat."""
+    """Standard deviation of the brightness's Laplacian, mean over frames (Pech-Pacheco et al. 2000); 0 is flat."""
     y = luma(frames)
     around = y[:, :-2, 1:-1] + y[:, 2:, 1:-1] + y[:, 1:-1, :-2] + y[:, 1:-1, 2:]
     return float((around - 4 * y[:, 1:-1, 1:-1]).std((1, 2)).mean())
@@ -67,8 +67,8 @@ def changes(frames: np.ndarray) -> np.ndarray:
 def dynamic_degree(frames: np.ndarray) -> float:
     """Mean change from frame to frame, in 255ths of brightness; a frozen video has 0.
 
-    VBench's metric of this name asks the same of optical flow; frame differences also count flicker, so read it together
-    with `chunk_jump`.
+    VBench's metric of this name asks the same of optical flow; frame differences also count flicker, so read it
+    together with `chunk_jump`.
     """
     return float(changes(frames).mean()) if len(frames) > 1 else 0.0
 
@@ -76,8 +76,8 @@ def dynamic_degree(frames: np.ndarray) -> float:
 def chunk_jump(frames: np.ndarray, first_frame: int, latents: int = 3, time: int = 4) -> float:
     """How much more changes across the borders of chunks than across the other latents' borders; 1 = no jump.
 
-    first_frame: the number of frames[0] in its video, whose frame 0 is a latent of its own, and each `time` frames after
-    it are one more. Flicker and roll-back between chunks raise it. NaN where there is nothing to compare.
+    first_frame: the number of frames[0] in its video, whose frame 0 is a latent of its own, and each `time` frames
+    after it are one more. Flicker and roll-back between chunks raise it. NaN where there is nothing to compare.
     """
     step = changes(frames)
     into = first_frame + 1 + np.arange(len(step))  # the number of the frame that each change leads to
@@ -89,7 +89,7 @@ def chunk_jump(frames: np.ndarray, first_frame: int, latents: int = 3, time: int
 
 
 def sink_reset(frames: np.ndarray, sink: np.ndarray) -> float:
-    """How closely the video comes back to its first frames: the largest similarity of any frame to any sink frame, -1..1.
+    """How closely the video comes back to its first frames: the largest similarity of any frame to a sink frame, -1..1.
 
     Similarity is the correlation of what differs from the sink's mean picture, on a grid of 16 x 16, so that a
     background that stays is no return. 1: a sink frame is shown again, the collapse that LoL describes (arXiv

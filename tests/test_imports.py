@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = [
     {"version"},
-    {"config", "events", "rope", "captions"},
+    {"config", "events", "rope", "captions", "metrics"},
     {"compression"},
     {"policies"},
     {"kv_cache"},
@@ -18,7 +18,7 @@ ORDER = [
     {"fitting"},
     {"pipeline"},
     {"stream", "video_file", "bench", "needs"},
-    {"training"},
+    {"training", "evaluation"},
     {"__init__"},
     {"__main__"},
 ]

@@ -50,7 +50,8 @@ def best_device() -> torch.device:
 
 
 def fastest_dtype(device: torch.device) -> torch.dtype:
-    """bfloat16 where the hardware multiplies it faster; without matrix units (AMX) a CPU is faster in float32."""
-    if device.type == "cpu" and not torch.cpu.get_capabilities().get("amx_bf16", False):
-        return torch.float32
-    return torch.bfloat16
+    """bfloat16 where the hardware multiplies it faster; a CPU without instructions for it is faster in float32."""
+    if device.type != "cpu":
+        return torch.bfloat16
+    can = torch.cpu.get_capabilities()
+    return torch.bfloat16 if can.get("amx_bf16", False) or can.get("avx512_bf16", False) else torch.float32

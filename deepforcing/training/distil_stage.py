@@ -96,8 +96,8 @@ def noised(clean: Tensor, shift: float) -> tuple[Tensor, Tensor]:
 def matching_loss(made: Tensor, real: Tensor, fake: Tensor) -> Tensor:
     """A loss whose gradient moves `made` from where the student's clips lie to where real ones do.
 
-    All [B, C, F, h, w]: the student's clean latents, and what teacher and critic take them for after noise. Each chunk's
-    gradient is normalised by its distance from the teacher's answer (DMD, Eq. 8).
+    All [B, C, F, h, w]: the student's clean latents, and what teacher and critic take them for after noise. Each
+    chunk's gradient is normalised by its distance from the teacher's answer (DMD, Eq. 8).
     """
     chunks = made.detach().unflatten(2, (-1, CHUNK))
     distance = (chunks - real.unflatten(2, (-1, CHUNK))).abs().mean((1, 3, 4, 5), keepdim=True)

@@ -1,0 +1,50 @@
+"""`python -m deepforcing evaluate`: make the evidence, and its report."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from .experiments import EXPERIMENTS, experiments_named
+from .report import write_report
+from .run import Evaluation, evaluate
+
+QUICK = {"prompts": 2, "seeds": 1, "seconds": 20}
+FULL = {"prompts": 24, "seeds": 2, "seconds": 60}
+
+
+def add_evaluate(parser: argparse.ArgumentParser) -> None:
+    """The command's options, for `deepforcing.__main__`."""
+    parser.set_defaults(run=run)
+    parser.add_argument("experiments", nargs="*", metavar="experiment", help=f"{', '.join(EXPERIMENTS)}; all of them")
+    parser.add_argument("--quick", action="store_true", help=f"small: {_say(QUICK)}; only `policies` unless told")
+    parser.add_argument("--prompts", type=int, help=f"of the tiny model's world (default: {FULL['prompts']})")
+    parser.add_argument("--seeds", type=int, help=f"videos of each prompt and policy (default: {FULL['seeds']})")
+    parser.add_argument("--seconds", type=int, help=f"of each video (default: {FULL['seconds']})")
+    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each (default: %(default)s)")
+    parser.add_argument("--model", default="tiny", help="tiny, or a folder in its layout (default: %(default)s)")
+    parser.add_argument("-o", "--output", type=Path, default=Path("evidence"), help="folder (default: %(default)s)")
+    parser.add_argument("--report-only", action="store_true", help="write the report of what is there already")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Evaluate what is missing, then write the report."""
+    names = options.experiments or (["policies", "attention", "stability", "slots"] if options.quick else [])
+    sizes = dict(QUICK if options.quick else FULL)
+    sizes |= {name: value for name in sizes if (value := getattr(options, name)) is not None}
+    plan = Evaluation(options.output, tuple(experiments_named(names)), options.model, workers=options.workers, **sizes)
+    if not options.report_only:
+        evaluate(plan, _bar)
+    print(write_report(plan))
+    return 0
+
+
+def _bar(items: Iterable, total: int) -> tqdm:
+    return tqdm(items, total=total, unit="video", smoothing=0.05)
+
+
+def _say(sizes: dict[str, int]) -> str:
+    return ", ".join(f"{value} {name}" for name, value in sizes.items())

@@ -1,0 +1,99 @@
+"""What is compared with what, and what the paper found there (arXiv 2512.05081)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from ..config import SettingsError
+from ..policies import AttentionSink, DeepForcing, DeepSink, Policy, SlidingWindow, settings_of
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One question. policies: what is run for it, in the order of its plot; none where attention itself is studied.
+
+    seeds: how many of the run's seeds it takes part in, None for all. paper: where it is, and what was found there.
+    """
+
+    name: str
+    question: str
+    paper: str
+    policies: tuple[Policy, ...] = ()
+    seeds: int | None = None
+
+
+DEPTHS = (0, 2, 4, 6, 8, 10, 12, 14, 16, 18)
+
+
+def at_depth(sink: int) -> Policy:
+    """Deep Sink with so many sink frames; without any it is the sliding window."""
+    return DeepSink(sink=sink) if sink else SlidingWindow()
+
+
+_ALL = (
+    Experiment(
+        "policies",
+        "Does half a window of sinks with a compressed middle keep a five-second model good for a minute?",
+        "Table 4 and Appendix A: dynamic degree 36.6 (Self Forcing), 48.6 (+ Deep Sink), 57.6 (+ compression) at 30 s; "
+        "three sink frames still degrade, ten with their phase moved hold",
+        (SlidingWindow(), AttentionSink(), DeepSink(), DeepForcing()),
+    ),
+    Experiment(
+        "phase",
+        "Must the sink travel along in time?",
+        "Section 3.2: without the adjustment flicker, loss of fidelity, and roll-back to the sink frames",
+        tuple(
+            kind(phase=phase) for kind in (DeepSink, DeepForcing) for phase in ("none", "released", "contiguous")
+        ),
+    ),
+    Experiment(
+        "score",
+        "Does it matter which tokens of the middle stay?",
+        "Fig. 12: random top-C instead of scored breaks subjects and context",
+        tuple(DeepForcing(score=score) for score in ("attention", "random")),
+    ),
+    Experiment(
+        "queries",
+        "Whose attention should choose?",
+        "Table 5, smoothness / consistency / quality: current 97.86 / 20.44 / 68.24, past 97.91 / 20.47 / 68.54, "
+        "both 98.27 / 20.54 / 69.31",
+        tuple(DeepForcing(queries=queries) for queries in ("both", "past", "current")),
+    ),
+    Experiment(
+        "depth",
+        "How many frames make a sink?",
+        "Fig. 5 and 10: 10 to 15 of 21 are best; 4 or 9 still drift, 18 repeats early frames",
+        tuple(map(at_depth, DEPTHS)),
+        seeds=1,
+    ),
+    Experiment(
+        "attention",
+        "How deep is the sink of this model? Attention of the last chunk of the window, by frame, layer and head.",
+        "Fig. 4 and 16: comparable weight on the earliest and on the middle frames, in most heads and layers",
+    ),
+    Experiment(
+        "stability",
+        "Is the choice made at the first denoising step still right at the later ones?",
+        "Fig. 11: the top-C tokens of t = 1000 are those of the later steps too",
+    ),
+    Experiment(
+        "slots",
+        "Which places of the middle are chosen?",
+        "Fig. 13: mostly tokens just behind the sink",
+    ),
+)
+EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
+
+
+def experiments_named(names: list[str]) -> list[Experiment]:
+    """Those experiments; all of them for no names. Raises SettingsError for an unknown one."""
+    for name in names:
+        if name not in EXPERIMENTS:
+            raise SettingsError(f"unknown experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
+    return [EXPERIMENTS[name] for name in names or EXPERIMENTS]
+
+
+def label(policy: Policy) -> str:
+    """The policy's name, and every setting that is not its default: `deep-forcing phase=none`."""
+    values, defaults = settings_of(policy), {f.name: f.default for f in fields(policy)}
+    return " ".join([policy.name, *(f"{k}={v}" for k, v in values.items() if v != defaults[k])])
