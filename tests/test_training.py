@@ -18,7 +18,7 @@ from deepforcing.models.wan import CausalWan
 from deepforcing.pipeline import generate_long_video, load_pipeline
 from deepforcing.policies import SlidingWindow
 from deepforcing.training import dit_stage
-from deepforcing.training.bundle import ModelCard, load_bundle, new_transformer, save_bundle
+from deepforcing.training.bundle import Bundle, ModelCard, load_bundle, new_transformer, save_bundle
 from deepforcing.training.classifier import classifier_loss
 from deepforcing.training.data import caption_of, encode_clips, load_latents, render_clips
 from deepforcing.training.motion import progress, subject_path
@@ -176,8 +176,9 @@ def test_bundle_round_trip(tmp_path):
         TinyTextEncoder(),
     )
     transformer = new_transformer(text.config, codec.config)
-    save_bundle(tmp_path, ModelCard(shift=2.0), transformer, text, codec)
-    card, loaded, text2, codec2 = load_bundle(tmp_path)
+    save_bundle(tmp_path, Bundle(ModelCard(shift=2.0), transformer, text, codec))
+    found = load_bundle(tmp_path)
+    card, loaded, text2, codec2 = found.card, found.transformer, found.text, found.codec
     assert card.shift == 2.0 and codec2.config == codec.config and text2.config == text.config
     torch.testing.assert_close(loaded.state_dict(), transformer.state_dict(), atol=1e-2, rtol=1e-2)
     torch.testing.assert_close(codec2.state_dict(), codec.state_dict(), atol=1e-3, rtol=1e-3)
@@ -196,6 +197,7 @@ def test_the_whole_recipe_makes_a_model_that_streams(tmp_path, fresh):
         sources=sources,
         codec_minutes=0.01,
         transformer_minutes=0.01,
+        distil_minutes=0.03,
         classifier_minutes=0.01,
     )
     for stage in STAGES.values():

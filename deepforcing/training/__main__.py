@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=2, help="processes that render")
     parser.add_argument("--processes", type=int, default=1, help="train in several processes, for CPUs")
-    for name in ("codec", "transformer", "classifier"):
+    for name in ("codec", "transformer", "distil", "classifier"):
         field = f"{name}_minutes"
         parser.add_argument(f"--{name}-minutes", type=float, default=getattr(Recipe, field))
     options = vars(parser.parse_args())

@@ -1,8 +1,9 @@
-"""The folder in which a tiny model ships: model.json, transformer/, codec, text and classifier weights."""
+"""The folder in which a tiny model ships: model.json, transformer/, its teacher/, codec, text, classifier weights."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -70,27 +71,43 @@ def in_half_precision(transformer: WanTransformer3DModel) -> WanTransformer3DMod
     return copy
 
 
-def save_bundle(
-    folder: Path, card: ModelCard, transformer: WanTransformer3DModel, text: TinyTextEncoder, codec: TinyCodec
-) -> None:
+@dataclass(frozen=True)
+class Bundle:
+    """All that a folder holds. teacher: what the transformer was distilled from; None where it was not."""
+
+    card: ModelCard
+    transformer: WanTransformer3DModel
+    text: TinyTextEncoder
+    codec: TinyCodec
+    teacher: WanTransformer3DModel | None = None
+
+
+def save_bundle(folder: Path, bundle: Bundle) -> None:
     """Write the folder in the layout that the loader reads; matrices in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
-    in_half_precision(transformer).save_pretrained(folder / "transformer")
-    save_module(text, folder / "text.safetensors")
-    save_module(codec, folder / "codec.safetensors", torch.float16)
-    values = asdict(card) | {"codec": asdict(codec.config), "text": asdict(text.config)}
+    in_half_precision(bundle.transformer).save_pretrained(folder / "transformer")
+    shutil.rmtree(folder / "teacher", ignore_errors=True)
+    if bundle.teacher is not None:
+        in_half_precision(bundle.teacher).save_pretrained(folder / "teacher")
+    save_module(bundle.text, folder / "text.safetensors")
+    save_module(bundle.codec, folder / "codec.safetensors", torch.float16)
+    values = asdict(bundle.card) | {"codec": asdict(bundle.codec.config), "text": asdict(bundle.text.config)}
     (folder / "model.json").write_text(json.dumps(values, indent=2) + "\n")
 
 
-def load_bundle(folder: Path = ASSETS) -> tuple[ModelCard, WanTransformer3DModel, TinyTextEncoder, TinyCodec]:
+def load_bundle(folder: Path = ASSETS) -> Bundle:
     """The parts of a folder in float32, for training on."""
     values = json.loads((folder / "model.json").read_text())
     codec = TinyCodec(CodecConfig(**_tuples(values.pop("codec"))))
     text = TinyTextEncoder(TinyTextConfig(**_tuples(values.pop("text"))))
     codec.load_state_dict(load_file(folder / "codec.safetensors"))
     text.load_state_dict(load_file(folder / "text.safetensors"))
-    transformer = WanTransformer3DModel.from_pretrained(folder / "transformer", torch_dtype=torch.float32)
-    return ModelCard(**_tuples(values)), transformer, text, codec
+    teacher = _transformer(folder / "teacher") if (folder / "teacher").is_dir() else None
+    return Bundle(ModelCard(**_tuples(values)), _transformer(folder / "transformer"), text, codec, teacher)
+
+
+def _transformer(folder: Path) -> WanTransformer3DModel:
+    return WanTransformer3DModel.from_pretrained(folder, torch_dtype=torch.float32)
 
 
 def _tuples(values: dict) -> dict:

@@ -7,7 +7,6 @@ real clips lie, and a critic that learns all along where the student's own clips
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +19,14 @@ from torch import Tensor
 from deepforcing.attention import Prompt
 from deepforcing.captions import sample_caption
 from deepforcing.config import Sampling
+from deepforcing.models.tiny_text import TinyTextEncoder
 from deepforcing.models.wan import CausalWan
 from deepforcing.policies import SlidingWindow
 from deepforcing.training import parallel
 from deepforcing.training.bundle import in_half_precision
-from deepforcing.training.dit_stage import CHUNK, Batch, TinyModel, is_block_matrix, warp, x0_loss
+from deepforcing.training.dit_stage import CHUNK, Batch, is_block_matrix, warp, x0_loss
 from deepforcing.training.optim import Optimizers
+from deepforcing.training.precision import fast_matrices
 from deepforcing.training.progress import Clock, Report
 from deepforcing.training.run import Run
 from deepforcing.training.teacher import predict
@@ -108,13 +109,21 @@ def matching_loss(made: Tensor, real: Tensor, fake: Tensor) -> Tensor:
 class Distiller:
     """Student, teacher and critic; the text encoder is the teacher's and rests."""
 
-    def __init__(self, model: TinyModel, sampling: Sampling, config: Distillation, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self,
+        student: WanTransformer3DModel,
+        teacher: WanTransformer3DModel,
+        text: TinyTextEncoder,
+        sampling: Sampling,
+        config: Distillation,
+        shape: tuple[int, int, int],
+    ) -> None:
+        """shape: channels, height and width of a latent. The critic begins as the student."""
         self.config, self.shape = config, shape
-        self.text = model.text.requires_grad_(False)
-        self.student = model.transformer
-        self.teacher = deepcopy(self.student).requires_grad_(False)
-        self.critic = deepcopy(self.student)
-        self._actor = CausalWan(in_half_precision(self.student), sampling)  # the student's copy that rolls out
+        self.text = text.requires_grad_(False)
+        self.teacher = deepcopy(teacher).requires_grad_(False)
+        self.student, self.critic = student, deepcopy(student)
+        self._actor = CausalWan(in_half_precision(student).to(student.device), sampling)  # the student, as it plays
 
     def roll_out(self, chunks: int, count: int, rng) -> RollOut:
         """The student's own clips of random captions."""
@@ -146,44 +155,38 @@ class Distiller:
 
     @staticmethod
     def _predict(net: WanTransformer3DModel, seen: RollOut, noisy: Tensor, sigma: Tensor) -> Tensor:
-        return predict(net, noisy, sigma, seen.text, seen.history)
+        with fast_matrices(noisy.device):
+            return predict(net, noisy, sigma, seen.text, seen.history)
 
 
-def distil(
-    model: TinyModel,
-    sampling: Sampling,
-    config: Distillation,
-    shape: tuple[int, int, int],
-    folder: Path,
-    precision: AbstractContextManager | None = None,
-    seed: int = 0,
-) -> TinyModel:
-    """Distil the model into itself; returns the averaged student. Continues folder/student.ckpt and critic.ckpt."""
-    both = Distiller(model, sampling, config, shape)
+def distil(both: Distiller, folder: Path, seed: int = 0) -> WanTransformer3DModel:
+    """Train student and critic in turn; returns the averaged student. Continues folder/student.ckpt and critic.ckpt."""
+    config = both.config
     clock = Clock(config.seconds, decay_from=config.decay_from)
-    rates, critic_rates = ((k * config.muon_lr, k * config.adam_lr) for k in (1, config.critic_rate))
-    student = _run(both.student, rates, config, clock, folder / "student.ckpt")
-    critic = _run(both.critic, critic_rates, config, clock, folder / "critic.ckpt")
+    student, critic = (
+        _run(net, rate, config, clock, folder / f"{name}.ckpt")
+        for name, net, rate in (("student", both.student, 1.0), ("critic", both.critic, config.critic_rate))
+    )
     rng, kinds = (np.random.default_rng((seed, critic.steps, i)) for i in (parallel.rank(), parallel.processes()))
     torch.manual_seed(1_000_000 * parallel.rank() + seed + critic.steps)
     report, shares = Report("distil", clock), np.array([batch.share for batch in config.batches])
     while student.going():
         batch = config.batches[int(kinds.choice(len(shares), p=shares / shares.sum()))]
-        with precision or nullcontext():
-            seen = both.roll_out(batch.chunks, batch.count, rng)
-            if critic.steps < config.warmup_steps:
-                made = both.made(seen)
-            else:
-                loss, made = both.student_loss(seen)
-                student.step(loss)
-                report.add(**{f"student.{batch.chunks}": loss.item()})
-            for _ in range(config.critic_steps):
-                loss = both.critic_loss(seen, made)
-                critic.step(loss)
-            report.add(**{f"critic.{batch.chunks}": loss.item()})
+        seen = both.roll_out(batch.chunks, batch.count, rng)
+        if critic.steps < config.warmup_steps:
+            made = both.made(seen)
+        else:
+            loss, made = both.student_loss(seen)
+            student.step(loss)
+            report.add(**{f"student.{batch.chunks}": loss.item()})
+        for _ in range(config.critic_steps):
+            loss = both.critic_loss(seen, made)
+            critic.step(loss)
+        report.add(**{f"critic.{batch.chunks}": loss.item()})
     critic.save()
-    return TinyModel(student.average.module, both.text)
+    return student.average.module
 
 
-def _run(net: WanTransformer3DModel, rates: tuple[float, float], config: Distillation, clock: Clock, at: Path) -> Run:
-    return Run(net, Optimizers(net, is_block_matrix, *rates), config.average, clock, at, config.checkpoint_every)
+def _run(net: WanTransformer3DModel, rate: float, config: Distillation, clock: Clock, at: Path) -> Run:
+    optimizers = Optimizers(net, is_block_matrix, rate * config.muon_lr, rate * config.adam_lr)
+    return Run(net, optimizers, config.average, clock, at, config.checkpoint_every)

@@ -13,6 +13,7 @@ from deepforcing.captions import Caption
 from deepforcing.training import parallel
 from deepforcing.training.data import load_latents
 from deepforcing.training.optim import Optimizers
+from deepforcing.training.precision import fast_matrices
 from deepforcing.training.progress import Clock, Report
 from deepforcing.training.run import Run
 from deepforcing.training.teacher import predict
@@ -132,8 +133,9 @@ def training_loss(
         share = torch.rand(len(clean), 1, chunks - 1, 1, 1, device=clean.device)
         dirt = config.history_noise * share.repeat_interleave(CHUNK, 2)
         history = (1 - dirt) * past + dirt * torch.randn_like(past)
-    predicted = predict(model.transformer, noisy, sigma, model.text.encode(prompts), history)
-    target = guided(model, predicted.detach(), clean, prompts, noisy, sigma, history, guidance)
+    with fast_matrices(clean.device):
+        predicted = predict(model.transformer, noisy, sigma, model.text.encode(prompts), history)
+        target = guided(model, predicted.detach(), clean, prompts, noisy, sigma, history, guidance)
     return x0_loss(predicted, target, sigma, weight)
 
 

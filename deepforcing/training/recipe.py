@@ -1,8 +1,8 @@
-"""The whole recipe: codec, latents, transformer, classifier; each stage reads what the one before left."""
+"""The whole recipe: codec, latents, transformer, distil, classifier; each stage reads what the one before left."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -10,13 +10,23 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
+from deepforcing.config import Sampling
 from deepforcing.models.tiny_codec import TinyCodec
 from deepforcing.models.tiny_text import TinyTextEncoder
 from deepforcing.training import parallel
-from deepforcing.training.bundle import ASSETS, ModelCard, load_bundle, new_transformer, save_bundle, save_module
+from deepforcing.training.bundle import (
+    ASSETS,
+    Bundle,
+    ModelCard,
+    load_bundle,
+    new_transformer,
+    save_bundle,
+    save_module,
+)
 from deepforcing.training.classifier import train_classifier
 from deepforcing.training.codec_stage import CodecTraining, train_codec
 from deepforcing.training.data import caption_of, decode_clips, encode_clips, render_clips
+from deepforcing.training.distil_stage import Distillation, Distiller, distil
 from deepforcing.training.dit_stage import Batch, DitTraining, Stage, TinyModel, train_dit
 
 
@@ -57,16 +67,16 @@ class Recipe:
     sources: Mapping[str, Source] = field(default_factory=lambda: SOURCES)
     codec_minutes: float = 25.0
     transformer_minutes: float = 120.0
+    distil_minutes: float = 60.0
     classifier_minutes: float = 14.0
 
     @property
-    def start(self) -> tuple[ModelCard, TinyModel, TinyCodec]:
+    def start(self) -> Bundle:
         """What training begins with: the shipped weights, or random ones."""
-        if self.fresh:
-            codec, text = TinyCodec(), TinyTextEncoder()
-            return ModelCard(), TinyModel(new_transformer(text.config, codec.config), text), codec
-        card, transformer, text, codec = load_bundle(ASSETS)
-        return card, TinyModel(transformer, text), codec
+        if not self.fresh:
+            return load_bundle(ASSETS)
+        codec, text = TinyCodec(), TinyTextEncoder()
+        return Bundle(ModelCard(), new_transformer(text.config, codec.config), text, codec)
 
     def pixels(self, name: str) -> np.ndarray:
         """The rendered clips of a source, made when first asked for."""
@@ -102,18 +112,18 @@ def dit_stages(seconds: float, fresh: bool) -> tuple[Stage, ...]:
 
 def make_codec(recipe: Recipe) -> None:
     """The codec; from shipped weights only the decoder learns on, so that the latents stay as they are."""
-    card, model, codec = recipe.start
+    bundle = recipe.start
     config = CodecTraining(seconds=60 * recipe.codec_minutes, decoder_only=not recipe.fresh)
     codec = train_codec(
-        codec.to(recipe.device), recipe.pixels("codec"), config, recipe.folder / "codec.ckpt", recipe.device
+        bundle.codec.to(recipe.device), recipe.pixels("codec"), config, recipe.folder / "codec.ckpt", recipe.device
     )
     save_module(codec.cpu(), recipe.folder / "codec.safetensors", torch.float16)
-    save_bundle(recipe.output, card, model.transformer, model.text, codec)
+    save_bundle(recipe.output, replace(bundle, codec=codec.cpu()))
 
 
 def make_latents(recipe: Recipe) -> None:
     """Latents of every source, by the codec in the output folder."""
-    codec = load_bundle(recipe.output)[3].to(recipe.device)
+    codec = load_bundle(recipe.output).codec.to(recipe.device)
     for name in LATENT_SOURCES:
         clips = recipe.pixels(name)
         encode_clips(
@@ -129,27 +139,47 @@ def make_latents(recipe: Recipe) -> None:
 
 def make_transformer(recipe: Recipe) -> None:
     """The transformer and the text encoder, in as many processes as the recipe says."""
+    _in_processes(train_transformer, recipe)
+
+
+def make_distilled(recipe: Recipe) -> None:
+    """The transformer distilled on its own history; what it was before is kept as its teacher."""
+    _in_processes(distil_transformer, recipe)
+
+
+def _in_processes(work: Callable[[Recipe], None], recipe: Recipe) -> None:
     if recipe.processes == 1:
-        train_transformer(recipe)
+        work(recipe)
     else:
-        parallel.launch(train_transformer, (recipe,), recipe.processes)
+        parallel.launch(work, (recipe,), recipe.processes)
 
 
 def train_transformer(recipe: Recipe) -> None:
     """One process's part of it; the first writes the result."""
-    card, model, _ = recipe.start
-    codec = load_bundle(recipe.output)[3]
+    bundle = replace(recipe.start, codec=load_bundle(recipe.output).codec)
+    model = TinyModel(bundle.teacher or bundle.transformer, bundle.text)
     config = DitTraining(
         dit_stages(60 * recipe.transformer_minutes, recipe.fresh), decay_from=0.55 if recipe.fresh else 0.1
     )
     model = train_dit(model.to(recipe.device), config, recipe.folder, recipe.device).cpu()
     if parallel.rank() == 0:
-        save_bundle(recipe.output, card, model.transformer, model.text, codec)
+        save_bundle(recipe.output, replace(bundle, transformer=model.transformer, text=model.text, teacher=None))
+
+
+def distil_transformer(recipe: Recipe) -> None:
+    """One process's part of it; the first writes the result. A model that was distilled already learns on."""
+    bundle, config = load_bundle(recipe.output), Distillation(60 * recipe.distil_minutes)
+    teacher, side = bundle.teacher or bundle.transformer, bundle.card.size // bundle.codec.spatial_factor
+    sampling = Sampling(bundle.card.steps, bundle.card.shift, bundle.card.prediction)
+    parts = (part.to(recipe.device) for part in (bundle.transformer, teacher, bundle.text))
+    student = distil(Distiller(*parts, sampling, config, (bundle.codec.channels, side, side)), recipe.folder)
+    if parallel.rank() == 0:
+        save_bundle(recipe.output, replace(bundle, transformer=student.cpu(), teacher=teacher.cpu()))
 
 
 def make_classifier(recipe: Recipe) -> None:
     """The check's classifier, from rendered scenes only: as they are, and after a round trip through the codec."""
-    codec = load_bundle(recipe.output)[3].to(recipe.device)
+    codec = load_bundle(recipe.output).codec.to(recipe.device)
     sources = []
     for name, source in recipe.sources.items():
         if source.decoded:
@@ -161,4 +191,10 @@ def make_classifier(recipe: Recipe) -> None:
     save_module(model, recipe.output / "classifier.safetensors")
 
 
-STAGES = {"codec": make_codec, "latents": make_latents, "transformer": make_transformer, "classifier": make_classifier}
+STAGES = {
+    "codec": make_codec,
+    "latents": make_latents,
+    "transformer": make_transformer,
+    "distil": make_distilled,
+    "classifier": make_classifier,
+}

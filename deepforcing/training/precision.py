@@ -1,0 +1,15 @@
+"""Matrix products in bfloat16 where that is faster; everything else, weights and sums included, stays in float32."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from deepforcing.models.components import fastest_dtype
+
+
+def fast_matrices(device: torch.device) -> AbstractContextManager:
+    """For the forward pass of a network that is trained; the backward pass follows it."""
+    dtype = fastest_dtype(device)
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
