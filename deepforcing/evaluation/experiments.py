@@ -50,7 +50,7 @@ _ALL = (
         "score",
         "Does it matter which tokens of the middle stay?",
         "Fig. 12: random top-C instead of scored breaks subjects and context",
-        tuple(DeepForcing(score=score) for score in ("attention", "random")),
+        tuple(DeepForcing(score=score) for score in ("attention", "random", "inverted")),
     ),
     Experiment(
         "queries",
