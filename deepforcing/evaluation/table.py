@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable
 from dataclasses import asdict, astuple, fields
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_type_hints
 
 from ..config import SettingsError
 
@@ -19,7 +19,8 @@ class Table(Generic[Row]):
     def __init__(self, path: Path, kind: type[Row]) -> None:
         self.path, self.kind = path, kind
         self._names = [f.name for f in fields(kind)]
-        self._types = {f.name: {"str": str, "int": int, "float": _number}[f.type] for f in fields(kind)}
+        types = get_type_hints(kind)
+        self._types = {name: _number if types[name] is float else types[name] for name in self._names}
 
     def read(self) -> list[Row]:
         """All whole rows; a last line that a kill cut short is passed over. Raises SettingsError for another table."""

@@ -1,0 +1,159 @@
+"""The evaluation: its plan, its tables, its measurements; with the real model for a few seconds of video."""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pytest
+
+from deepforcing.__main__ import main
+from deepforcing.captions import TABLES
+from deepforcing.config import SettingsError
+from deepforcing.evaluation.attention import attention_by_frame, choices
+from deepforcing.evaluation.experiments import EXPERIMENTS, experiments_named, label
+from deepforcing.evaluation.measure import Job, Reading, measure, windows
+from deepforcing.evaluation.prompts import even_prompts
+from deepforcing.evaluation.run import Evaluation, evaluate
+from deepforcing.evaluation.table import Table
+from deepforcing.policies import DeepForcing, DeepSink, SlidingWindow
+
+
+def test_a_label_names_what_is_not_default():
+    assert label(DeepForcing()) == "deep-forcing"
+    assert label(DeepSink(sink=4, phase="none")) == "deep-sink sink=4 phase=none"
+
+
+def test_prompts_cover_every_word_evenly():
+    captions = even_prompts(24)
+    for name, table in TABLES.items():
+        counts = Counter(getattr(caption, name) for caption in captions)
+        assert set(counts) == set(table) and max(counts.values()) - min(counts.values()) <= 1, name
+    assert even_prompts(24) == captions and len(set(captions)) == 24
+
+
+def test_a_video_that_several_experiments_ask_for_is_made_once(tmp_path):
+    plan = Evaluation(tmp_path, tuple(EXPERIMENTS.values()), prompts=2)
+    keys = [job.key for job in plan.jobs()]
+    assert len(keys) == len(set(keys))
+    asked = [label(policy) for experiment in EXPERIMENTS.values() for policy in experiment.policies]
+    assert asked.count("deep-forcing") > 1 and {key[0] for key in keys} == set(asked)
+
+
+def test_all_policies_of_a_prompt_have_the_same_noise_and_no_two_videos_of_one_policy_do(tmp_path):
+    jobs = Evaluation(tmp_path, tuple(experiments_named(["policies"])), prompts=3).jobs()
+    noise = {}
+    for job in jobs:
+        noise.setdefault((job.prompt, job.seed), set()).add(job.noise)
+    assert all(len(seen) == 1 for seen in noise.values())
+    assert len(set.union(*noise.values())) == len(noise) == 6
+
+
+def test_an_experiment_can_do_with_fewer_seeds(tmp_path):
+    jobs = Evaluation(tmp_path, tuple(experiments_named(["depth"])), prompts=2, seeds=3).jobs()
+    assert {job.seed for job in jobs} == {0}
+
+
+@pytest.mark.parametrize("bad", [{"prompts": 0}, {"seeds": 0}, {"seconds": 7}, {"seconds": 5}, {"workers": 0}])
+def test_a_plan_that_cannot_work_is_refused(tmp_path, bad):
+    with pytest.raises(SettingsError, match=next(iter(bad))):
+        Evaluation(tmp_path, (), **bad)
+
+
+def test_an_unknown_experiment_is_named(capsys):
+    assert main(["evaluate", "alchemy"]) == 2
+    assert "alchemy" in capsys.readouterr().err
+
+
+@dataclass(frozen=True)
+class Line:
+    name: str
+    count: int
+    value: float
+
+
+def test_a_table_comes_back_as_it_was_written(tmp_path):
+    table = Table(tmp_path / "folder" / "t.csv", Line)
+    assert table.read() == []
+    table.write([Line('a, "b"', 1, 0.5)])
+    table.append([Line("c", 2, float("nan"))])
+    first, second = table.read()
+    assert first == Line('a, "b"', 1, 0.5) and second.count == 2 and np.isnan(second.value)
+
+
+def test_a_line_that_a_kill_cut_short_is_passed_over(tmp_path):
+    table = Table(tmp_path / "t.csv", Line)
+    table.write([Line("a", 1, 0.5)])
+    with table.path.open("a") as file:
+        file.write("b,2,0.")
+    assert [line.name for line in table.read()] == ["a"]
+
+
+def test_another_table_is_refused(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(SettingsError, match="t.csv"):
+        Table(tmp_path / "t.csv", Line).read()
+
+
+def test_chunks_are_regrouped_into_windows():
+    frames = np.arange(50)[:, None]
+    got = list(windows(iter(np.split(frames, [9, 21, 33, 45])), 20))
+    assert [list(window[:, 0]) for window in got] == [list(range(20)), list(range(20, 40))]
+
+
+def test_a_video_is_measured_window_by_window(pipeline):
+    def reader(frames):
+        return {"subject": 1.0, "colour": 0.0, "place": 1.0, "time": float(len(frames))}
+
+    first, second, third = measure(pipeline, Job(SlidingWindow(), 3, 1, 15), "a red ball", reader)
+    assert (first.policy, first.prompt, first.seed) == ("self-forcing", 3, 1)
+    assert [r.second for r in (first, second, third)] == [0, 5, 10]
+    assert first.subject == 1 and first.colour == 0 and first.time == 80
+    assert first.colour_drift == first.contrast_drift == first.saturation_drift == 0 and np.isnan(first.sink_reset)
+    assert all(np.isfinite(getattr(third, f.name)) for f in fields(Reading) if f.type == "float")
+    assert third.dynamic_degree > 0
+
+
+def test_a_world_without_a_reader_is_measured_too(pipeline):
+    (*_, last) = measure(pipeline, Job(DeepForcing(), 0, 0, 10), "a red ball", None)
+    assert np.isnan(last.subject) and last.sharpness > 0
+
+
+def test_attention_by_frame_is_a_distribution_over_the_window(pipeline):
+    rows = attention_by_frame(pipeline, 0, "a red ball", 0)
+    assert {row.frame for row in rows} == set(range(21))
+    total = Counter()
+    for row in rows:
+        total[row.layer, row.head] += row.mass
+    assert len(total) == pipeline.layers * pipeline.heads
+    assert all(value == pytest.approx(1, abs=1e-4) for value in total.values())
+
+
+def test_choices_agree_by_chance_or_better(pipeline):
+    agreements, slots = choices(pipeline, 0, "a red ball", 0, 12)
+    assert {(a.layer, a.step) for a in agreements} == {(i, s) for i in range(2) for s in (1, 2, 3)}
+    assert all(0 <= a.share <= 1 and 0 < a.chance < 1 for a in agreements)
+    assert np.mean([a.share for a in agreements]) > np.mean([a.chance for a in agreements])
+    shares = [s.share for s in slots if s.layer == 0]
+    kept = DeepForcing().top_c / len(shares)
+    assert np.mean(shares) == pytest.approx(kept, abs=1e-5)
+
+
+def test_looking_inside_changes_nothing(pipeline):
+    assert choices(pipeline, 0, "a red ball", 0, 9) == choices(pipeline, 0, "a red ball", 0, 9)
+
+
+def test_evaluate_goes_on_where_it_was_killed(tmp_path):
+    plan = Evaluation(tmp_path, tuple(experiments_named(["queries"])), prompts=1, seeds=1, seconds=10, workers=1)
+    evaluate(plan)
+    rows = plan.readings.read()
+    assert len(rows) == 3 * 2 and {row.policy for row in rows} == {label(p) for p in plan.experiments[0].policies}
+    text = plan.readings.path.read_text()
+    plan.readings.path.write_text(text[:-20])  # the last video loses a line
+    made = []
+    evaluate(plan, lambda items, total: made.append(total) or items)
+    assert made == [1] and plan.readings.path.read_text() == text
+    assert json.loads(plan.settings_file.read_text())["prompts"] == [plan.captions[0].phrase()]
+    other = Evaluation(tmp_path, plan.experiments, prompts=1, seeds=1, seconds=15, workers=1)
+    with pytest.raises(SettingsError, match="seconds 10, not 15"):
+        evaluate(other)
