@@ -91,7 +91,7 @@ def test_a_line_that_a_kill_cut_short_is_passed_over(tmp_path):
 
 def test_another_table_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("x,y\n1,2\n")
-    with pytest.raises(SettingsError, match="t.csv"):
+    with pytest.raises(SettingsError, match=r"t\.csv"):
         Table(tmp_path / "t.csv", Line).read()
 
 
