@@ -64,7 +64,7 @@ class Recipe:
     workers: int = 2
     processes: int = 1
     fresh: bool = False
-    sources: Mapping[str, Source] = field(default_factory=lambda: dict(SOURCES))  # a copy that other processes can be sent
+    sources: Mapping[str, Source] = field(default_factory=lambda: dict(SOURCES))  # picklable
     codec_minutes: float = 25.0
     transformer_minutes: float = 120.0
     distil_minutes: float = 60.0
