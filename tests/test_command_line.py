@@ -49,7 +49,7 @@ def test_a_refused_request_ends_with_status_2_and_one_line(folder, capsys, more,
 
 def test_a_published_layout_is_generated_at_a_chosen_size(tmp_path):
     model, out = save_small_wan(tmp_path / "wan"), tmp_path / "out.mp4"
-    assert generate(model, "-o", str(out), "--seconds", "0.5", "--height", "32", "--width", "48", "--text", "free") == 0
+    assert generate(model, "-o", str(out), "--seconds", "0.5", "--size", "32x48", "--text", "free") == 0
     width, height = next(imageio_ffmpeg.read_frames(str(out)))["size"]
     assert width / height == 48 / 32
 
