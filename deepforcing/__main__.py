@@ -23,7 +23,7 @@ from .models.tiny import is_tiny
 from .needs import needs_of, own_policy
 from .options import add_loading, loading_from
 from .out_of_memory import explain_out_of_memory, is_out_of_memory
-from .pipeline import Pipeline, PromptError, generate_long_video, load_pipeline
+from .pipeline import Pipeline, PromptError, check_prompt, generate_long_video, load_pipeline
 from .policies import POLICIES, DeepForcing, Policy, make_policy, settings_of
 from .video_file import VideoWriter
 
@@ -109,10 +109,11 @@ def _load(options: argparse.Namespace, policy: Policy) -> Pipeline:
 
 
 def _generate(options: argparse.Namespace) -> int:
-    policy = _policy(options)
-    pipeline = _load(options, policy)
+    check_prompt(options.prompt)
     if not 0 < options.seconds < float("inf"):
         raise SettingsError(f"--seconds must be more than 0, not {options.seconds}")
+    policy = _policy(options)
+    pipeline = _load(options, policy)
     frames = max(1, round(options.seconds * pipeline.shape.fps))
     chunks = generate_long_video(pipeline, options.prompt, num_frames=frames, policy=policy, seed=options.seed)
     if unknown := pipeline.unknown_words(options.prompt):

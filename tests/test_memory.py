@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import UMT5Config, UMT5EncoderModel
 
+from deepforcing import ModelError, load_pipeline
 from deepforcing.attention import Prompt
 from deepforcing.config import Sampling, SettingsError
 from deepforcing.events import Chunk
@@ -280,6 +281,15 @@ def test_a_run_without_memory_ends_in_words_and_the_next_one_works(error, overla
     assert caches[0]() is None, "the run's cache is still in memory"
     with VideoStream(pipeline, "a", num_frames=21, overlap=overlap) as stream:
         assert sum(len(event.frames) for event in stream if isinstance(event, Chunk)) == 21
+
+
+def test_a_model_that_cannot_be_loaded_for_want_of_memory_says_so(monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: not enough memory")
+
+    monkeypatch.setattr("deepforcing.pipeline.load_released", full)
+    with pytest.raises(ModelError, match=r"^Out of memory on the CPU while self-forcing was loaded\. Take the small"):
+        load_pipeline("self-forcing", CPU)
 
 
 def test_other_errors_are_not_taken_for_a_want_of_memory():
