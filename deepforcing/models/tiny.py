@@ -17,7 +17,9 @@ from .tiny_text import TinyTextConfig, TinyTextEncoder
 from .wan import CausalWan
 from .weight_files import check_tensors, read_safetensors
 
-TINY_FOLDER = Path(__file__).parents[2] / "assets" / "tiny"
+_PACKAGE = Path(__file__).parents[1]
+_PLACES = (_PACKAGE.parent / "assets" / "tiny", _PACKAGE / "tiny")  # in a checkout; in a wheel, see pyproject.toml
+TINY_FOLDER = next((folder for folder in _PLACES if (folder / "model.json").is_file()), _PLACES[0])
 
 
 def is_tiny(model: str | Path) -> bool:
