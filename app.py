@@ -37,14 +37,14 @@ def read_arguments(arguments: list[str] | None = None, environment: Mapping[str,
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Load, build, serve. 0 after a normal end; 2, with one readable line, for a model that cannot be used."""
+    """Load, build, serve. 0 after a normal end; 2, with one readable line, for a model or port that cannot be used."""
     asked = read_arguments(arguments)
     try:
         app = open_app(asked)
-    except (ModelError, SettingsError) as error:
+        app.launch(server_name=asked.host, server_port=asked.port, share=asked.share, inbrowser=asked.open)
+    except (ModelError, SettingsError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    app.launch(server_name=asked.host, server_port=asked.port, share=asked.share, inbrowser=asked.open)
     return 0
 
 

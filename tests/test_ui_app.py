@@ -1,4 +1,5 @@
 import shutil
+import socket
 
 import pytest
 import torch
@@ -41,6 +42,7 @@ def test_contradictions_are_said_and_cannot_start(built):
     ("arguments", "words"),
     [
         (["--model", "/no/such/model"], "error: unknown model"),
+        (["--model", 300 * "long"], "error: [Errno "),
         (["--model", "self-forcin"], "error: unknown model 'self-forcin': expected tiny, self-forcing, longlive"),
         (["--model", "tiny", "--size", "480"], "error: --size must be HEIGHTxWIDTH"),
         (["--model", "tiny", "--compile", "--weights", "offload"], "error: weights that are offloaded"),
@@ -53,6 +55,15 @@ def test_what_cannot_be_is_one_line_and_status_2(arguments, words, capsys):
     assert command.main(arguments) == 2
     written = capsys.readouterr()
     assert written.err.startswith(words) and written.err.count("\n") == 1
+
+
+def test_a_port_in_use_is_one_line_and_status_2(built, monkeypatch, capsys):
+    monkeypatch.setattr(command, "open_app", lambda asked: built)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        assert command.main(["--port", str(other.getsockname()[1])]) == 2
+    assert capsys.readouterr().err.startswith("error: Cannot find empty port")
 
 
 def empty(folder):
