@@ -6,9 +6,10 @@ from .events import AttentionMass, CacheState, Chunk, Compression, Event, Stream
 from .memory import describe
 from .models.components import ModelError
 from .models.fetch import Progress
-from .models.released import Loading
+from .models.loading import Loading
 from .models.sources import SOURCES, Source, readable
-from .needs import Needs, get_ready, needs_of
+from .models.tiny import is_tiny
+from .needs import Needs, get_ready, needs_of, own_policy
 from .pipeline import MAX_PROMPT_CHARACTERS, Pipeline, PromptError, generate_long_video, load_pipeline
 from .policies import (
     POLICIES,
@@ -65,9 +66,11 @@ __all__ = [
     "dynamic_temporal_rope",
     "generate_long_video",
     "get_ready",
+    "is_tiny",
     "load_pipeline",
     "make_policy",
     "needs_of",
+    "own_policy",
     "participative_compression",
     "readable",
     "settings_of",

@@ -17,13 +17,18 @@ from . import __version__
 from .bench import Row, bench, bench_shape
 from .config import SettingsError
 from .evaluation.command import add_evaluate
+from .events import Chunk
 from .models.components import ModelError, best_device
 from .models.fetch import LicenceError, Progress, fetch, present
-from .models.released import Loading
+from .models.found import find, unknown_model
 from .models.shapes import SHAPES, shape_named
 from .models.sources import SOURCES, Part, Source, readable
-from .pipeline import Pipeline, PromptError, generate_long_video, load_pipeline
-from .policies import POLICIES, Policy, make_policy, settings_of
+from .models.tiny import is_tiny
+from .needs import needs_of, own_policy
+from .options import add_loading, loading_from
+from .out_of_memory import explain_out_of_memory, is_out_of_memory
+from .pipeline import Pipeline, PromptError, check_prompt, generate_long_video, load_pipeline
+from .policies import POLICIES, DeepForcing, Policy, make_policy, settings_of
 from .video_file import VideoWriter
 
 _REFUSED = (SettingsError, PromptError, ModelError, OSError)
@@ -59,8 +64,8 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", default="out.mp4", help="MP4 file (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="length (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
-    _add_loading(parser)
-    parser.add_argument("--policy", default="deep-forcing", help=", ".join(POLICIES))
+    add_loading(parser)
+    parser.add_argument("--policy", help=f"{', '.join(POLICIES)} (default: the model's own)")
     parser.add_argument("--window", type=int, help="latent frames attended to, the chunk in flight included")
     parser.add_argument("--sink", type=int, help="first latent frames that are kept for ever")
     parser.add_argument("--budget", type=int, help="latent frames' worth of tokens left by compression")
@@ -69,24 +74,9 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting of the policy")
 
 
-def _add_loading(parser: argparse.ArgumentParser) -> None:
-    known = Loading()
-    parser.add_argument("--model", default="tiny", help=f"tiny, {', '.join(SOURCES)}, or a path (default: %(default)s)")
-    parser.add_argument("--decoder", default=known.decoder, help="full or small; all but tiny models")
-    parser.add_argument("--text", default=known.text, help="the text encoder's place: device, move, cpu or free")
-    parser.add_argument("--weights", default=known.weights, help="the transformer's: resident, fp8 or offload")
-    parser.add_argument("--height", type=int, help="pixels; the model's own when not given")
-    parser.add_argument("--width", type=int, help="pixels; the model's own when not given")
-
-
-def _load(options: argparse.Namespace) -> Pipeline:
-    names = ("decoder", "text", "weights", "height", "width")
-    return load_pipeline(options.model, loading=Loading(**{name: getattr(options, name) for name in names}))
-
-
 def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_bench)
-    _add_loading(parser)
+    add_loading(parser)
     parser.add_argument("--chunks", type=int, default=40, help="chunks a competitor (default: %(default)s)")
     parser.add_argument("--latents", type=int, default=1000, help="length of the endurance run (default: %(default)s)")
     parser.add_argument("--shape", help=f"instead of a model, random weights of this shape: {', '.join(SHAPES)}")
@@ -97,18 +87,35 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_fetch)
     parser.add_argument("model", help=" or ".join(SOURCES))
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="where to put it (default: the hub's cache)")
+    parser.add_argument("--parts", metavar="NAME,NAME", help="only these, such as vae,text_encoder,tokenizer")
     parser.add_argument("--small-decoder", action="store_true", help="also the small video decoder")
     parser.add_argument("--accept-licence", action="store_true", help="agree to the licences, also non-commercial ones")
 
 
 def _policy(options: argparse.Namespace) -> Policy:
+    """The policy asked for, or the model's own, with the settings that are given."""
     names = ("window", "sink", "budget", "recent", "phase")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
     for name, value in map(_setting, options.set):
         if name in given:
             raise SettingsError(f"{name} is given twice")
         given[name] = value
-    return make_policy(options.policy, **given)
+    if options.policy is not None or is_tiny(options.model):
+        return make_policy(options.policy or DeepForcing.name, **given)
+    own = own_policy(options.model, loading_from(options))
+    return make_policy(own.name, **settings_of(own) | given)
+
+
+def _load(options: argparse.Namespace, policy: Policy) -> Pipeline:
+    """Raises ModelError, before a weight is read, for a model that is not here, not whole, or too large."""
+    loading = loading_from(options)
+    if not is_tiny(options.model):
+        find(options.model, loading)
+        needs = needs_of(options.model, loading, policy)
+        needs.check_memory()
+        if needs.device.type == "cpu":
+            print("note: no GPU was found; on a processor a second of video takes many minutes", file=sys.stderr)
+    return load_pipeline(options.model, loading=loading)
 
 
 def _setting(text: str) -> tuple[str, int | str]:
@@ -120,10 +127,11 @@ def _setting(text: str) -> tuple[str, int | str]:
 
 
 def _generate(options: argparse.Namespace) -> int:
-    policy = _policy(options)
-    pipeline = _load(options)
+    check_prompt(options.prompt)
     if not 0 < options.seconds < float("inf"):
         raise SettingsError(f"--seconds must be more than 0, not {options.seconds}")
+    policy = _policy(options)
+    pipeline = _load(options, policy)
     frames = max(1, round(options.seconds * pipeline.shape.fps))
     chunks = generate_long_video(pipeline, options.prompt, num_frames=frames, policy=policy, seed=options.seed)
     if unknown := pipeline.unknown_words(options.prompt):
@@ -131,12 +139,22 @@ def _generate(options: argparse.Namespace) -> int:
     started = time.perf_counter()
     with VideoWriter(options.output, pipeline.shape, _metadata(pipeline, policy, options)) as video:
         with tqdm(total=frames, unit="frame") as bar:
-            for chunk in chunks:
+            for chunk in _explained(chunks, policy, pipeline):
                 video.write(chunk.frames)
                 bar.update(len(chunk.frames))
     seconds = time.perf_counter() - started
     print(f"{options.output}: {frames} frames, {frames / pipeline.shape.fps:.1f} s of video in {seconds:.1f} s")
     return 0
+
+
+def _explained(chunks: Iterator[Chunk], policy: Policy, pipeline: Pipeline) -> Iterator[Chunk]:
+    """The chunks; a want of memory becomes a ModelError that says what to change."""
+    try:
+        yield from chunks
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ModelError(explain_out_of_memory(policy, pipeline.denoiser.device)) from None
 
 
 def _metadata(pipeline: Pipeline, policy: Policy, options: argparse.Namespace) -> dict[str, str]:
@@ -154,7 +172,7 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _bench_model(options: argparse.Namespace) -> Iterator[Row]:
-    return bench(_load(options), options.chunks, options.latents, _bar)
+    return bench(_load(options, DeepForcing()), options.chunks, options.latents, _bar)
 
 
 def _bench_shape(options: argparse.Namespace) -> Iterator[Row]:
@@ -173,9 +191,10 @@ def _bar(items: Iterable) -> tqdm:
 
 def _fetch(options: argparse.Namespace) -> int:
     if options.model not in SOURCES:
-        raise SettingsError(f"unknown model {options.model!r}: expected {' or '.join(SOURCES)}")
+        raise SettingsError(unknown_model(options.model, SOURCES))
     source = SOURCES[options.model]
     names = [part.name for part in source.parts if options.small_decoder or not part.optional]
+    names = options.parts.split(",") if options.parts else names
     parts = source.choose(names)
     missing = tuple(part for part in parts if part.name not in present(source, parts=names, folder=options.to))
     _print_parts(source, parts, missing)

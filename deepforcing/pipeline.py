@@ -23,11 +23,13 @@ from .attention import Prompt
 from .config import Geometry, Sampling, SettingsError
 from .events import AttentionMass, CacheState, Chunk, Compression, Timings
 from .kv_cache import KVCache
-from .models.components import Components, best_device
+from .models.components import Components, ModelError, best_device
+from .models.loading import Loading
 from .models.placement import place_weights
-from .models.released import Loading, load_released
+from .models.released import load_released
 from .models.speed import attention_title, compile_blocks, use_attention
-from .models.tiny import TINY_FOLDER, load_tiny
+from .models.tiny import TINY_FOLDER, is_tiny, load_tiny
+from .out_of_memory import explain_no_room, is_out_of_memory, release
 from .policies import DeepForcing, Policy
 from .probe import AttentionProbe
 from .run_ahead import run_ahead
@@ -87,12 +89,22 @@ def load_pipeline(
     in diffusers' or a released layout. loading: choices for all but the tiny models. On CUDA where there is one.
     Raises ModelError, and SettingsError for choices that cannot be.
     """
-    folder = TINY_FOLDER if model == "tiny" else Path(model)
-    if (folder / "model.json").is_file():
+    if is_tiny(model):
         if loading not in (None, Loading()):
             raise SettingsError("a tiny model leaves no choice of decoder, text encoder, weights, size or compiling")
-        return Pipeline(**vars(load_tiny(folder, device)))
-    loading, device = loading or Loading(), device or best_device()
+        return Pipeline(**vars(load_tiny(TINY_FOLDER if model == "tiny" else Path(model), device)))
+    device = device or best_device()
+    try:
+        return _load_released(model, device, loading or Loading())
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    release(device)
+    raise ModelError(explain_no_room(model, device))
+
+
+def _load_released(model: str | Path, device: torch.device, loading: Loading) -> Pipeline:
+    """Loaded, placed, and made fast."""
     pipeline = Pipeline(**vars(load_released(model, device, loading=loading)))
     place_weights(pipeline.denoiser, loading.weights, device)
     use_attention(pipeline.denoiser)

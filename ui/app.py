@@ -137,7 +137,7 @@ class App:
         return (
             gr.update(visible=not ready),
             gr.update(visible=idle and self.loader.offer.consent is not None),
-            gr.update(visible=idle, value="Try again" if now.error else "Fetch and load"),
+            gr.update(visible=idle, value="Try again" if now.error else self.loader.offer.action),
             words.progress(now),
             gr.Timer(active=not ready),
             gr.update(visible=ready),

@@ -98,7 +98,7 @@ def lay_out_waiting(offer: Offer) -> Waiting:
     with gr.Column(elem_id="waiting") as whole:
         gr.Markdown(offer.text, elem_id="offer")
         consent = gr.Checkbox(label=offer.consent or "", visible=offer.consent is not None, elem_id="consent")
-        begin = gr.Button("Fetch and load", variant="primary", interactive=offer.consent is None, elem_id="begin")
+        begin = gr.Button(offer.action, variant="primary", interactive=offer.consent is None, elem_id="begin")
         progress = gr.HTML(elem_id="progress", apply_default_css=False)
     return Waiting(whole, consent, begin, progress, gr.Timer(LOOK_SECONDS))
 

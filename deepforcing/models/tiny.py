@@ -1,4 +1,5 @@
-"""Load the embedded tiny model: a folder with model.json, transformer/, codec.safetensors and text.safetensors."""
+"""Load the embedded tiny model, or one of one's own: a folder with model.json, transformer/, codec.safetensors and
+text.safetensors."""
 
 from __future__ import annotations
 
@@ -16,7 +17,14 @@ from .tiny_text import TinyTextConfig, TinyTextEncoder
 from .wan import CausalWan
 from .weight_files import check_tensors, read_safetensors
 
-TINY_FOLDER = Path(__file__).parents[2] / "assets" / "tiny"
+_PACKAGE = Path(__file__).parents[1]
+_PLACES = (_PACKAGE.parent / "assets" / "tiny", _PACKAGE / "tiny")  # in a checkout; in a wheel, see pyproject.toml
+TINY_FOLDER = next((folder for folder in _PLACES if (folder / "model.json").is_file()), _PLACES[0])
+
+
+def is_tiny(model: str | Path) -> bool:
+    """Whether this is the embedded model, or the path of one like it, rather than a published one."""
+    return model == "tiny" or (Path(model) / "model.json").is_file()
 
 
 def load_tiny(
