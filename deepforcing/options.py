@@ -12,7 +12,7 @@ from .tiers import TIERS, loading_for
 
 def add_loading(parser: argparse.ArgumentParser) -> None:
     """The options that `loading_from` reads, and `--model`."""
-    known = f"tiny, the embedded one (default); {' or '.join(SOURCES)}, published; or a path"
+    known = f"tiny, the embedded one (default); tiny-teacher; {' or '.join(SOURCES)}, published; or a path"
     parser.add_argument("--model", default="tiny", help=known)
     parser.add_argument("--tier", metavar="|".join(TIERS), help="settings for a GPU of so many GB; other options win")
     parser.add_argument("--decoder", help="full; or small: faster, a little softer")

@@ -28,7 +28,7 @@ from .models.loading import Loading
 from .models.placement import place_weights
 from .models.released import load_released
 from .models.speed import attention_title, compile_blocks, use_attention
-from .models.tiny import TINY_FOLDER, is_tiny, load_tiny
+from .models.tiny import is_tiny, load_tiny
 from .out_of_memory import explain_no_room, is_out_of_memory, release
 from .policies import DeepForcing, Policy
 from .probe import AttentionProbe
@@ -85,6 +85,8 @@ def load_pipeline(
 ) -> Pipeline:
     """Load the embedded model ('tiny'), a published one that was fetched ('self-forcing', 'longlive'), or a path.
 
+    'tiny-teacher' is what the embedded model was distilled from: it never saw its own history.
+
     A path is a folder in the embedded model's layout, a folder with a published model's parts, or a transformer alone,
     in diffusers' or a released layout. loading: choices for all but the tiny models. On CUDA where there is one.
     Raises ModelError, and SettingsError for choices that cannot be.
@@ -92,7 +94,7 @@ def load_pipeline(
     if is_tiny(model):
         if loading not in (None, Loading()):
             raise SettingsError("a tiny model leaves no choice of decoder, text encoder, weights, size or compiling")
-        return Pipeline(**vars(load_tiny(TINY_FOLDER if model == "tiny" else Path(model), device)))
+        return Pipeline(**vars(load_tiny(model, device)))
     device = device or best_device()
     try:
         return _load_released(model, device, loading or Loading())

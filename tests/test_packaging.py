@@ -31,6 +31,6 @@ def test_the_tiny_model_goes_where_an_installed_package_looks_for_it():
 
 
 def test_where_the_tiny_model_is_lost_that_is_said(monkeypatch, tmp_path):
-    monkeypatch.setattr("deepforcing.pipeline.TINY_FOLDER", tmp_path / "tiny")
+    monkeypatch.setattr("deepforcing.models.tiny.TINY_FOLDER", tmp_path / "tiny")
     with pytest.raises(ModelError, match=r"tiny/model\.json is missing: expected the folder of a tiny model"):
         load_pipeline("tiny")

@@ -45,12 +45,14 @@ _ALL = (
         tuple(
             kind(phase=phase) for kind in (DeepSink, DeepForcing) for phase in ("none", "released", "contiguous")
         ),
+        seeds=1,
     ),
     Experiment(
         "score",
         "Does it matter which tokens of the middle stay?",
         "Fig. 12: random top-C instead of scored breaks subjects and context",
         tuple(DeepForcing(score=score) for score in ("attention", "random", "inverted")),
+        seeds=1,
     ),
     Experiment(
         "queries",
@@ -58,6 +60,7 @@ _ALL = (
         "Table 5, smoothness / consistency / quality: current 97.86 / 20.44 / 68.24, past 97.91 / 20.47 / 68.54, "
         "both 98.27 / 20.54 / 69.31",
         tuple(DeepForcing(queries=queries) for queries in ("both", "past", "current")),
+        seeds=1,
     ),
     Experiment(
         "depth",

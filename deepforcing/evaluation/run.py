@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -18,7 +18,7 @@ import torch
 
 from ..captions import Caption
 from ..config import SettingsError
-from ..models.tiny import TINY_FOLDER
+from ..models.tiny import folders_of
 from ..models.tiny_classifier import ATTRIBUTES, load_classifier
 from ..pipeline import Pipeline, load_pipeline
 from ..version import __version__
@@ -190,7 +190,7 @@ def _settings(plan: Evaluation) -> dict:
     pipeline = _pipeline(plan.model)
     return {
         "model": plan.model,
-        "weights": _hash(TINY_FOLDER if plan.model == "tiny" else Path(plan.model)),
+        "weights": _hash(plan.model),
         "precision": str(pipeline.denoiser.dtype).removeprefix("torch."),
         "seconds": plan.seconds,
         "seeds": plan.seeds,
@@ -207,15 +207,10 @@ def _settings(plan: Evaluation) -> dict:
     }
 
 
-def _hash(folder: Path) -> str:
+def _hash(model: str) -> str:
     """Of all that makes the video: transformer, text encoder, codec; the first 16 digits."""
+    folder, transformer = folders_of(model)
     digest = sha256()
-    for path in _weight_files(folder):
+    for path in (*sorted(transformer.glob("*.safetensors")), folder / "text.safetensors", folder / "codec.safetensors"):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _weight_files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*.safetensors")):
-        if path.name != "classifier.safetensors":
-            yield path
