@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import platform
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -105,7 +107,7 @@ def evaluate(plan: Evaluation, progress: Callable[[Iterable, int], Iterable] = l
     jobs = [job for job in plan.jobs() if job.key not in done]
     studies = [prompt for prompt in plan.studies() if prompt not in studied]
     context = multiprocessing.get_context("spawn")  # a forked torch with threads can hang
-    with ProcessPoolExecutor(plan.workers, context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(plan.workers, context, initializer=_enter_worker) as pool:
         waiting = {pool.submit(_make, plan, job): plan.readings for job in jobs}
         waiting |= {pool.submit(_study, plan, prompt): None for prompt in studies}
         try:
@@ -137,8 +139,15 @@ def _resumed(plan: Evaluation) -> tuple[set, set[int]]:
     return done, studied
 
 
-def _one_thread() -> None:
+def _enter_worker() -> None:
     torch.set_num_threads(1)  # a process a core is faster than a thread a core, at this size
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """However the evaluation ends, a kill included, its workers do not go on."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 @cache
