@@ -12,7 +12,8 @@ from ..policies import AttentionSink, DeepForcing, DeepSink, Policy, SlidingWind
 class Experiment:
     """One question. policies: what is run for it, in the order of its plot; none where attention itself is studied.
 
-    seeds: how many of the run's seeds it takes part in, None for all. paper: where it is, and what was found there.
+    seeds, prompts: how many of the evaluation's it takes part in, None for all. paper: where it is, and what was found
+    there.
     """
 
     name: str
@@ -20,6 +21,11 @@ class Experiment:
     paper: str
     policies: tuple[Policy, ...] = ()
     seeds: int | None = None
+    prompts: int | None = None
+
+    def takes(self, prompt: int, seed: int) -> bool:
+        """Whether it asks for videos of this prompt with this seed."""
+        return (self.seeds is None or seed < self.seeds) and (self.prompts is None or prompt < self.prompts)
 
 
 DEPTHS = (0, 2, 4, 6, 8, 10, 12, 14, 16, 18)
@@ -68,6 +74,7 @@ _ALL = (
         "Fig. 5 and 10: 10 to 15 of 21 are best; 4 or 9 still drift, 18 repeats early frames",
         tuple(map(at_depth, DEPTHS)),
         seeds=1,
+        prompts=12,
     ),
     Experiment(
         "attention",

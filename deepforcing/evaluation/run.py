@@ -67,7 +67,7 @@ class Evaluation:
         for seed in range(self.seeds):
             for prompt in range(self.prompts):
                 for experiment in self.experiments:
-                    if experiment.seeds is None or seed < experiment.seeds:
+                    if experiment.takes(prompt, seed):
                         made = [Job(policy, prompt, seed, self.seconds) for policy in experiment.policies]
                         jobs |= {job.key: job for job in made}
         return list(jobs.values())
