@@ -61,6 +61,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=int, help="latent frames' worth of tokens left by compression")
     parser.add_argument("--recent", type=int, help="latest latent frames that compression leaves whole")
     parser.add_argument("--phase", help="released, contiguous or none: where in time the sink stands")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting of the policy")
 
 
 def _add_loading(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +99,19 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
 def _policy(options: argparse.Namespace) -> Policy:
     names = ("window", "sink", "budget", "recent", "phase")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    for name, value in map(_setting, options.set):
+        if name in given:
+            raise SettingsError(f"{name} is given twice")
+        given[name] = value
     return make_policy(options.policy, **given)
+
+
+def _setting(text: str) -> tuple[str, int | str]:
+    """'max_reuse=0' -> ('max_reuse', 0). What is allowed is the policy's to say."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SettingsError(f"--set needs NAME=VALUE, not {text!r}")
+    return name, int(value) if value.isdecimal() else value
 
 
 def _generate(options: argparse.Namespace) -> int:

@@ -46,7 +46,8 @@ class Compression:
     frames     int64 [F]                           latent frames that had candidates, ascending
     candidate  bool [layers, F, rows, columns]     tokens that stood for selection
     kept       bool [layers, F, rows, columns]     candidates that were selected
-    scores     float32 [layers, F, rows, columns]  summed query-key products; NaN where there was no candidate
+    scores     float32 [layers, F, rows, columns]  what the policy scored, summed query-key products by default;
+                                               NaN where there was no candidate
     """
 
     frames: np.ndarray

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, get_args, get_type_hints
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ from .compression import importance, participative_compression
 from .config import Geometry, SettingsError
 
 Phase = Literal["released", "contiguous", "none"]
+Queries = Literal["both", "past", "current"]
+Score = Literal["attention", "inverted", "random", "oldest", "newest"]
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def _whole(name: str, value: int, least: int) -> None:
         raise SettingsError(f"{name} must be a whole number of at least {least}, not {value!r}")
 
 
-def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+def _one_of(policy: Policy, name: str) -> None:
+    value, allowed = getattr(policy, name), choices_of(type(policy), name)
     if value not in allowed:
         raise SettingsError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
 
@@ -205,7 +208,7 @@ class DeepSink(AttentionSink):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _one_of("phase", self.phase, ("released", "contiguous", "none"))
+        _one_of(self, "phase")
 
     def place(self, view: CacheView) -> Tensor:
         true_time = view.frames - view.next_frame
@@ -222,16 +225,18 @@ class DeepForcing(DeepSink):
     When cached + incoming frames exceed `window`, the cache is cut to `budget` frames' worth of tokens: the first
     `sink`, the last `recent` (chunk in flight included), and between them the tokens that score highest.
     queries: whose attention counts, the clean ones of the `past` recent frames, those of the `current` noisy chunk, or
-    `both` (Table 5). score: `attention`, or `random` as the control (Fig. 12). max_reuse: a token chosen that often is
-    barred from then on (released code: 7), 0 = never.
+    `both` (Table 5).
+    score: `attention` keeps what is attended to most. The controls keep what is attended to least (`inverted`), what
+    chance says (`random`, Fig. 12), or the `oldest` or `newest` candidates.
+    max_reuse: a token chosen that often is barred from then on (released code: 7), 0 = never.
     """
 
     name: ClassVar[str] = "deep-forcing"
     summary: ClassVar[str] = "Deep sink, and of the middle only the tokens that recent queries attend to."
     budget: int = 16
     recent: int = 4
-    queries: Literal["both", "past", "current"] = "both"
-    score: Literal["attention", "random"] = "attention"
+    queries: Queries = "both"
+    score: Score = "attention"
     max_reuse: int = 7
 
     def __post_init__(self) -> None:
@@ -239,8 +244,8 @@ class DeepForcing(DeepSink):
         _whole("budget", self.budget, 1)
         _whole("recent", self.recent, 1)
         _whole("max_reuse", self.max_reuse, 0)
-        _one_of("queries", self.queries, ("both", "past", "current"))
-        _one_of("score", self.score, ("attention", "random"))
+        _one_of(self, "queries")
+        _one_of(self, "score")
         if self.sink + self.recent >= self.budget:
             raise SettingsError(f"sink {self.sink} + recent {self.recent} leaves nothing of budget {self.budget}")
         if self.budget > self.window:
@@ -248,7 +253,7 @@ class DeepForcing(DeepSink):
 
     @property
     def asks_queries(self) -> bool:
-        return self.score == "attention" and self.queries != "past"
+        return self.score in ("attention", "inverted") and self.queries != "past"
 
     @property
     def top_c(self) -> int:
@@ -280,7 +285,8 @@ class DeepForcing(DeepSink):
         candidates, is_sink = ~keep & real, view.frames < self.sink
         scores = self._scores(view)
         barred = view.reused >= self.max_reuse if self.max_reuse else None
-        top = participative_compression(scores, candidates, self.top_c * g.tokens_per_frame, barred=barred)
+        rank = -scores if self.score == "inverted" else scores
+        top = participative_compression(rank, candidates, self.top_c * g.tokens_per_frame, barred=barred)
         sink = kept_indices(is_sink & real, self.sink * g.tokens_per_frame)
         recent = kept_indices(keep & ~is_sink & real, (self.recent - g.chunk_frames) * g.tokens_per_frame)
         chosen = torch.zeros_like(keep).scatter(1, top.indices, True if top.valid is None else top.valid)
@@ -315,6 +321,9 @@ class DeepForcing(DeepSink):
     def _scores(self, view: CacheView) -> Tensor:
         if self.score == "random":
             return torch.rand(view.frames.shape, generator=view.generator).to(view.frames.device)
+        if self.score in ("oldest", "newest"):
+            order = torch.arange(view.frames.shape[1], device=view.frames.device).float()  # temporal, as the cache is
+            return (order if self.score == "newest" else -order).expand(view.frames.shape)
         middle = self._middle(view)
         scores = torch.zeros(view.frames.shape, device=view.frames.device)
         keys = view.keys(middle, self.place(view)[:, middle])
@@ -345,6 +354,11 @@ def make_policy(name: str, **settings) -> Policy:
         if setting not in known:
             raise SettingsError(f"{name} has no setting {setting!r}; it has {', '.join(known)}")
     return POLICIES[name](**settings)
+
+
+def choices_of(policy: type[Policy], setting: str) -> tuple[str, ...]:
+    """The words that a setting may be; empty for a number. Raises KeyError for a setting that the policy lacks."""
+    return get_args(get_type_hints(policy)[setting])
 
 
 def settings_of(policy: Policy) -> dict:

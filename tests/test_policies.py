@@ -5,7 +5,14 @@ from conftest import small_pipeline
 
 from deepforcing.config import Geometry, SettingsError
 from deepforcing.pipeline import generate_long_video
-from deepforcing.policies import POLICIES, DeepForcing, make_policy, settings_of, sliding_window_with_sinks
+from deepforcing.policies import (
+    POLICIES,
+    DeepForcing,
+    choices_of,
+    make_policy,
+    settings_of,
+    sliding_window_with_sinks,
+)
 
 LATENTS = 45
 FRAMES = 1 + 4 * (LATENTS - 1)
@@ -65,6 +72,40 @@ def test_random_scores_choose_other_tokens_with_the_same_noise():
     assert (scored[7].compression.kept != drawn[7].compression.kept).any()
 
 
+def test_inverted_keeps_what_scored_lowest_and_tells_the_scores_as_they_were():
+    first, inverted = run(DeepForcing())[7].compression, run(DeepForcing(score="inverted"))[7].compression
+    np.testing.assert_array_equal(first.scores[0], inverted.scores[0])
+    for layer in range(2):
+        kept, stood = inverted.kept[layer], inverted.candidate[layer]
+        assert inverted.scores[layer][kept].max() <= inverted.scores[layer][stood & ~kept].min()
+        assert kept.sum() == 2 * 6
+
+
+@pytest.mark.parametrize(("score", "frames"), [("oldest", [10, 11]), ("newest", [18, 19])])
+def test_oldest_and_newest_keep_whole_frames_at_the_end_they_name(score, frames):
+    c = run(DeepForcing(score=score))[7].compression
+    assert c.frames[[0, -1]].tolist() == [10, 19]
+    assert (c.kept.all((0, 2, 3)) == np.isin(c.frames, frames)).all() and c.kept.sum() == 2 * 2 * 6
+
+
+def test_a_barred_token_leaves_its_place_to_the_next_oldest():
+    kept = [c.compression for c in run(DeepForcing(score="oldest", max_reuse=1)) if c.compression]
+    assert kept[0].frames[kept[0].kept.any((0, 2, 3))].tolist() == [10, 11]
+    assert kept[1].frames[kept[1].kept.any((0, 2, 3))].tolist() == [20, 21]
+
+
+@pytest.mark.parametrize("score", ["random", "oldest", "newest"])
+def test_scores_that_look_at_no_query_do_not_ask_for_any(score):
+    assert not DeepForcing(score=score).asks_queries and DeepForcing(score="inverted").asks_queries
+
+
+def test_choices_are_those_that_the_policy_takes():
+    choices = choices_of(DeepForcing, "score")
+    assert choices == ("attention", "inverted", "random", "oldest", "newest")
+    assert all(DeepForcing(score=score).score == score for score in choices)
+    assert choices_of(DeepForcing, "sink") == ()
+
+
 @pytest.mark.parametrize("queries", ["past", "current"])
 def test_whose_queries_count_changes_the_scores(queries):
     both, other = run(DeepForcing())[7].compression, run(DeepForcing(queries=queries))[7].compression
@@ -117,6 +158,7 @@ def test_a_window_keeps_everything_once_while_it_is_short():
         ("deep-forcing", {"budget": 30}, "budget 30 is larger than the window of 21"),
         ("deep-forcing", {"phase": "late"}, "phase must be one of"),
         ("deep-forcing", {"queries": "all"}, "queries must be one of"),
+        ("deep-forcing", {"score": "best"}, "score must be one of attention, inverted, random, oldest, newest"),
         ("deep-forcing", {"max_reuse": -1}, "max_reuse must be a whole number"),
         ("deep-sink", {"sink": 21}, "sink 21 fills the whole window"),
         ("attention-sink", {"sink": 1.5}, "sink must be a whole number"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 import plotly
 
-from deepforcing import POLICIES, DeepForcing, Pipeline, Policy, settings_of
+from deepforcing import POLICIES, DeepForcing, Pipeline, Policy, choices_of, settings_of
 from deepforcing.captions import TABLES
 
 from . import words
@@ -216,19 +216,22 @@ def _advanced(values: dict) -> dict[str, gr.components.Component]:
             info="latent frames that attention can reach; trained with 21",
         ),
         "phase": gr.Radio(
-            ["released", "contiguous", "none"],
+            choices_of(DeepForcing, "phase"),
             value=values["phase"],
             label="Phase",
             info="where in time the sink stands: as in the authors' code, gap-free as in the paper, or left behind",
         ),
         "queries": gr.Radio(
-            ["both", "past", "current"],
+            choices_of(DeepForcing, "queries"),
             value=values["queries"],
             label="Queries",
             info="whose attention chooses the top-C",
         ),
         "score": gr.Radio(
-            ["attention", "random"], value=values["score"], label="Score", info="random is the control experiment"
+            choices_of(DeepForcing, "score"),
+            value=values["score"],
+            label="Score",
+            info="which of the middle is kept: what is attended to most, least (inverted), or without a look at that",
         ),
         "max_reuse": gr.Slider(
             0,
