@@ -13,6 +13,7 @@ from deepforcing.policies import (
     settings_of,
     sliding_window_with_sinks,
 )
+from deepforcing.policies.registry import find_policies
 
 LATENTS = 45
 FRAMES = 1 + 4 * (LATENTS - 1)
@@ -22,6 +23,17 @@ def run(policy, probe=False, seed=1):
     return list(
         generate_long_video(small_pipeline(), "a b c", num_frames=FRAMES, policy=policy, seed=seed, probe=probe)
     )
+
+
+def test_the_four_known_policies_come_first():
+    assert list(POLICIES)[:4] == ["self-forcing", "attention-sink", "deep-sink", "deep-forcing"]
+    assert all(policy.name == name for name, policy in POLICIES.items())
+
+
+def test_two_policies_of_one_name_are_refused(drop_policy):
+    drop_policy("copied", "from .deep_sink import dataclass\n@dataclass\nclass A:\n    name = 'deep-sink'\n")
+    with pytest.raises(ValueError, match=r"two policies are called 'deep-sink', in .*copied.*"):
+        find_policies()
 
 
 @pytest.mark.parametrize("name", POLICIES)
