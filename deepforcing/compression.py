@@ -27,6 +27,18 @@ def importance(keys: Tensor, query_sum: Tensor) -> Tensor:
     return torch.einsum("bnhd,bhd->bn", keys.float(), query_sum.float())
 
 
+def by_frame(scores: Tensor, frames: Tensor, candidates: Tensor) -> Tensor:
+    """The score of each candidate's whole frame, the sum of its candidates' scores: float32 [B, n], 0 elsewhere.
+
+    scores float32, frames int64, candidates bool, all [B, n]; the tokens of one frame lie side by side.
+    """
+    begins = torch.ones_like(candidates)
+    begins[:, 1:] = frames.diff(dim=1) != 0
+    which = begins.cumsum(1) - 1
+    alone = scores.masked_fill(~candidates, 0)
+    return torch.zeros_like(alone).scatter_add(1, which, alone).gather(1, which).masked_fill(~candidates, 0)
+
+
 def participative_compression(scores: Tensor, candidates: Tensor, count: int, *, barred: Tensor | None = None) -> TopC:
     """Choose the `count` candidates with the highest scores, and return them in temporal order.
 

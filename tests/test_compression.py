@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from deepforcing.compression import importance, participative_compression
+from deepforcing.compression import by_frame, importance, participative_compression
 
 
 def candidates(*rows):
@@ -25,6 +25,13 @@ def test_sinks_and_recent_tokens_never_compete():
     scores = torch.arange(6.0).flip(0)[None]
     top = participative_compression(scores, candidates([0, 0, 1, 1, 0, 0]), 2)
     assert top.indices.tolist() == [[2, 3]]
+
+
+def test_a_frame_scores_the_sum_of_its_candidates():
+    frames = torch.tensor([[3, 3, 3, 5, 5, 8]])
+    scores = torch.tensor([[1.0, 2.0, 4.0, -8.0, 16.0, 32.0]])
+    got = by_frame(scores, frames, candidates([1, 1, 0, 1, 1, 0]))
+    assert got.tolist() == [[3, 3, 0, 8, 8, 0]]
 
 
 def test_barred_tokens_leave_rows_unequal():

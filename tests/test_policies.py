@@ -100,6 +100,28 @@ def test_oldest_and_newest_keep_whole_frames_at_the_end_they_name(score, frames)
     assert (c.kept.all((0, 2, 3)) == np.isin(c.frames, frames)).all() and c.kept.sum() == 2 * 2 * 6
 
 
+@pytest.mark.parametrize("score", ["attention", "inverted", "random"])
+def test_frame_by_frame_keeps_whole_frames_by_their_summed_scores(score):
+    policy = DeepForcing(unit="frame", score=score, max_reuse=2)
+    for chunk in run(policy):
+        if chunk.compression is None:
+            continue
+        c = chunk.compression
+        for layer in range(2):
+            whole = c.kept[layer].all((1, 2))
+            assert whole.sum() == 2 and c.kept[layer].sum() == 2 * 6
+            sums = c.scores[layer, :, 0, 0]
+            np.testing.assert_array_equal(c.scores[layer], np.broadcast_to(sums[:, None, None], c.kept[layer].shape))
+            if chunk.index == 7:
+                sums = -sums if score == "inverted" else sums
+                assert sums[whole].min() >= sums[~whole].max()
+
+
+def test_a_frames_score_is_the_sum_of_its_tokens():
+    tokens, frames = (run(DeepForcing(unit=unit))[7].compression.scores for unit in ("token", "frame"))
+    np.testing.assert_allclose(frames[0, :, 0, 0], tokens[0].sum((1, 2)), rtol=1e-4, atol=1e-3)
+
+
 def test_a_barred_token_leaves_its_place_to_the_next_oldest():
     kept = [c.compression for c in run(DeepForcing(score="oldest", max_reuse=1)) if c.compression]
     assert kept[0].frames[kept[0].kept.any((0, 2, 3))].tolist() == [10, 11]
@@ -170,6 +192,7 @@ def test_a_window_keeps_everything_once_while_it_is_short():
         ("deep-forcing", {"budget": 30}, "budget 30 is larger than the window of 21"),
         ("deep-forcing", {"phase": "late"}, "phase must be one of"),
         ("deep-forcing", {"queries": "all"}, "queries must be one of"),
+        ("deep-forcing", {"unit": "row"}, "unit must be one of token, frame"),
         ("deep-forcing", {"score": "best"}, "score must be one of attention, inverted, random, oldest, newest"),
         ("deep-forcing", {"max_reuse": -1}, "max_reuse must be a whole number"),
         ("deep-sink", {"sink": 21}, "sink 21 fills the whole window"),
