@@ -57,16 +57,23 @@ class LayerCache:
     `positions` int64 [B, n, 3] are the history's (latent frame, row, column).
     """
 
-    def __init__(self, rotation: Rotation, chunk_frames: int) -> None:
-        """rotation: RoPE of the chunk in flight, the same for every chunk, layer and pass."""
-        self.rotation, self.chunk_frames = rotation, chunk_frames
+    def __init__(self, rotation: Rotation, chunk_frames: int, whole_queries: bool = False) -> None:
+        """rotation: RoPE of the chunk in flight, the same for every chunk, layer and pass.
+
+        whole_queries: whether each pass's queries stay whole, besides their sums.
+        """
+        self.rotation, self.chunk_frames, self.whole_queries = rotation, chunk_frames, whole_queries
         self.tokens = 0
         self.slots: Tensor | None = None  # keys before RoPE [B, n + chunk, heads, head_dim]
         self.values: Tensor | None = None
         self.reading: Reading | None = None
         self.valid: Tensor | None = None
         self.query_sums: Tensor | None = None  # of the latest pass, by frame: [B, chunk_frames, heads, head_dim]
-        self.past_queries: list[tuple[int, Tensor]] = []  # (latent frame, query sum [B, heads, head_dim], no time yet)
+        self.past_queries: list[
+            tuple[int, Tensor]
+        ] = []  # (latent frame, query sum [B, 1, heads, head_dim], no time yet)
+        self.queries: Tensor | None = None  # of the latest pass, whole: [B, m, heads, head_dim], RoPE applied
+        self.past_singles: list[tuple[int, Tensor]] = []  # (latent frame, queries [B, k, heads, head_dim], no time yet)
         self.sample: Tensor | None = None  # which queries a probe wants of the pass in flight
         self.sampled: Tensor | None = None
         self.fired_at: int | None = None  # first frame of the latest chunk that dropped tokens
@@ -91,6 +98,8 @@ class LayerCache:
         own = slice(-keys.shape[1], None)
         self.slots[:, own], self.reading.keys[:, own], self.reading.values[:, own] = keys, turned, values
         self.query_sums = queries.float().unflatten(1, (self.chunk_frames, -1)).sum(2)
+        if self.whole_queries:
+            self.queries = queries
         if self.sample is not None:
             self.sampled = queries[:, self.sample]
         return self.reading
@@ -214,7 +223,8 @@ class KVCache:
         if not self.layers:
             self._grid = self._grid.to(device)
             rotation = rotation_3d(*self._grid.unbind(-1), self.dims)
-            self.layers = {i: LayerCache(rotation, self.geometry.chunk_frames) for i in range(layers)}
+            whole = self.policy.query_frames > 0
+            self.layers = {i: LayerCache(rotation, self.geometry.chunk_frames, whole) for i in range(layers)}
         return list(self.layers.values())
 
     def _due(self, layer: LayerCache) -> bool:
@@ -238,6 +248,7 @@ class KVCache:
             geometry=self.geometry,
             keys=lambda tokens, time: self._keys_at(layer, tokens, time),
             queries=lambda whose, recent: self._query_sum(layer, queries, whose, recent),
+            single_queries=lambda whose, recent: self._single_queries(layer, queries, whose, recent),
             generator=self._generator,
         )
 
@@ -247,23 +258,40 @@ class KVCache:
 
     def _query_sum(self, layer: LayerCache, queries: Tensor | None, whose: str, recent: int) -> Tensor:
         """Sum of RoPE'd queries [B, heads, head_dim]: the chunk's, those of clean frames in `recent`, or both."""
-        first = self.next_frame + self.geometry.chunk_frames - recent
         parts = []
         if whose != "past":
-            if queries is None:
-                raise RuntimeError(f"{self.policy.name} asks for the chunk's queries: its `asks_queries` must be True")
-            parts.append(queries.float().sum(1))
+            parts.append(self._asked(queries).float().sum(1))
         if whose != "current":
-            for frame, query in layer.past_queries:
-                if frame >= first:
-                    parts.append(self._query_at(query, frame - self.next_frame))
+            parts += (query[:, 0] for query in self._past(layer.past_queries, recent))
         return torch.stack(parts).sum(0)
 
-    def _query_at(self, query: Tensor, time: int) -> Tensor:
-        return dynamic_temporal_rope(query[:, None], torch.full((1,), time, device=query.device), self.dims)[:, 0]
+    def _single_queries(self, layer: LayerCache, queries: Tensor | None, whose: str, recent: int) -> Tensor:
+        """The queries that `_query_sum` sums, one by one, in float32: [B, q, heads, head_dim]."""
+        parts = [] if whose == "current" else list(self._past(layer.past_singles, recent))
+        if whose != "past":
+            parts.append(self._asked(queries).float())
+        return torch.cat(parts, 1)
+
+    def _asked(self, queries: Tensor | None) -> Tensor:
+        if queries is None:
+            raise RuntimeError(f"{self.policy.name} asks for the chunk's queries: its `asks_queries` must be True")
+        return queries
+
+    def _past(self, remembered: list[tuple[int, Tensor]], recent: int) -> Iterator[Tensor]:
+        """Clean queries of the frames in `recent`, each at its time."""
+        first = self.next_frame + self.geometry.chunk_frames - recent
+        return (self._at(query, frame - self.next_frame) for frame, query in remembered if frame >= first)
+
+    def _at(self, queries: Tensor, time: int) -> Tensor:
+        """Queries [B, k, heads, head_dim] moved along the timeline."""
+        return dynamic_temporal_rope(queries, torch.full((1,), time, device=queries.device), self.dims)
 
     def _remember_queries(self, layer: LayerCache) -> None:
-        """Keep the sum of each clean frame's queries, turned back in time to 0: all that scoring needs of them."""
-        for i, query in enumerate(layer.query_sums.unbind(1)):
-            layer.past_queries.append((self.next_frame + i, self._query_at(query, -i)))
+        """Keep each clean frame's queries, turned back in time to 0: their sum is all that most scoring needs."""
+        for i, query in enumerate(layer.query_sums.split(1, 1)):
+            layer.past_queries.append((self.next_frame + i, self._at(query, -i)))
         del layer.past_queries[: -self.policy.window]
+        if self.policy.query_frames:
+            for i, queries in enumerate(layer.queries.float().chunk(self.geometry.chunk_frames, 1)):
+                layer.past_singles.append((self.next_frame + i, self._at(queries, -i)))
+            del layer.past_singles[: -self.policy.query_frames]

@@ -122,6 +122,28 @@ def test_a_frames_score_is_the_sum_of_its_tokens():
     np.testing.assert_allclose(frames[0, :, 0, 0], tokens[0].sum((1, 2)), rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.parametrize(("queries", "count"), [("both", 24), ("past", 6), ("current", 18)])
+def test_softmax_spreads_one_unit_a_query_and_head_over_the_candidates(queries, count):
+    for chunk in run(DeepForcing(score="softmax", queries=queries)):
+        if chunk.compression is not None:
+            c = chunk.compression
+            assert np.nanmin(c.scores) > 0
+            np.testing.assert_allclose(np.nansum(c.scores, (1, 2, 3)), 2 * count, rtol=1e-4)
+
+
+def test_softmax_scores_come_from_the_same_queries_as_the_sums():
+    """Where attention is flat, softmax is its products to first order: their ranks agree."""
+    pipeline = small_pipeline()
+    for block in pipeline.denoiser.transformer.blocks:
+        block.attn1.norm_q.weight.data *= 0.01
+    scores = {}
+    for score in ("attention", "softmax"):
+        chunks = generate_long_video(pipeline, "a b c", num_frames=100, policy=DeepForcing(score=score))
+        scores[score] = next(c.compression for c in chunks if c.compression).scores[0].ravel()
+    stood = ~np.isnan(scores["attention"])
+    assert np.corrcoef(scores["attention"][stood], scores["softmax"][stood])[0, 1] > 0.9
+
+
 def test_a_barred_token_leaves_its_place_to_the_next_oldest():
     kept = [c.compression for c in run(DeepForcing(score="oldest", max_reuse=1)) if c.compression]
     assert kept[0].frames[kept[0].kept.any((0, 2, 3))].tolist() == [10, 11]
@@ -135,7 +157,7 @@ def test_scores_that_look_at_no_query_do_not_ask_for_any(score):
 
 def test_choices_are_those_that_the_policy_takes():
     choices = choices_of(DeepForcing, "score")
-    assert choices == ("attention", "inverted", "random", "oldest", "newest")
+    assert choices == ("attention", "inverted", "softmax", "random", "oldest", "newest")
     assert all(DeepForcing(score=score).score == score for score in choices)
     assert choices_of(DeepForcing, "sink") == ()
 
@@ -193,7 +215,7 @@ def test_a_window_keeps_everything_once_while_it_is_short():
         ("deep-forcing", {"phase": "late"}, "phase must be one of"),
         ("deep-forcing", {"queries": "all"}, "queries must be one of"),
         ("deep-forcing", {"unit": "row"}, "unit must be one of token, frame"),
-        ("deep-forcing", {"score": "best"}, "score must be one of attention, inverted, random, oldest, newest"),
+        ("deep-forcing", {"score": "best"}, "score must be one of attention, inverted, softmax, random, "),
         ("deep-forcing", {"max_reuse": -1}, "max_reuse must be a whole number"),
         ("deep-sink", {"sink": 21}, "sink 21 fills the whole window"),
         ("attention-sink", {"sink": 1.5}, "sink must be a whole number"),

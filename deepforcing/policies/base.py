@@ -25,6 +25,7 @@ class CacheView:
     fired_at    `next_frame` of the latest chunk that compressed, None before
     keys        slice of tokens, their time [B, k] -> keys [B, k, heads, head_dim] with RoPE at those temporal positions
     queries     'both' | 'past' | 'current', recent -> summed queries [B, heads, head_dim], RoPE applied
+    single_queries  the same queries one by one [B, q, heads, head_dim], for policies with `query_frames`
     generator   the run's own randomness
     """
 
@@ -36,6 +37,7 @@ class CacheView:
     geometry: Geometry
     keys: Callable[[slice, Tensor], Tensor]
     queries: Callable[[str, int], Tensor]
+    single_queries: Callable[[str, int], Tensor]
     generator: torch.Generator
 
     @property
@@ -74,6 +76,10 @@ class Policy(Protocol):
     def asks_queries(self) -> bool:
         """Whether `choose` looks at the queries of the chunk in flight. It is then asked in the middle of the chunk's
         first pass, which therefore runs outside of compiled graphs; otherwise before that pass."""
+
+    @property
+    def query_frames(self) -> int:
+        """The latest latent frames, chunk in flight included, of which `choose` looks at single queries; 0: none."""
 
     def check(self, geometry: Geometry) -> None:
         """Raise SettingsError when the settings cannot work with chunks of this size."""

@@ -8,14 +8,14 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
-from ..compression import importance
+from ..compression import attention_mass, importance
 from ..config import Geometry, SettingsError
 from .base import CacheView
 from .settings import one_of
 from .top_c import TopC
 
 Queries = Literal["both", "past", "current"]
-Score = Literal["attention", "inverted", "random", "oldest", "newest"]
+Score = Literal["attention", "inverted", "softmax", "random", "oldest", "newest"]
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,10 @@ class DeepForcing(TopC):
 
     queries: whose attention counts, the clean ones of the `past` recent frames, those of the `current` noisy chunk, or
     `both` (Table 5).
-    score: `attention` keeps what is attended to most. The controls keep what is attended to least (`inverted`), what
-    chance says (`random`, Fig. 12), or the `oldest` or `newest` candidates.
+    score: `attention` keeps what is attended to most, by the sum of q . k over queries and heads. `softmax` passes the
+    products through a softmax first: each query of each head spreads one unit of attention over the candidates, with
+    the model's own scale, and what a candidate gets is summed. The controls keep what is attended to least
+    (`inverted`), what chance says (`random`, Fig. 12), or the `oldest` or `newest` candidates.
     max_reuse: 7 in the released code. The others: see `TopC`.
     """
 
@@ -42,7 +44,11 @@ class DeepForcing(TopC):
 
     @property
     def asks_queries(self) -> bool:
-        return self.score in ("attention", "inverted") and self.queries != "past"
+        return self.score in ("attention", "inverted", "softmax") and self.queries != "past"
+
+    @property
+    def query_frames(self) -> int:
+        return self.recent if self.score == "softmax" else 0
 
     def check(self, geometry: Geometry) -> None:
         super().check(geometry)
@@ -61,5 +67,9 @@ class DeepForcing(TopC):
         middle = self.middle(view)
         scores = torch.zeros(view.frames.shape, device=view.frames.device)
         keys = view.keys(middle, self.place(view)[:, middle])
-        scores[:, middle] = importance(keys, view.queries(self.queries, self.recent))
+        if self.score == "softmax":
+            real = None if view.valid is None else view.valid[:, middle]
+            scores[:, middle] = attention_mass(keys, view.single_queries(self.queries, self.recent), real).sum(1)
+        else:
+            scores[:, middle] = importance(keys, view.queries(self.queries, self.recent))
         return scores

@@ -31,6 +31,10 @@ class SlidingWindow:
     def asks_queries(self) -> bool:
         return False
 
+    @property
+    def query_frames(self) -> int:
+        return 0
+
     def check(self, geometry: Geometry) -> None:
         if self.sink_frames + geometry.chunk_frames > self.window:
             raise SettingsError(
