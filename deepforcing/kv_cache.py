@@ -27,6 +27,7 @@ class Reading:
 
     keys (RoPE applied), values: [B, n + chunk, heads, head_dim]; mask: bool [B, 1, 1, n + chunk], None without padding.
     frames: int64 [B, n + chunk] latent frame of each token; time: the history's temporal positions [B, n].
+    rows: how many rows of B are one video, see `LayerCache`.
     """
 
     keys: Tensor
@@ -34,6 +35,7 @@ class Reading:
     mask: Tensor | None
     frames: Tensor
     time: Tensor
+    rows: int = 1
 
 
 class Probe(Protocol):
@@ -55,14 +57,16 @@ class LayerCache:
     It is *open* while a chunk reads it. What a pass does to it is `write`, tensors in and tensors out, so that a
     compiled block holds it whole; opening, dropping and settling happen between passes or in eager ones.
     `positions` int64 [B, n, 3] are the history's (latent frame, row, column).
+
+    Heads that keep tokens of their own are rows of the batch here, with one head each: `rows` of them are one video.
     """
 
-    def __init__(self, rotation: Rotation, chunk_frames: int, whole_queries: bool = False) -> None:
+    def __init__(self, rotation: Rotation, chunk_frames: int, rows: int = 1, whole_queries: bool = False) -> None:
         """rotation: RoPE of the chunk in flight, the same for every chunk, layer and pass.
 
         whole_queries: whether each pass's queries stay whole, besides their sums.
         """
-        self.rotation, self.chunk_frames, self.whole_queries = rotation, chunk_frames, whole_queries
+        self.rotation, self.chunk_frames, self.rows, self.whole_queries = rotation, chunk_frames, rows, whole_queries
         self.tokens = 0
         self.slots: Tensor | None = None  # keys before RoPE [B, n + chunk, heads, head_dim]
         self.values: Tensor | None = None
@@ -83,6 +87,14 @@ class LayerCache:
     def keys(self) -> Tensor:
         """The history's keys before RoPE [B, n, heads, head_dim]."""
         return self.slots[:, : self.tokens]
+
+    def as_rows(self, x: Tensor) -> Tensor:
+        """[B, m, heads, head_dim] of a pass -> [B * rows, m, heads / rows, head_dim] as it is kept here."""
+        return x if self.rows == 1 else x.transpose(1, 2).flatten(0, 1).unsqueeze(2)
+
+    def as_heads(self, x: Tensor) -> Tensor:
+        """The way back from `as_rows`."""
+        return x if self.rows == 1 else x.squeeze(2).unflatten(0, (-1, self.rows)).transpose(1, 2)
 
     def begin(self, template: Tensor) -> None:
         """Start empty; template: the first keys [B, m, heads, head_dim], for batch, heads, dtype and device."""
@@ -137,10 +149,14 @@ def _with_room(x: Tensor, tokens: int) -> Tensor:
 class KVCache:
     """The cache of one video, all layers; bounded by its policy however long the video gets."""
 
-    def __init__(self, policy: Policy, geometry: Geometry, dims: RopeDims, seed: int = 0) -> None:
-        """Raises SettingsError when the policy cannot work with chunks of this geometry."""
+    def __init__(self, policy: Policy, geometry: Geometry, dims: RopeDims, heads: int, seed: int = 0) -> None:
+        """heads: of the model's self-attention.
+
+        Raises SettingsError when the policy cannot work with chunks of this geometry.
+        """
         policy.check(geometry)
         self.policy, self.geometry, self.dims = policy, geometry, dims
+        self.rows = heads if policy.heads_apart else 1  # of a layer's batch that are one video
         self.next_frame = 0
         self.probe: Probe | None = None
         self.layers: dict[int, LayerCache] = {}
@@ -184,8 +200,8 @@ class KVCache:
     def open(self, layer: LayerCache, queries: Tensor | None = None, keys: Tensor | None = None) -> None:
         """Begin a chunk in this layer: compress where the policy is due, rotate what is left to where it stands now.
 
-        queries (RoPE applied) and keys of the chunk's first pass, [B, m, heads, head_dim]: needed where the layer is
-        still empty or the policy chooses by them.
+        queries (RoPE applied) and keys of the chunk's first pass, [B, m, heads, head_dim] `as_rows`: needed where the
+        layer is still empty or the policy chooses by them.
         """
         if layer.slots is None:
             layer.begin(keys)
@@ -199,7 +215,7 @@ class KVCache:
         mask = None
         if layer.valid is not None:
             mask = torch.nn.functional.pad(layer.valid, (0, m), value=True)[:, None, None]
-        layer.reading = Reading(turned, layer.values, mask, frames, time)
+        layer.reading = Reading(turned, layer.values, mask, frames, time, layer.rows)
 
     def advance(self) -> None:
         """The pass just done was the clean one: the chunk in flight is history, and the next one begins."""
@@ -210,7 +226,7 @@ class KVCache:
 
     @property
     def tokens(self) -> int:
-        """Tokens held, summed over layers (one row of the batch)."""
+        """Tokens held, summed over layers (one row of the batch); by each head, where heads are kept apart."""
         return sum(layer.tokens for layer in self.layers.values())
 
     @property
@@ -223,8 +239,8 @@ class KVCache:
         if not self.layers:
             self._grid = self._grid.to(device)
             rotation = rotation_3d(*self._grid.unbind(-1), self.dims)
-            whole = self.policy.query_frames > 0
-            self.layers = {i: LayerCache(rotation, self.geometry.chunk_frames, whole) for i in range(layers)}
+            settings = rotation, self.geometry.chunk_frames, self.rows, self.policy.query_frames > 0
+            self.layers = {i: LayerCache(*settings) for i in range(layers)}
         return list(self.layers.values())
 
     def _due(self, layer: LayerCache) -> bool:

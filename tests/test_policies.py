@@ -41,7 +41,8 @@ def test_every_policy_streams_past_its_window_within_bounds(name):
     policy = make_policy(name)
     for chunk in run(policy):
         state = chunk.cache
-        assert state.kept.sum() == state.tokens <= 2 * 6 * (policy.window - 3)
+        assert state.tokens <= 2 * 6 * (policy.window - 3)
+        assert state.kept.sum() >= state.tokens if policy.heads_apart else state.kept.sum() == state.tokens
         first = [frame for frame, role in zip(state.frames, state.roles, strict=True) if role == "sink"]
         assert first == list(range(min(policy.sink_frames, chunk.latent_frames[0])))
         assert state.kept[:, : len(first)].all()
@@ -76,6 +77,15 @@ def test_what_compression_kept_is_what_scored_highest_and_is_in_the_cache():
 
 def test_layers_choose_for_themselves():
     assert any((c.compression.kept[0] != c.compression.kept[1]).any() for c in run(DeepForcing()) if c.compression)
+
+
+def test_heads_kept_apart_hold_more_tokens_between_them():
+    for shared, apart in zip(run(DeepForcing()), run(DeepForcing(heads="separate")), strict=True):
+        assert apart.cache.tokens == shared.cache.tokens and apart.cache.bytes == shared.cache.bytes
+        if shared.compression:
+            assert apart.cache.kept.sum() > apart.cache.tokens
+            held = apart.cache.kept[:, np.isin(apart.cache.frames, apart.compression.frames)]
+            assert (held == apart.compression.kept[:, np.isin(apart.compression.frames, apart.cache.frames)]).all()
 
 
 def test_random_scores_choose_other_tokens_with_the_same_noise():
@@ -215,6 +225,7 @@ def test_a_window_keeps_everything_once_while_it_is_short():
         ("deep-forcing", {"phase": "late"}, "phase must be one of"),
         ("deep-forcing", {"queries": "all"}, "queries must be one of"),
         ("deep-forcing", {"unit": "row"}, "unit must be one of token, frame"),
+        ("deep-forcing", {"heads": "some"}, "heads must be one of shared, separate"),
         ("deep-forcing", {"score": "best"}, "score must be one of attention, inverted, softmax, random, "),
         ("deep-forcing", {"max_reuse": -1}, "max_reuse must be a whole number"),
         ("deep-sink", {"sink": 21}, "sink 21 fills the whole window"),

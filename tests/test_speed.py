@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -52,7 +53,7 @@ def flows(model: CausalWan, policy, chunks: int, probe: AttentionProbe | None = 
     return torch.stack(made), graphs, cache
 
 
-@pytest.mark.parametrize("policy", [SlidingWindow(12), SMALL])
+@pytest.mark.parametrize("policy", [SlidingWindow(12), SMALL, replace(SMALL, heads="separate", score="softmax")])
 def test_compiled_blocks_are_one_whole_graph_and_equal_eager_ones(policy):
     model = denoiser()
     eager, _, _ = flows(model, policy, 8)

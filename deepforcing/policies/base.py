@@ -19,6 +19,8 @@ from ..config import Geometry, SettingsError
 class CacheView:
     """What a policy may look at: one layer's cached tokens, in temporal order, just before a chunk is denoised.
 
+    B are the videos of a batch; where the policy keeps heads apart, B are all their heads, and `heads` below is 1.
+
     frames      int64 [B, n] latent frame of each token; valid bool [B, n], None when no row is padded
     reused      int64 [B, n] how often compression has chosen each token so far
     next_frame  first latent frame of the chunk in flight
@@ -76,6 +78,10 @@ class Policy(Protocol):
     def asks_queries(self) -> bool:
         """Whether `choose` looks at the queries of the chunk in flight. It is then asked in the middle of the chunk's
         first pass, which therefore runs outside of compiled graphs; otherwise before that pass."""
+
+    @property
+    def heads_apart(self) -> bool:
+        """Whether each head keeps tokens of its own; otherwise all heads of a layer keep the same."""
 
     @property
     def query_frames(self) -> int:

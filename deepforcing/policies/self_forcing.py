@@ -32,6 +32,10 @@ class SlidingWindow:
         return False
 
     @property
+    def heads_apart(self) -> bool:
+        return False
+
+    @property
     def query_frames(self) -> int:
         return 0
 

@@ -15,6 +15,7 @@ from .deep_sink import DeepSink
 from .settings import one_of, whole
 
 Unit = Literal["token", "frame"]
+Heads = Literal["shared", "separate"]
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,15 @@ class TopC(DeepSink):
     When cached + incoming frames exceed `window`, the cache is cut to `budget` frames' worth of tokens: the first
     `sink`, the last `recent` (chunk in flight included), and between them the C that score highest.
     unit: what competes, each `token` for itself or whole frames by the sum of their tokens' scores.
+    heads: `shared`, all heads of a layer keep the same tokens, by the sum of their scores, as the authors' code does;
+    `separate`, each keeps its own.
     max_reuse: a token chosen that often is barred from then on, 0 = never.
     """
 
     budget: int = 16
     recent: int = 4
     unit: Unit = "token"
+    heads: Heads = "shared"
     max_reuse: int = 0
 
     def __post_init__(self) -> None:
@@ -38,6 +42,7 @@ class TopC(DeepSink):
         whole("recent", self.recent, 1)
         whole("max_reuse", self.max_reuse, 0)
         one_of(self, "unit")
+        one_of(self, "heads")
         if self.sink + self.recent >= self.budget:
             raise SettingsError(f"sink {self.sink} + recent {self.recent} leaves nothing of budget {self.budget}")
         if self.budget > self.window:
@@ -50,6 +55,10 @@ class TopC(DeepSink):
     def rank(self, scores: Tensor) -> Tensor:
         """What decides, of the scores that are told: the highest win."""
         return scores
+
+    @property
+    def heads_apart(self) -> bool:
+        return self.heads == "separate"
 
     @property
     def top_c(self) -> int:
