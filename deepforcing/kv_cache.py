@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from .config import Geometry
+from .past_queries import PastQueries
 from .policies import CacheView, Policy, Selection
 from .rope import RopeDims, Rotation, dynamic_temporal_rope, rotation_3d, spatial_rope
 
@@ -61,23 +62,22 @@ class LayerCache:
     Heads that keep tokens of their own are rows of the batch here, with one head each: `rows` of them are one video.
     """
 
-    def __init__(self, rotation: Rotation, chunk_frames: int, rows: int = 1, whole_queries: bool = False) -> None:
+    def __init__(
+        self, rotation: Rotation, past: PastQueries, chunk_frames: int, rows: int, whole_queries: bool
+    ) -> None:
         """rotation: RoPE of the chunk in flight, the same for every chunk, layer and pass.
 
         whole_queries: whether each pass's queries stay whole, besides their sums.
         """
-        self.rotation, self.chunk_frames, self.rows, self.whole_queries = rotation, chunk_frames, rows, whole_queries
+        self.rotation, self.past = rotation, past
+        self.chunk_frames, self.rows, self.whole_queries = chunk_frames, rows, whole_queries
         self.tokens = 0
         self.slots: Tensor | None = None  # keys before RoPE [B, n + chunk, heads, head_dim]
         self.values: Tensor | None = None
         self.reading: Reading | None = None
         self.valid: Tensor | None = None
         self.query_sums: Tensor | None = None  # of the latest pass, by frame: [B, chunk_frames, heads, head_dim]
-        self.past_queries: list[
-            tuple[int, Tensor]
-        ] = []  # (latent frame, query sum [B, 1, heads, head_dim], no time yet)
         self.queries: Tensor | None = None  # of the latest pass, whole: [B, m, heads, head_dim], RoPE applied
-        self.past_singles: list[tuple[int, Tensor]] = []  # (latent frame, queries [B, k, heads, head_dim], no time yet)
         self.sample: Tensor | None = None  # which queries a probe wants of the pass in flight
         self.sampled: Tensor | None = None
         self.fired_at: int | None = None  # first frame of the latest chunk that dropped tokens
@@ -220,7 +220,7 @@ class KVCache:
     def advance(self) -> None:
         """The pass just done was the clean one: the chunk in flight is history, and the next one begins."""
         for layer in self.layers.values():
-            self._remember_queries(layer)
+            layer.past.remember(self.next_frame, layer.query_sums, layer.queries)
             layer.settle(self._positions(layer))
         self.next_frame += self.geometry.chunk_frames
 
@@ -239,9 +239,12 @@ class KVCache:
         if not self.layers:
             self._grid = self._grid.to(device)
             rotation = rotation_3d(*self._grid.unbind(-1), self.dims)
-            settings = rotation, self.geometry.chunk_frames, self.rows, self.policy.query_frames > 0
-            self.layers = {i: LayerCache(*settings) for i in range(layers)}
+            self.layers = {i: self._new_layer(rotation) for i in range(layers)}
         return list(self.layers.values())
+
+    def _new_layer(self, rotation: Rotation) -> LayerCache:
+        past = PastQueries(self.dims, self.policy.window, self.policy.query_frames)
+        return LayerCache(rotation, past, self.geometry.chunk_frames, self.rows, self.policy.query_frames > 0)
 
     def _due(self, layer: LayerCache) -> bool:
         return self.policy.due(layer.tokens / self.geometry.tokens_per_frame, self.geometry)
@@ -274,18 +277,16 @@ class KVCache:
 
     def _query_sum(self, layer: LayerCache, queries: Tensor | None, whose: str, recent: int) -> Tensor:
         """Sum of RoPE'd queries [B, heads, head_dim]: the chunk's, those of clean frames in `recent`, or both."""
-        parts = []
-        if whose != "past":
-            parts.append(self._asked(queries).float().sum(1))
+        parts = [] if whose == "past" else [self._asked(queries).float().sum(1)]
         if whose != "current":
-            parts += (query[:, 0] for query in self._past(layer.past_queries, recent))
+            parts += layer.past.sums(self._since(recent), self.next_frame)
         return torch.stack(parts).sum(0)
 
     def _single_queries(self, layer: LayerCache, queries: Tensor | None, whose: str, recent: int) -> Tensor:
         """The queries that `_query_sum` sums, one by one, in float32: [B, q, heads, head_dim]."""
-        parts = [] if whose == "current" else list(self._past(layer.past_singles, recent))
-        if whose != "past":
-            parts.append(self._asked(queries).float())
+        parts = [] if whose == "past" else [self._asked(queries).float()]
+        if whose != "current":
+            parts += layer.past.singles(self._since(recent), self.next_frame)
         return torch.cat(parts, 1)
 
     def _asked(self, queries: Tensor | None) -> Tensor:
@@ -293,21 +294,5 @@ class KVCache:
             raise RuntimeError(f"{self.policy.name} asks for the chunk's queries: its `asks_queries` must be True")
         return queries
 
-    def _past(self, remembered: list[tuple[int, Tensor]], recent: int) -> Iterator[Tensor]:
-        """Clean queries of the frames in `recent`, each at its time."""
-        first = self.next_frame + self.geometry.chunk_frames - recent
-        return (self._at(query, frame - self.next_frame) for frame, query in remembered if frame >= first)
-
-    def _at(self, queries: Tensor, time: int) -> Tensor:
-        """Queries [B, k, heads, head_dim] moved along the timeline."""
-        return dynamic_temporal_rope(queries, torch.full((1,), time, device=queries.device), self.dims)
-
-    def _remember_queries(self, layer: LayerCache) -> None:
-        """Keep each clean frame's queries, turned back in time to 0: their sum is all that most scoring needs."""
-        for i, query in enumerate(layer.query_sums.split(1, 1)):
-            layer.past_queries.append((self.next_frame + i, self._at(query, -i)))
-        del layer.past_queries[: -self.policy.window]
-        if self.policy.query_frames:
-            for i, queries in enumerate(layer.queries.float().chunk(self.geometry.chunk_frames, 1)):
-                layer.past_singles.append((self.next_frame + i, self._at(queries, -i)))
-            del layer.past_singles[: -self.policy.query_frames]
+    def _since(self, recent: int) -> int:
+        return self.next_frame + self.geometry.chunk_frames - recent
