@@ -29,7 +29,7 @@ class CacheState:
     kept     bool  [layers, F, rows, columns]
     roles    tuple of F of 'sink' | 'top-C' | 'recent'
     time     float32 [layers, F]         temporal position RoPE gives the frame's tokens (mean), 0 = first frame of
-                                         the chunk in flight; NaN where the layer holds none
+                                         the chunk in flight; NaN where the layer holds none, or reads none of them
     tokens   tokens held, summed over layers, by each head where they differ; bytes: memory of their keys and values
     """
 

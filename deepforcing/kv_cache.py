@@ -16,6 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from .compression import attention_mass
 from .config import Geometry
 from .past_queries import PastQueries
 from .policies import CacheView, Policy, Selection
@@ -28,6 +29,7 @@ class Reading:
 
     keys (RoPE applied), values: [B, n + chunk, heads, head_dim]; mask: bool [B, 1, 1, n + chunk], None without padding.
     frames: int64 [B, n + chunk] latent frame of each token; time: the history's temporal positions [B, n].
+    index: int64 [B, n] where in the history these tokens are, None where they are all of it, in order.
     rows: how many rows of B are one video, see `LayerCache`.
     """
 
@@ -36,6 +38,7 @@ class Reading:
     mask: Tensor | None
     frames: Tensor
     time: Tensor
+    index: Tensor | None = None
     rows: int = 1
 
 
@@ -78,6 +81,7 @@ class LayerCache:
         self.valid: Tensor | None = None
         self.query_sums: Tensor | None = None  # of the latest pass, by frame: [B, chunk_frames, heads, head_dim]
         self.queries: Tensor | None = None  # of the latest pass, whole: [B, m, heads, head_dim], RoPE applied
+        self.received: Tensor | None = None  # attention of clean passes so far, float32 [B, n], where it is summed
         self.sample: Tensor | None = None  # which queries a probe wants of the pass in flight
         self.sampled: Tensor | None = None
         self.fired_at: int | None = None  # first frame of the latest chunk that dropped tokens
@@ -122,24 +126,45 @@ class LayerCache:
         if selection.chosen is not None:
             self.reused = self.reused + selection.chosen
         index = selection.indices
-        wide = index[..., None, None].expand(-1, -1, *self.slots.shape[2:])
-        self.slots, self.values = self.slots.gather(1, wide), self.values.gather(1, wide)
-        self.positions = self.positions.gather(1, index[..., None].expand(-1, -1, 3))
+        self.slots, self.values, self.positions = (_taken(x, index) for x in (self.slots, self.values, self.positions))
         self.reused, self.valid = self.reused.gather(1, index), selection.valid
+        if self.received is not None:
+            self.received = self.received.gather(1, index)
         self.tokens = index.shape[1]
 
     def make_room(self, tokens: int) -> None:
         """Slots for a chunk of that many tokens, after the history."""
         self.slots, self.values = _with_room(self.slots, tokens), _with_room(self.values, tokens)
 
+    def receive(self) -> None:
+        """Add up what each token, the chunk's own included, got of the latest pass's attention."""
+        reading, m = self.reading, self.queries.shape[1]
+        mask = None if reading.mask is None else reading.mask[:, 0, 0]
+        mass = attention_mass(reading.keys, self.queries, mask).sum(1)  # [B, n + m]
+        before = mass.new_zeros(mass.shape[0], self.tokens) if self.received is None else self.received
+        index = (
+            torch.arange(self.tokens, device=mass.device).expand_as(before) if reading.index is None else reading.index
+        )
+        self.received = torch.cat((before.scatter_add(1, index, mass[:, :-m]), mass[:, -m:]), 1)
+
     def settle(self, positions: Tensor) -> None:
         """The chunk in the slots is clean, and history from now on; positions [B, m, 3]."""
+        if self.reading.values is not self.values:
+            own = slice(self.tokens, None)
+            self.values[:, own] = self.reading.values[:, -positions.shape[1] :]
         self.tokens = self.slots.shape[1]
         self.positions = torch.cat((self.positions, positions), 1)
         self.reused = torch.cat((self.reused, torch.zeros_like(positions[..., 0])), 1)
         if self.valid is not None:
             self.valid = torch.cat((self.valid, torch.ones_like(positions[..., 0], dtype=torch.bool)), 1)
         self.reading = self.dropped = self.sampled = None
+
+
+def _taken(x: Tensor, index: Tensor | None) -> Tensor:
+    """x [B, n, ...] at index [B, k] -> [B, k, ...]; all of x without an index."""
+    if index is None:
+        return x
+    return x.gather(1, index.view(*index.shape, *[1] * (x.dim() - 2)).expand(-1, -1, *x.shape[2:]))
 
 
 def _with_room(x: Tensor, tokens: int) -> Tensor:
@@ -158,6 +183,7 @@ class KVCache:
         self.policy, self.geometry, self.dims = policy, geometry, dims
         self.rows = heads if policy.heads_apart else 1  # of a layer's batch that are one video
         self.next_frame = 0
+        self._new_prompt = False  # whether one begins with the chunk in flight
         self.probe: Probe | None = None
         self.layers: dict[int, LayerCache] = {}
         self._generator = torch.Generator().manual_seed(seed)
@@ -205,21 +231,39 @@ class KVCache:
         """
         if layer.slots is None:
             layer.begin(keys)
+        if self._new_prompt and (selection := self.policy.at_new_prompt(self._view(layer, queries))):
+            self._drop(layer, selection)
         if self._due(layer):
-            layer.keep(self.policy.choose(self._view(layer, queries)))
-            layer.fired_at = self.next_frame
-        time, m = self.policy.place(self._view(layer, queries)), self.geometry.tokens_per_chunk
-        turned = _with_room(self._keys_at(layer, slice(None), time), m)
+            self._drop(layer, self.policy.choose(self._view(layer, queries)))
+        view = self._view(layer, queries)
+        layer.reading = self._reading(layer, self.policy.read(view), self.policy.place(view))
+
+    def _drop(self, layer: LayerCache, selection: Selection) -> None:
+        layer.keep(selection)
+        layer.fired_at = self.next_frame
+
+    def _reading(self, layer: LayerCache, index: Tensor | None, time: Tensor) -> Reading:
+        """Room for the chunk, and what it reads: the tokens at `index`, or all, turned to their time."""
+        m, own = self.geometry.tokens_per_chunk, self._positions(layer)
+        keys, values, positions = (_taken(x, index) for x in (layer.keys, layer.values, layer.positions))
+        turned = _with_room(self._turned(keys, positions, time), m)
         layer.make_room(m)
-        frames = torch.cat((layer.positions[..., 0], self._positions(layer)[..., 0]), 1)
-        mask = None
+        values = layer.values if index is None else _with_room(values, m)
+        frames, mask = torch.cat((positions[..., 0], own[..., 0]), 1), None
         if layer.valid is not None:
-            mask = torch.nn.functional.pad(layer.valid, (0, m), value=True)[:, None, None]
-        layer.reading = Reading(turned, layer.values, mask, frames, time, layer.rows)
+            mask = torch.nn.functional.pad(_taken(layer.valid, index), (0, m), value=True)[:, None, None]
+        return Reading(turned, values, mask, frames, time, index, layer.rows)
+
+    def begin_prompt(self) -> None:
+        """The chunk in flight is the first with a new prompt; to be said before its first pass."""
+        self._new_prompt = self.next_frame > 0
 
     def advance(self) -> None:
         """The pass just done was the clean one: the chunk in flight is history, and the next one begins."""
+        self._new_prompt = False
         for layer in self.layers.values():
+            if self.policy.sums_attention:
+                layer.receive()
             layer.past.remember(self.next_frame, layer.query_sums, layer.queries)
             layer.settle(self._positions(layer))
         self.next_frame += self.geometry.chunk_frames
@@ -244,7 +288,8 @@ class KVCache:
 
     def _new_layer(self, rotation: Rotation) -> LayerCache:
         past = PastQueries(self.dims, self.policy.window, self.policy.query_frames)
-        return LayerCache(rotation, past, self.geometry.chunk_frames, self.rows, self.policy.query_frames > 0)
+        whole = self.policy.query_frames > 0 or self.policy.sums_attention
+        return LayerCache(rotation, past, self.geometry.chunk_frames, self.rows, whole)
 
     def _due(self, layer: LayerCache) -> bool:
         return self.policy.due(layer.tokens / self.geometry.tokens_per_frame, self.geometry)
@@ -265,15 +310,18 @@ class KVCache:
             next_frame=self.next_frame,
             fired_at=layer.fired_at,
             geometry=self.geometry,
-            keys=lambda tokens, time: self._keys_at(layer, tokens, time),
+            unturned=layer.keys,
+            received=layer.received,
+            keys=lambda tokens, time: self._turned(layer.keys[:, tokens], layer.positions[:, tokens], time),
             queries=lambda whose, recent: self._query_sum(layer, queries, whose, recent),
             single_queries=lambda whose, recent: self._single_queries(layer, queries, whose, recent),
             generator=self._generator,
         )
 
-    def _keys_at(self, layer: LayerCache, tokens: slice, time: Tensor) -> Tensor:
-        _, row, column = layer.positions[:, tokens].unbind(-1)
-        return dynamic_temporal_rope(spatial_rope(layer.keys[:, tokens], row, column, self.dims), time, self.dims)
+    def _turned(self, keys: Tensor, positions: Tensor, time: Tensor) -> Tensor:
+        """Keys with RoPE, at these rows and columns, and at `time` instead of their own frame."""
+        _, row, column = positions.unbind(-1)
+        return dynamic_temporal_rope(spatial_rope(keys, row, column, self.dims), time, self.dims)
 
     def _query_sum(self, layer: LayerCache, queries: Tensor | None, whose: str, recent: int) -> Tensor:
         """Sum of RoPE'd queries [B, heads, head_dim]: the chunk's, those of clean frames in `recent`, or both."""

@@ -169,6 +169,7 @@ def denoise(
         started = time.perf_counter()
         if prompt is None or prompt.text != text:
             prompt = _encode(pipeline, text, prompt if stale_prompt else None)
+            cache.begin_prompt()
         with cache.probed(watch) if watch else nullcontext():
             x = denoise_chunk(pipeline, cache, prompt, generator)
         telemetry = cache_state(cache), compression(cache), watch.collect(cache) if watch else None

@@ -31,10 +31,11 @@ def cache_state(cache: KVCache) -> CacheState:
     kept = np.zeros(_grid_shape(cache, len(layers), len(frames)), bool)
     time = np.full((len(layers), len(frames)), np.nan, np.float32)
     for i, (layer, (frame, row, column)) in enumerate(zip(cache.layers.values(), layers, strict=True)):
-        slot = np.searchsorted(frames, frame)
-        kept[i, slot, row, column] = True
+        kept[i, np.searchsorted(frames, frame), row, column] = True
+        read, when = _read(layer)
+        slot = np.searchsorted(frames, read)
         count = np.bincount(slot, minlength=len(frames))
-        total = np.bincount(slot, _first_video(layer, layer.reading.time), len(frames))
+        total = np.bincount(slot, when, len(frames))
         np.divide(total, count, out=time[i], where=count > 0, casting="same_kind")
     return CacheState(frames, kept, roles_of(frames, cache), time, cache.tokens, cache.bytes)
 
@@ -64,6 +65,14 @@ def _first_video(layer: LayerCache, values: torch.Tensor) -> np.ndarray:
     """The first video of the batch [tokens, ...], without padding; of all its heads where they are kept apart."""
     rows = values[: layer.rows]
     return (rows.flatten(0, 1) if layer.valid is None else rows[layer.valid[: layer.rows]]).cpu().numpy()
+
+
+def _read(layer: LayerCache) -> tuple[np.ndarray, np.ndarray]:
+    """Latent frame and time of the history's tokens that the first video reads."""
+    reading, n = layer.reading, layer.reading.time.shape[1]
+    frames, time = reading.frames[: layer.rows, :n], reading.time[: layer.rows]
+    real = ... if reading.mask is None else reading.mask[: layer.rows, 0, 0, :n]
+    return tuple(t[real].flatten().cpu().numpy() for t in (frames, time))
 
 
 def _contest(layer: LayerCache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

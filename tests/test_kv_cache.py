@@ -1,6 +1,6 @@
 """The cache below the pipeline: batches, unequal rows, read-only history."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -76,6 +76,29 @@ def test_cached_keys_are_unrotated_and_do_not_drift():
         denoiser.remember(chunk, cache, prompt)
     assert torch.equal(cache.layers[0].keys[:, :6], first)
     assert cache.layers[0].positions[0, 0].tolist() == [0, 0, 0]
+
+
+@dataclass(frozen=True)
+class ReadsTheLast(SlidingWindow):
+    """Holds a window, and reads the last `frames` of it, or all, as if it had to pick each token."""
+
+    frames: int | None = None
+
+    def read(self, view):
+        n = view.frames.shape[1]
+        read = n if self.frames is None else min(n, self.frames * view.geometry.tokens_per_frame)
+        return torch.arange(n - read, n).expand(len(view.frames), -1)
+
+    def place(self, view):
+        return super().place(view).gather(1, self.read(view))
+
+
+@pytest.mark.parametrize(("frames", "window"), [(None, 21), (6, 9)])
+def test_what_is_held_and_not_read_is_as_if_it_were_not_there(frames, window):
+    held, cache = last_flow(ReadsTheLast(frames=frames), videos(2), ["a b", "c d"])
+    dropped, _ = last_flow(SlidingWindow(window), videos(2), ["a b", "c d"])
+    assert torch.equal(held, dropped)
+    assert cache.layers[0].tokens == 18 * 6 and cache.layers[0].reading.time.shape[1] == (window - 3) * 6
 
 
 APART = DeepForcing(heads="separate")

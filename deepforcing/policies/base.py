@@ -25,6 +25,9 @@ class CacheView:
     reused      int64 [B, n] how often compression has chosen each token so far
     next_frame  first latent frame of the chunk in flight
     fired_at    `next_frame` of the latest chunk that compressed, None before
+    unturned    [B, n, heads, head_dim] the keys as the model made them, before RoPE
+    received    float32 [B, n] attention that each token has received from clean queries so far, those of its own chunk
+                included, summed over queries and heads; None unless the policy `sums_attention`
     keys        slice of tokens, their time [B, k] -> keys [B, k, heads, head_dim] with RoPE at those temporal positions
     queries     'both' | 'past' | 'current', recent -> summed queries [B, heads, head_dim], RoPE applied
     single_queries  the same queries one by one [B, q, heads, head_dim], for policies with `query_frames`
@@ -37,6 +40,8 @@ class CacheView:
     next_frame: int
     fired_at: int | None
     geometry: Geometry
+    unturned: Tensor
+    received: Tensor | None
     keys: Callable[[slice, Tensor], Tensor]
     queries: Callable[[str, int], Tensor]
     single_queries: Callable[[str, int], Tensor]
@@ -87,6 +92,11 @@ class Policy(Protocol):
     def query_frames(self) -> int:
         """The latest latent frames, chunk in flight included, of which `choose` looks at single queries; 0: none."""
 
+    @property
+    def sums_attention(self) -> bool:
+        """Whether the cache shall sum up the attention that tokens receive. Costs another product of all queries and
+        keys a chunk."""
+
     def check(self, geometry: Geometry) -> None:
         """Raise SettingsError when the settings cannot work with chunks of this size."""
 
@@ -99,8 +109,16 @@ class Policy(Protocol):
     def choose(self, view: CacheView) -> Selection:
         """Which cached tokens stay. Called at a chunk's first denoising step, for each layer, when `due`."""
 
+    def at_new_prompt(self, view: CacheView) -> Selection | None:
+        """Which cached tokens stay when the chunk in flight is the first with a new prompt; None: all of them."""
+
+    def read(self, view: CacheView) -> Tensor | None:
+        """Which of the tokens that stay the chunk attends to: indices [B, r] into the cache, in any order, any number
+        of times; None: all of them."""
+
     def place(self, view: CacheView) -> Tensor:
-        """Temporal position [B, n] of every cached token; the chunk in flight stands at 0, 1, 2 ..."""
+        """Temporal position of every cached token that is read, [B, n] or [B, r]; the chunk in flight stands at
+        0, 1, 2 ..."""
 
 
 def sliding_window_with_sinks(frames: Tensor, *, next_frame: int, incoming: int, window: int, sink: int = 0) -> Tensor:

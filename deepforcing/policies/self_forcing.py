@@ -39,6 +39,10 @@ class SlidingWindow:
     def query_frames(self) -> int:
         return 0
 
+    @property
+    def sums_attention(self) -> bool:
+        return False
+
     def check(self, geometry: Geometry) -> None:
         if self.sink_frames + geometry.chunk_frames > self.window:
             raise SettingsError(
@@ -58,6 +62,12 @@ class SlidingWindow:
             view.frames, next_frame=view.next_frame, incoming=g.chunk_frames, window=self.window, sink=self.sink_frames
         )
         return Selection(kept_indices(keep, (self.window - g.chunk_frames) * g.tokens_per_frame))
+
+    def at_new_prompt(self, view: CacheView) -> Selection | None:
+        return None
+
+    def read(self, view: CacheView) -> Tensor | None:
+        return None
 
     def place(self, view: CacheView) -> Tensor:
         return view.frames - view.next_frame
