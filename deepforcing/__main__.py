@@ -118,12 +118,17 @@ def _load(options: argparse.Namespace, policy: Policy) -> Pipeline:
     return load_pipeline(options.model, loading=loading)
 
 
-def _setting(text: str) -> tuple[str, int | str]:
+def _setting(text: str) -> tuple[str, int | float | str]:
     """'max_reuse=0' -> ('max_reuse', 0). What is allowed is the policy's to say."""
     name, equals, value = text.partition("=")
     if not equals:
         raise SettingsError(f"--set needs NAME=VALUE, not {text!r}")
-    return name, int(value) if value.isdecimal() else value
+    for number in (int, float):
+        try:
+            return name, number(value)
+        except ValueError:
+            continue
+    return name, value
 
 
 def _generate(options: argparse.Namespace) -> int:

@@ -23,12 +23,14 @@ class Timings:
 class CacheState:
     """Which tokens each layer holds while a chunk is denoised, the chunk itself left out.
 
+    Where heads keep tokens of their own, a layer holds what any of its heads holds.
+
     frames   int64 [F]                   latent frames of which at least one layer still holds a token, ascending
     kept     bool  [layers, F, rows, columns]
     roles    tuple of F of 'sink' | 'top-C' | 'recent'
     time     float32 [layers, F]         temporal position RoPE gives the frame's tokens (mean), 0 = first frame of
-                                         the chunk in flight; NaN where the layer holds none
-    tokens   tokens held, summed over layers; bytes: memory of their keys and values
+                                         the chunk in flight; NaN where the layer holds none, or reads none of them
+    tokens   tokens held, summed over layers, by each head where they differ; bytes: memory of their keys and values
     """
 
     frames: np.ndarray
@@ -42,6 +44,8 @@ class CacheState:
 @dataclass(frozen=True)
 class Compression:
     """One firing of participative compression (arXiv 2512.05081, section 3.3), all layers.
+
+    Where heads keep tokens of their own: kept by any of them, and the sum of their scores.
 
     frames     int64 [F]                           latent frames that had candidates, ascending
     candidate  bool [layers, F, rows, columns]     tokens that stood for selection

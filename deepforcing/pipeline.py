@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -166,7 +166,12 @@ def denoise_chunk(pipeline: Pipeline, cache: KVCache, prompt: Prompt, generator:
 
 
 def denoise(
-    pipeline: Pipeline, prompt_for: Callable[[int], str], policy: Policy, seed: int, probe: bool
+    pipeline: Pipeline,
+    prompt_for: Callable[[int], str],
+    policy: Policy,
+    seed: int,
+    probe: bool,
+    stale_prompt: bool = False,
 ) -> Iterator[LatentChunk]:
     """Denoise chunk after chunk, for ever. `prompt_for(chunk index)` is asked at each chunk boundary."""
     denoiser, generator = pipeline.denoiser, torch.Generator().manual_seed(seed)
@@ -176,7 +181,9 @@ def denoise(
     while True:
         text = check_prompt(prompt_for(index))
         started = time.perf_counter()
-        prompt = prompt if prompt and prompt.text == text else pipeline.encode(text)
+        if prompt is None or prompt.text != text:
+            prompt = _encode(pipeline, text, prompt if stale_prompt else None)
+            cache.begin_prompt()
         with cache.probed(watch) if watch else nullcontext():
             x = denoise_chunk(pipeline, cache, prompt, generator)
         telemetry = cache_state(cache), compression(cache), watch.collect(cache) if watch else None
@@ -186,6 +193,12 @@ def denoise(
         seconds = time.perf_counter() - started
         yield LatentChunk(index, first, x.transpose(1, 2), text, seconds, *telemetry)
         index += 1
+
+
+def _encode(pipeline: Pipeline, text: str, stale: Prompt | None) -> Prompt:
+    """The text as a prompt; with the keys and values that a `stale` one left in the cross-attention cache, if any."""
+    prompt = pipeline.encode(text)
+    return replace(prompt, layers=stale.layers) if stale else prompt
 
 
 def decode(pipeline: Pipeline, chunks: Iterator[LatentChunk]) -> Iterator[Chunk]:
@@ -225,14 +238,17 @@ def generate_long_video(
     seed: int = 0,
     probe: bool = False,
     overlap: bool | None = None,
+    stale_prompt: bool = False,
 ) -> Iterator[Chunk]:
     """Generate a video of any length, a chunk at a time, with constant memory.
 
-    prompt      text, or a function of the chunk's number that is asked at each chunk boundary
-    num_frames  video frames, the last chunk is cut to fit; None goes on until the iterator is closed
-    policy      DeepForcing() when None
-    probe       measure attention mass for each chunk
-    overlap     decode beside the next chunk's denoising; None: on CUDA only
+    prompt        text, or a function of the chunk's number that is asked at each chunk boundary
+    num_frames    video frames, the last chunk is cut to fit; None goes on until the iterator is closed
+    policy        DeepForcing() when None
+    probe         measure attention mass for each chunk
+    overlap       decode beside the next chunk's denoising; None: on CUDA only
+    stale_prompt  a mistake to look at: the cross-attention cache is not reset when the prompt changes, so the first
+                  prompt's keys and values stay in use, and a new prompt is never seen
 
     The same prompt, seed and settings give the same video. Raises SettingsError and PromptError before the first chunk.
     """
@@ -241,7 +257,7 @@ def generate_long_video(
     policy = policy or DeepForcing()
     policy.check(pipeline.geometry)
     prompt_for = prompt if callable(prompt) else _always(check_prompt(prompt))
-    latents = denoise(pipeline, prompt_for, policy, check_seed(seed), probe)
+    latents = denoise(pipeline, prompt_for, policy, check_seed(seed), probe, stale_prompt)
     overlap = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
     if overlap:
         latents = run_ahead(latents, pipeline.denoiser.device)

@@ -38,6 +38,7 @@ class VideoStream:
         probe: bool = True,
         max_queued: int = 2,
         overlap: bool | None = None,
+        stale_prompt: bool = False,
     ) -> None:
         """Raises PromptError or SettingsError at once for what cannot work; see `generate_long_video`."""
         self.pipeline, self.policy, self.seed = pipeline, policy or DeepForcing(), check_seed(seed)
@@ -50,6 +51,7 @@ class VideoStream:
             seed=seed,
             probe=probe,
             overlap=overlap,
+            stale_prompt=stale_prompt,
         )
         self._max_queued = max_queued
         self._overlap = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
