@@ -52,6 +52,7 @@ _ALL = (
             kind(phase=phase) for kind in (DeepSink, DeepForcing) for phase in ("none", "released", "contiguous")
         ),
         seeds=1,
+        prompts=12,
     ),
     Experiment(
         "score",
@@ -59,6 +60,7 @@ _ALL = (
         "Fig. 12: random top-C instead of scored breaks subjects and context",
         tuple(DeepForcing(score=score) for score in ("attention", "random", "inverted")),
         seeds=1,
+        prompts=12,
     ),
     Experiment(
         "queries",
@@ -67,6 +69,7 @@ _ALL = (
         "both 98.27 / 20.54 / 69.31",
         tuple(DeepForcing(queries=queries) for queries in ("both", "past", "current")),
         seeds=1,
+        prompts=12,
     ),
     Experiment(
         "depth",
