@@ -142,9 +142,8 @@ class LayerCache:
         mask = None if reading.mask is None else reading.mask[:, 0, 0]
         mass = attention_mass(reading.keys, self.queries, mask).sum(1)  # [B, n + m]
         before = mass.new_zeros(mass.shape[0], self.tokens) if self.received is None else self.received
-        index = (
-            torch.arange(self.tokens, device=mass.device).expand_as(before) if reading.index is None else reading.index
-        )
+        whole = torch.arange(self.tokens, device=mass.device).expand_as(before)
+        index = whole if reading.index is None else reading.index
         self.received = torch.cat((before.scatter_add(1, index, mass[:, :-m]), mass[:, -m:]), 1)
 
     def settle(self, positions: Tensor) -> None:

@@ -2,8 +2,8 @@
 
 A policy *chooses* (which tokens stay in the cache when it is full, or a new prompt begins), says which of them are
 *read*, usually all, and *places* these (their temporal position, counted from the first frame of the chunk in flight).
-It holds settings and no state, so one object serves any
-number of runs. A new policy is one file here, with one frozen dataclass that has a `name`; it appears in `POLICIES`.
+It holds settings and no state, so one object serves any number of runs. A new policy is one file here, with one frozen
+dataclass that has a `name`; it appears in `POLICIES`.
 """
 
 from .attention_sink import AttentionSink
