@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,15 @@ from torch import Tensor
 
 from .attention import Prompt
 from .config import Geometry, Sampling, SettingsError
-from .events import AttentionMass, CacheState, Chunk, Compression, Timings
+from .events import AttentionMass, CacheState, Chunk, Compression, StreamStarted, Timings
 from .kv_cache import KVCache
 from .models.components import Components, best_device
+from .models.fingerprint import fingerprint
 from .models.placement import place_weights
 from .models.released import Loading, load_released
 from .models.speed import attention_title, compile_blocks, use_attention
 from .models.tiny import TINY_FOLDER, load_tiny
-from .policies import DeepForcing, Policy
+from .policies import DeepForcing, Policy, settings_of
 from .probe import AttentionProbe
 from .run_ahead import run_ahead
 from .telemetry import cache_state, compression
@@ -67,6 +69,11 @@ class Pipeline(Components):
         """The attention kernel in use, for people to read."""
         return attention_title(self.denoiser)
 
+    @cached_property
+    def weights(self) -> str:
+        """Fingerprint of the transformer's weights: which model made a video."""
+        return fingerprint(self.denoiser.transformer)
+
     def unknown_words(self, prompt: str) -> list[str]:
         """Words of the prompt that this model has never seen."""
         return self.text.unknown_words(prompt)
@@ -94,6 +101,7 @@ def load_pipeline(
         return Pipeline(**vars(load_tiny(folder, device)))
     loading, device = loading or Loading(), device or best_device()
     pipeline = Pipeline(**vars(load_released(model, device, loading=loading)))
+    pipeline.weights  # noqa: B018  (taken before they are placed, which may round them)
     place_weights(pipeline.denoiser, loading.weights, device)
     use_attention(pipeline.denoiser)
     if loading.compiled:
@@ -200,6 +208,28 @@ def _decode_one(pipeline: Pipeline, latents: Tensor, state):
     frames, state = pipeline.decoder.decode(latents, state)
     pixels = frames[0].clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1)
     return np.ascontiguousarray(pixels.cpu().numpy()), state
+
+
+def started_event(pipeline: Pipeline, prompt: str, policy: Policy, seed: int) -> StreamStarted:
+    """What a run tells before its first chunk."""
+    shape, geometry = pipeline.shape, pipeline.geometry
+    return StreamStarted(
+        model=pipeline.name,
+        weights=pipeline.weights,
+        prompt=prompt,
+        seed=seed,
+        policy=policy.name,
+        settings=settings_of(policy),
+        attention=pipeline.attention,
+        fps=shape.fps,
+        height=shape.height,
+        width=shape.width,
+        stride=shape.time,
+        grid=(geometry.rows, geometry.columns),
+        chunk_frames=geometry.chunk_frames,
+        layers=pipeline.layers,
+        heads=pipeline.heads,
+    )
 
 
 def generate_long_video(
