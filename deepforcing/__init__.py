@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .config import Geometry, Sampling, SettingsError, VideoShape
 from .events import AttentionMass, CacheState, Chunk, Compression, Event, StreamEnded, StreamStarted, Timings
+from .trace import Trace, TraceError, TraceWriter, read_trace
 from .version import __version__
 from .video_file import VideoWriter
 
@@ -80,6 +81,9 @@ __all__ = [
     "StreamEnded",
     "StreamStarted",
     "Timings",
+    "Trace",
+    "TraceError",
+    "TraceWriter",
     "VideoShape",
     "VideoStream",
     "VideoWriter",
@@ -92,6 +96,7 @@ __all__ = [
     "make_policy",
     "needs_of",
     "participative_compression",
+    "read_trace",
     "readable",
     "settings_of",
     "sliding_window_with_sinks",

@@ -18,6 +18,7 @@ ORDER = [
     {"fitting"},
     {"pipeline"},
     {"stream", "video_file", "bench", "needs"},
+    {"trace"},
     {"training"},
     {"__init__"},
     {"__main__"},
