@@ -37,6 +37,11 @@ class TraceWriter:
             self._file = self._part.open("xb")
         self._zip = ZipFile(self._file, "w", ZIP_DEFLATED)
 
+    @property
+    def chunks(self) -> int:
+        """Recorded so far."""
+        return len(self._chunks)
+
     def write(self, event: Event) -> None:
         """The next event of the run. Raises TraceError for a chunk that finds no more room in a trace."""
         if isinstance(event, StreamStarted):
