@@ -1,33 +1,60 @@
-"""Deep Forcing: long video from a short-video model, without training, by managing its KV cache (arXiv 2512.05081)."""
+"""Deep Forcing: long video from a short-video model, without training, by managing its KV cache (arXiv 2512.05081).
 
-from .compression import participative_compression
+The public names. What needs torch is imported when it is first asked for, so that traces open without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .config import Geometry, Sampling, SettingsError, VideoShape
 from .events import AttentionMass, CacheState, Chunk, Compression, Event, StreamEnded, StreamStarted, Timings
-from .memory import describe
-from .models.components import ModelError
-from .models.fetch import Progress
-from .models.loading import Loading
-from .models.sources import SOURCES, Source, readable
-from .models.tiny import is_tiny
-from .needs import Needs, get_ready, needs_of, own_policy
-from .pipeline import MAX_PROMPT_CHARACTERS, Pipeline, PromptError, generate_long_video, load_pipeline
-from .policies import (
-    POLICIES,
-    AttentionSink,
-    DeepForcing,
-    DeepSink,
-    Policy,
-    SlidingWindow,
-    choices_of,
-    make_policy,
-    settings_of,
-    sliding_window_with_sinks,
-)
-from .probe import AttentionProbe
-from .rope import dynamic_temporal_rope
-from .stream import VideoStream
+from .trace import Trace, TraceError, TraceWriter, read_trace
 from .version import __version__
 from .video_file import VideoWriter
+
+if TYPE_CHECKING:
+    from .compression import participative_compression
+    from .memory import describe
+    from .models.components import ModelError
+    from .models.fetch import Progress
+    from .models.loading import Loading
+    from .models.sources import SOURCES, Source, readable
+    from .models.tiny import is_tiny
+    from .needs import Needs, get_ready, needs_of, own_policy
+    from .pipeline import MAX_PROMPT_CHARACTERS, Pipeline, PromptError, generate_long_video, load_pipeline
+    from .policies import (
+        POLICIES,
+        AttentionSink,
+        DeepForcing,
+        DeepSink,
+        Policy,
+        SlidingWindow,
+        choices_of,
+        make_policy,
+        settings_of,
+        sliding_window_with_sinks,
+    )
+    from .probe import AttentionProbe
+    from .rope import dynamic_temporal_rope
+    from .stream import VideoStream
+
+_LATER = {
+    "compression": "participative_compression",
+    "memory": "describe",
+    "models.components": "ModelError",
+    "models.fetch": "Progress",
+    "models.loading": "Loading",
+    "models.sources": "SOURCES Source readable",
+    "models.tiny": "is_tiny",
+    "needs": "Needs get_ready needs_of own_policy",
+    "pipeline": "MAX_PROMPT_CHARACTERS Pipeline PromptError generate_long_video load_pipeline",
+    "policies": "POLICIES AttentionSink DeepForcing DeepSink Policy SlidingWindow choices_of make_policy settings_of "
+    "sliding_window_with_sinks",
+    "probe": "AttentionProbe",
+    "rope": "dynamic_temporal_rope",
+    "stream": "VideoStream",
+}
+_MODULES = {name: module for module, names in _LATER.items() for name in names.split()}
 
 __all__ = [
     "MAX_PROMPT_CHARACTERS",
@@ -57,6 +84,9 @@ __all__ = [
     "StreamEnded",
     "StreamStarted",
     "Timings",
+    "Trace",
+    "TraceError",
+    "TraceWriter",
     "VideoShape",
     "VideoStream",
     "VideoWriter",
@@ -72,7 +102,18 @@ __all__ = [
     "needs_of",
     "own_policy",
     "participative_compression",
+    "read_trace",
     "readable",
     "settings_of",
     "sliding_window_with_sinks",
 ]
+
+
+def __getattr__(name: str):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

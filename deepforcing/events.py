@@ -106,17 +106,32 @@ class Chunk:
 
 @dataclass(frozen=True)
 class StreamStarted:
-    """First event of a stream: what runs, with which settings (plain JSON-able values), on which attention kernel."""
+    """First event of a stream: what runs, with which settings, and how large everything is.
+
+    weights         fingerprint of the model's weights, 16 hex digits
+    settings        of the policy, plain JSON-able values
+    attention       the attention kernel, for people to read
+    stride          video frames of a latent frame; the very first has 1
+    grid            rows and columns of tokens in a latent frame
+    chunk_frames    latent frames denoised together
+    layers, heads   of the transformer; heads of one layer
+    """
 
     model: str
+    weights: str
     prompt: str
     seed: int
     policy: str
     settings: dict
+    attention: str
     fps: int
     height: int
     width: int
-    attention: str
+    stride: int
+    grid: tuple[int, int]
+    chunk_frames: int
+    layers: int
+    heads: int
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +22,17 @@ from torch import Tensor
 
 from .attention import Prompt
 from .config import Geometry, Sampling, SettingsError
-from .events import AttentionMass, CacheState, Chunk, Compression, Timings
+from .events import AttentionMass, CacheState, Chunk, Compression, StreamStarted, Timings
 from .kv_cache import KVCache
 from .models.components import Components, ModelError, best_device
+from .models.fingerprint import fingerprint
 from .models.loading import Loading
 from .models.placement import place_weights
 from .models.released import load_released
 from .models.speed import attention_title, compile_blocks, use_attention
 from .models.tiny import is_tiny, load_tiny
 from .out_of_memory import explain_no_room, is_out_of_memory, release
-from .policies import DeepForcing, Policy
+from .policies import DeepForcing, Policy, settings_of
 from .probe import AttentionProbe
 from .run_ahead import run_ahead
 from .telemetry import cache_state, compression
@@ -68,6 +70,11 @@ class Pipeline(Components):
     def attention(self) -> str:
         """The attention kernel in use, for people to read."""
         return attention_title(self.denoiser)
+
+    @cached_property
+    def weights(self) -> str:
+        """Fingerprint of the transformer's weights: which model made a video."""
+        return fingerprint(self.denoiser.transformer)
 
     def unknown_words(self, prompt: str) -> list[str]:
         """Words of the prompt that this model has never seen."""
@@ -108,6 +115,7 @@ def load_pipeline(
 def _load_released(model: str | Path, device: torch.device, loading: Loading) -> Pipeline:
     """Loaded, placed, and made fast."""
     pipeline = Pipeline(**vars(load_released(model, device, loading=loading)))
+    pipeline.weights  # noqa: B018  (taken before they are placed, which may round them)
     place_weights(pipeline.denoiser, loading.weights, device)
     use_attention(pipeline.denoiser)
     if loading.compiled:
@@ -227,6 +235,28 @@ def _decode_one(pipeline: Pipeline, latents: Tensor, state):
     frames, state = pipeline.decoder.decode(latents, state)
     pixels = frames[0].clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1)
     return np.ascontiguousarray(pixels.cpu().numpy()), state
+
+
+def started_event(pipeline: Pipeline, prompt: str, policy: Policy, seed: int) -> StreamStarted:
+    """What a run tells before its first chunk."""
+    shape, geometry = pipeline.shape, pipeline.geometry
+    return StreamStarted(
+        model=pipeline.name,
+        weights=pipeline.weights,
+        prompt=prompt,
+        seed=seed,
+        policy=policy.name,
+        settings=settings_of(policy),
+        attention=pipeline.attention,
+        fps=shape.fps,
+        height=shape.height,
+        width=shape.width,
+        stride=shape.time,
+        grid=(geometry.rows, geometry.columns),
+        chunk_frames=geometry.chunk_frames,
+        layers=pipeline.layers,
+        heads=pipeline.heads,
+    )
 
 
 def generate_long_video(

@@ -6,10 +6,10 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 
-from .events import Chunk, Event, StreamEnded, StreamStarted
+from .events import Chunk, Event, StreamEnded
 from .out_of_memory import explain_out_of_memory, is_out_of_memory, release
-from .pipeline import Pipeline, check_prompt, check_seed, generate_long_video
-from .policies import DeepForcing, Policy, settings_of
+from .pipeline import Pipeline, check_prompt, check_seed, generate_long_video, started_event
+from .policies import DeepForcing, Policy
 
 
 class _Stop(Exception):
@@ -152,7 +152,7 @@ class VideoStream:
     def _run(self) -> None:
         made, end = 0, ("finished", None)
         try:
-            self._put(self._started())
+            self._put(started_event(self.pipeline, self._prompt, self.policy, self.seed))
             for chunk in self._chunks:
                 self._put(chunk)
                 made += 1
@@ -169,20 +169,6 @@ class VideoStream:
         if is_out_of_memory(error):
             return explain_out_of_memory(self.policy, self.pipeline.denoiser.device)
         return str(error) or type(error).__name__
-
-    def _started(self) -> StreamStarted:
-        p, policy = self.pipeline, self.policy
-        return StreamStarted(
-            p.name,
-            self._prompt,
-            self.seed,
-            policy.name,
-            settings_of(policy),
-            p.shape.fps,
-            p.shape.height,
-            p.shape.width,
-            p.attention,
-        )
 
     def _end(self, event: StreamEnded) -> None:
         """The end never waits for room."""

@@ -9,7 +9,7 @@ from small_wan import CHECKPOINT, save_lora, save_small_wan
 from test_fetch import BIG, SOURCE, direct, hub  # noqa: F401  (fixtures)
 from test_loading import folder  # noqa: F401  (a fixture)
 
-from deepforcing import needs
+from deepforcing import needs, read_trace
 from deepforcing.__main__ import main
 from deepforcing.bench import bench
 from deepforcing.memory import Room
@@ -85,7 +85,7 @@ def test_a_model_is_generated_with_its_own_policy_unless_told_otherwise(tmp_path
 def test_what_does_not_fit_is_refused_before_it_is_loaded(tmp_path, monkeypatch, capsys):
     model = save_small_wan(tmp_path / "wan")
     monkeypatch.setattr(needs, "room", lambda device: Room(10**6, 10**6))
-    monkeypatch.setattr("deepforcing.__main__.load_pipeline", None)
+    monkeypatch.setattr("deepforcing.commands.load_pipeline", None)
     capsys.readouterr()
     assert generate(model, "-o", str(tmp_path / "out.mp4")) == 2
     errors = capsys.readouterr().err.strip().splitlines()
@@ -116,6 +116,23 @@ def test_choices_that_a_tiny_model_does_not_have_are_refused(folder, capsys):  #
     assert "a tiny model leaves no choice of decoder" in capsys.readouterr().err
 
 
+def test_generate_records_a_trace_of_what_the_page_would_show(folder, capsys):  # noqa: F811
+    out, path = folder / "out.mp4", folder / "run.trace"
+    more = ["--seed", "3", "--policy", "deep-sink", "--sink", "4"]
+    assert generate(folder, "-o", str(out), "--trace", str(path), *more) == 0
+    assert f"{path}: " in capsys.readouterr().out
+    trace = read_trace(path)
+    chunks = list(trace)[1:-1]
+    assert trace.seconds == 2 and trace.started.seed == 3 and trace.started.settings["sink"] == 4
+    assert all(chunk.attention is not None for chunk in chunks) and sum(len(chunk.frames) for chunk in chunks) == 32
+    assert list(trace)[-1].reason == "finished"
+
+
+def test_a_trace_that_cannot_be_written_is_refused_before_the_run(folder, capsys):  # noqa: F811
+    assert generate(folder, "-o", str(folder / "out.mp4"), "--trace", "/nowhere/run.trace") == 2
+    assert "there is no folder" in capsys.readouterr().err and not (folder / "out.mp4").exists()
+
+
 def test_an_empty_prompt_is_refused(folder, capsys):  # noqa: F811
     assert main(["generate", "  ", "--model", str(folder), "-o", str(folder / "out.mp4")]) == 2
     assert "The prompt is empty" in capsys.readouterr().err and not (folder / "out.mp4").exists()
@@ -136,8 +153,8 @@ def test_bench_measures_every_row_it_names(folder):  # noqa: F811
 @pytest.fixture
 def published(hub, monkeypatch):  # noqa: F811
     """A small published model, on a hub of our own."""
-    monkeypatch.setattr("deepforcing.__main__.SOURCES", {"small": SOURCE})
-    monkeypatch.setattr("deepforcing.__main__.fetch", partial(fetch, endpoint=hub.endpoint))
+    monkeypatch.setattr("deepforcing.commands.SOURCES", {"small": SOURCE})
+    monkeypatch.setattr("deepforcing.commands.fetch", partial(fetch, endpoint=hub.endpoint))
     return hub
 
 
