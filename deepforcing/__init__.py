@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .config import Geometry, Sampling, SettingsError, VideoShape
 from .events import AttentionMass, CacheState, Chunk, Compression, Event, StreamEnded, StreamStarted, Timings
+from .gauges import DriftMeter, Gauges, Jump
 from .trace import Trace, TraceError, TraceWriter, read_trace
 from .version import __version__
 from .video_file import VideoWriter
@@ -68,8 +69,11 @@ __all__ = [
     "Compression",
     "DeepForcing",
     "DeepSink",
+    "DriftMeter",
     "Event",
+    "Gauges",
     "Geometry",
+    "Jump",
     "Loading",
     "ModelError",
     "Needs",

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     {"version"},
     {"config", "events", "rope", "captions", "metrics"},
-    {"compression", "past_queries"},
+    {"compression", "past_queries", "gauges"},
     {"policies"},
     {"kv_cache"},
     {"attention", "telemetry"},

@@ -78,6 +78,7 @@ def test_a_finite_run_ends_with_a_file_that_names_what_made_it(pipeline, tmp_pat
     assert [m["seq"] for m in messages] == list(range(len(messages)))
     assert messages[0]["kind"] == "started" and messages[-1]["kind"] == "ended"
     assert messages[-1]["reason"] == "finished"
+    assert all(m["gauges"]["readings"] for m in messages if m["kind"] == "chunk")
     assert sum(len(m["frames"]) for m in messages if m["kind"] == "chunk") == 40
     assert [m["prompt"] for m in messages if m["kind"] == "prompt"] == ["a blue <b>boat</b>"]
     assert imageio_ffmpeg.count_frames_and_secs(str(kept))[0] == 40

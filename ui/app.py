@@ -55,7 +55,7 @@ class App:
         return self.blocks.launch(
             theme=gradio_theme(),
             css=role_variables(),
-            css_paths=[WEB / "page.css", WEB / "player.css"],
+            css_paths=[WEB / "page.css", WEB / "player.css", WEB / "instruments.css"],
             ssr_mode=False,
             footer_links=["gradio", "settings"],
             **options,

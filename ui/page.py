@@ -16,6 +16,7 @@ from . import words
 from .examples import LONG
 from .figures import empty_figures
 from .form import LENGTHS
+from .gauges import panel
 from .loading import Offer
 from .strip import window_strip
 from .theme import THEMES
@@ -162,6 +163,7 @@ def _player(wide: bool) -> gr.HTML:
         elem_id="player",
         wide=str(wide).lower(),
         figures={theme: empty_figures(theme) for theme in THEMES},
+        gauges=panel(),
         module=(WEB / "player.js").as_posix(),
         plotly=PLOTLY.as_posix(),
     )
