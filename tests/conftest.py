@@ -56,5 +56,11 @@ def small_pipeline(layers: int = 2, prediction: str = "flow") -> Pipeline:
 
 
 @pytest.fixture
+def no_cuda(monkeypatch) -> None:
+    """A machine without CUDA, whatever this one has."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.fixture
 def pipeline() -> Pipeline:
     return small_pipeline()
