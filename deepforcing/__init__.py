@@ -9,7 +9,7 @@ from .models.fetch import Progress
 from .models.released import Loading
 from .models.sources import SOURCES, Source, readable
 from .needs import Needs, get_ready, needs_of
-from .pipeline import MAX_PROMPT_CHARACTERS, Pipeline, PromptError, generate_long_video, load_pipeline
+from .pipeline import Pipeline, generate_long_video, load_pipeline
 from .policies import (
     POLICIES,
     AttentionSink,
@@ -23,8 +23,11 @@ from .policies import (
     sliding_window_with_sinks,
 )
 from .probe import AttentionProbe
+from .prompt import MAX_PROMPT_CHARACTERS, PromptError
 from .rope import dynamic_temporal_rope
 from .stream import VideoStream
+from .switching import SWITCHES
+from .timeline import Timeline, read_time, show_time
 from .version import __version__
 from .video_file import VideoWriter
 
@@ -32,6 +35,7 @@ __all__ = [
     "MAX_PROMPT_CHARACTERS",
     "POLICIES",
     "SOURCES",
+    "SWITCHES",
     "AttentionMass",
     "AttentionProbe",
     "AttentionSink",
@@ -55,6 +59,7 @@ __all__ = [
     "Source",
     "StreamEnded",
     "StreamStarted",
+    "Timeline",
     "Timings",
     "VideoShape",
     "VideoStream",
@@ -69,7 +74,9 @@ __all__ = [
     "make_policy",
     "needs_of",
     "participative_compression",
+    "read_time",
     "readable",
     "settings_of",
+    "show_time",
     "sliding_window_with_sinks",
 ]

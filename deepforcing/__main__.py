@@ -22,8 +22,11 @@ from .models.fetch import LicenceError, Progress, fetch, present
 from .models.released import Loading
 from .models.shapes import SHAPES, shape_named
 from .models.sources import SOURCES, Part, Source, readable
-from .pipeline import Pipeline, PromptError, generate_long_video, load_pipeline
+from .pipeline import Pipeline, generate_long_video, load_pipeline
 from .policies import POLICIES, Policy, make_policy, settings_of
+from .prompt import PromptError
+from .prompt_options import add_prompts, prompt_metadata, timeline_from
+from .timeline import Timeline
 from .video_file import VideoWriter
 
 _REFUSED = (SettingsError, PromptError, ModelError, OSError)
@@ -55,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_generate)
-    parser.add_argument("prompt")
+    add_prompts(parser)
     parser.add_argument("-o", "--output", default="out.mp4", help="MP4 file (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="length (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
@@ -121,15 +124,18 @@ def _setting(text: str) -> tuple[str, int | str]:
 
 def _generate(options: argparse.Namespace) -> int:
     policy = _policy(options)
-    pipeline = _load(options)
     if not 0 < options.seconds < float("inf"):
         raise SettingsError(f"--seconds must be more than 0, not {options.seconds}")
+    timeline = timeline_from(options)
+    pipeline = _load(options)
     frames = max(1, round(options.seconds * pipeline.shape.fps))
-    chunks = generate_long_video(pipeline, options.prompt, num_frames=frames, policy=policy, seed=options.seed)
-    if unknown := pipeline.unknown_words(options.prompt):
+    chunks = generate_long_video(
+        pipeline, timeline, num_frames=frames, policy=policy, seed=options.seed, switch=options.switch
+    )
+    if unknown := pipeline.unknown_words(" ".join(timeline.prompts)):
         print(f"note: this model has not seen: {', '.join(unknown)}", file=sys.stderr)
     started = time.perf_counter()
-    with VideoWriter(options.output, pipeline.shape, _metadata(pipeline, policy, options)) as video:
+    with VideoWriter(options.output, pipeline.shape, _metadata(pipeline, policy, timeline, options)) as video:
         with tqdm(total=frames, unit="frame") as bar:
             for chunk in chunks:
                 video.write(chunk.frames)
@@ -139,10 +145,12 @@ def _generate(options: argparse.Namespace) -> int:
     return 0
 
 
-def _metadata(pipeline: Pipeline, policy: Policy, options: argparse.Namespace) -> dict[str, str]:
+def _metadata(
+    pipeline: Pipeline, policy: Policy, timeline: Timeline, options: argparse.Namespace
+) -> dict[str, str]:
     settings = ", ".join(f"{name}={value}" for name, value in settings_of(policy).items())
     comment = f"seed {options.seed}; {policy.name} ({settings}); model {pipeline.name}; deepforcing {__version__}"
-    return {"title": options.prompt, "comment": comment}
+    return {**prompt_metadata(timeline, options.switch), "comment": comment}
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -102,7 +102,10 @@ class Chunk:
 
 @dataclass(frozen=True)
 class StreamStarted:
-    """First event of a stream: what runs, with which settings (plain JSON-able values), on which attention kernel."""
+    """First event of a stream: what runs, with which settings (plain JSON-able values), on which attention kernel.
+
+    switch: what becomes of the cache at a new prompt, see `switching`.
+    """
 
     model: str
     prompt: str
@@ -113,6 +116,7 @@ class StreamStarted:
     height: int
     width: int
     attention: str
+    switch: str = "keep"
 
 
 @dataclass(frozen=True)

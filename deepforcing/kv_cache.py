@@ -180,7 +180,7 @@ class KVCache:
         """
         if layer.slots is None:
             layer.begin(keys)
-        if self._due(layer):
+        if self.due(layer):
             layer.keep(self.policy.choose(self.view(layer, queries)))
             layer.fired_at = self.next_frame
         time, m = self.policy.place(self.view(layer, queries)), self.geometry.tokens_per_chunk
@@ -198,6 +198,10 @@ class KVCache:
             self._remember_queries(layer)
             layer.settle(self._positions(layer))
         self.next_frame += self.geometry.chunk_frames
+
+    def due(self, layer: LayerCache) -> bool:
+        """Whether the policy must choose before the chunk in flight can be read."""
+        return self.policy.due(layer.tokens / self.geometry.tokens_per_frame, self.geometry)
 
     @property
     def tokens(self) -> int:
@@ -217,11 +221,8 @@ class KVCache:
             self.layers = {i: LayerCache(rotation, self.geometry.chunk_frames) for i in range(layers)}
         return list(self.layers.values())
 
-    def _due(self, layer: LayerCache) -> bool:
-        return self.policy.due(layer.tokens / self.geometry.tokens_per_frame, self.geometry)
-
     def _waits(self, layer: LayerCache) -> bool:
-        return self.policy.asks_queries and self._due(layer)
+        return self.policy.asks_queries and self.due(layer)
 
     def _positions(self, layer: LayerCache) -> Tensor:
         start = self._grid.new_zeros(3)

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 from .events import Chunk, Event, StreamEnded, StreamStarted
 from .out_of_memory import explain_out_of_memory, is_out_of_memory, release
-from .pipeline import Pipeline, check_prompt, check_seed, generate_long_video
+from .pipeline import Pipeline, check_seed, generate_long_video
 from .policies import DeepForcing, Policy, settings_of
+from .prompt import check_prompt
+from .timeline import Timeline
 
 
 class _Stop(Exception):
@@ -30,24 +32,26 @@ class VideoStream:
     def __init__(
         self,
         pipeline: Pipeline,
-        prompt: str,
+        prompt: str | Timeline,
         *,
         policy: Policy | None = None,
         seed: int = 0,
+        switch: str = "keep",
         num_frames: int | None = None,
         probe: bool = True,
         max_queued: int = 2,
         overlap: bool | None = None,
     ) -> None:
         """Raises PromptError or SettingsError at once for what cannot work; see `generate_long_video`."""
-        self.pipeline, self.policy, self.seed = pipeline, policy or DeepForcing(), check_seed(seed)
-        self._prompt = check_prompt(prompt)
+        self.pipeline, self.policy, self.seed, self.switch = pipeline, policy or DeepForcing(), check_seed(seed), switch
+        self._timeline, self._typed = Timeline.of(prompt), None
         self._chunks = generate_long_video(
             pipeline,
             self._next_prompt,
             num_frames=num_frames,
             policy=self.policy,
             seed=seed,
+            switch=switch,
             probe=probe,
             overlap=overlap,
         )
@@ -65,10 +69,13 @@ class VideoStream:
         return self
 
     def change_prompt(self, text: str) -> None:
-        """Use another prompt from the next chunk on. Raises PromptError and changes nothing when it cannot be used."""
+        """Use another prompt from the next chunk on, until the timeline's next one.
+
+        Raises PromptError and changes nothing when it cannot be used.
+        """
         text = check_prompt(text)
         with self._changed:
-            self._prompt = text
+            self._typed = text
 
     def pause(self) -> None:
         """Hold generation at the next chunk boundary; what is queued can still be read."""
@@ -137,7 +144,10 @@ class VideoStream:
             self._changed.wait_for(lambda: self._stopping or (not self._paused and self._wanted(index)))
             if self._stopping:
                 raise _Stop
-            return self._prompt
+            begins = self.pipeline.starts(index)
+            if self._typed is not None:
+                self._timeline, self._typed = self._timeline.interrupted(begins, self._typed), None
+            return self._timeline.at(begins)
 
     def _wanted(self, index: int) -> bool:
         return index - self._read < self._max_queued + self._overlap + (self._readers > 0)
@@ -172,7 +182,7 @@ class VideoStream:
         p, policy = self.pipeline, self.policy
         return StreamStarted(
             p.name,
-            self._prompt,
+            self._typed or self._timeline.at(0),
             self.seed,
             policy.name,
             settings_of(policy),
@@ -180,6 +190,7 @@ class VideoStream:
             p.shape.height,
             p.shape.width,
             p.attention,
+            self.switch,
         )
 
     def _end(self, event: StreamEnded) -> None:

@@ -8,14 +8,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = [
     {"version"},
-    {"config", "events", "rope", "captions", "metrics"},
-    {"compression"},
+    {"config", "events", "rope", "captions", "metrics", "prompt"},
+    {"compression", "timeline"},
     {"policies"},
     {"kv_cache"},
     {"attention", "telemetry"},
     {"probe", "models"},
-    {"run_ahead", "memory", "out_of_memory"},
-    {"fitting"},
+    {"run_ahead", "memory", "out_of_memory", "switching"},
+    {"fitting", "prompt_options"},
     {"pipeline"},
     {"stream", "video_file", "bench", "needs"},
     {"training", "evaluation"},

@@ -1,0 +1,129 @@
+"""What becomes of the cache when the prompt changes.
+
+    keep        nothing: cached frames go on carrying the old prompt until they leave
+    reencode    every cached token gets keys and values made with the new prompt, and the picture goes on: LongLive's
+                KV-recache (arXiv 2509.22622), for a cache that holds single tokens too
+    sink        only the frames stay that the policy keeps for ever; without any, the new prompt begins from nothing
+
+All of it is for one video, a batch of one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .attention import Prompt
+from .config import SettingsError
+from .kv_cache import KVCache, LayerCache
+from .models.wan import CausalWan
+from .policies import Selection
+
+
+class Keep:
+    """The cache as it is, and what the other ways have in common: they are told of each chunk and of each turn."""
+
+    def __init__(self, denoiser: CausalWan, cache: KVCache) -> None:
+        self.denoiser, self.cache = denoiser, cache
+
+    def made(self, clean: Tensor) -> None:
+        """A chunk has become history; its clean latents [1, channels, frames, height, width]."""
+
+    def turn(self, prompt: Prompt) -> None:
+        """The next chunk is the first with this prompt; at the video's first chunk the cache is empty."""
+
+
+class SinkOnly(Keep):
+    """Drops all but the sink. That is the latest drop of tokens, so the policy places the sink by it."""
+
+    def turn(self, prompt: Prompt) -> None:
+        sink = self.cache.policy.sink_frames
+        for layer in self.cache.layers.values():
+            if _keep_where(layer, layer.positions[0, :, 0] < sink):
+                layer.fired_at = self.cache.next_frame
+                layer.past_queries = [(frame, query) for frame, query in layer.past_queries if frame < sink]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A chunk of which tokens are still held: its first latent frame, its clean latents [1, channels, frames, height,
+    width], and each layer's `fired_at` while it was made, which says how the policy placed its history."""
+
+    first: int
+    clean: Tensor
+    fired_at: tuple[int | None, ...]
+
+
+class _Replay(KVCache):
+    """Reads as the policy places, and never chooses: what is held is known."""
+
+    def due(self, layer: LayerCache) -> bool:
+        return False
+
+
+class Reencode(Keep):
+    """Rebuilds the cache: chunks that have tokens left pass through the network again, in order, clean, at their own
+    place in time, with the new prompt; each sees what is held of those before it, and of its own tokens those stay
+    that were held before. So the cache holds the same tokens, chosen as they were, with new keys and values.
+
+    A turn takes one pass for each such chunk: seven for a window of 21 frames, more where compression has left single
+    tokens of many chunks.
+    """
+
+    def __init__(self, denoiser: CausalWan, cache: KVCache) -> None:
+        super().__init__(denoiser, cache)
+        self._past: list[_Made] = []
+
+    def made(self, clean: Tensor) -> None:
+        first, size = self.cache.next_frame - self.cache.geometry.chunk_frames, self.cache.geometry.chunk_frames
+        fired_at = tuple(layer.fired_at for layer in self.cache.layers.values())
+        alive = torch.cat([layer.positions[0, :, 0] for layer in self.cache.layers.values()]).unique() // size
+        chunks = set(alive.tolist())
+        self._past = [made for made in (*self._past, _Made(first, clean, fired_at)) if made.first // size in chunks]
+
+    def turn(self, prompt: Prompt) -> None:
+        if not self._past:
+            return
+        held, new = self.cache.layers, _Replay(self.cache.policy, self.cache.geometry, self.cache.dims)
+        for layer in held.values():
+            layer.slots = layer.values = None  # first, so that there are never two caches
+        for made in self._past:
+            new.next_frame = made.first
+            for layer, fired_at in zip(new.layers.values(), made.fired_at, strict=False):
+                layer.fired_at = fired_at
+            self.denoiser.remember(made.clean, new, prompt)
+            for index, layer in new.layers.items():
+                _keep_where(layer, torch.isin(self._numbers(layer), self._numbers(held[index])))
+        for index, layer in new.layers.items():
+            layer.reused, layer.fired_at, layer.dropped = held[index].reused, held[index].fired_at, None
+        self.cache.layers = new.layers
+
+    def _numbers(self, layer: LayerCache) -> Tensor:
+        """Of each token held, its number in the whole video [n]."""
+        frame, row, column = layer.positions[0].unbind(-1)
+        return (frame * self.cache.geometry.rows + row) * self.cache.geometry.columns + column
+
+
+SWITCHES: dict[str, type[Keep]] = {"keep": Keep, "reencode": Reencode, "sink": SinkOnly}
+
+
+def check_switch(name: str) -> str:
+    """The name itself. Raises SettingsError unless it is in SWITCHES."""
+    if name not in SWITCHES:
+        raise SettingsError(f"switch must be one of {', '.join(SWITCHES)}, not {name!r}")
+    return name
+
+
+def new_switch(name: str, denoiser: CausalWan, cache: KVCache) -> Keep:
+    """What this name stands for, for one run."""
+    return SWITCHES[name](denoiser, cache)
+
+
+def _keep_where(layer: LayerCache, stays: Tensor) -> bool:
+    """Drop the tokens [n] that do not stay; whether there were any."""
+    if stays.all():
+        return False
+    layer.keep(Selection(stays.nonzero()[:, 0][None]))
+    return True
