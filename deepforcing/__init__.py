@@ -3,6 +3,7 @@
 from .compression import participative_compression
 from .config import Geometry, Sampling, SettingsError, VideoShape
 from .events import AttentionMass, CacheState, Chunk, Compression, Event, StreamEnded, StreamStarted, Timings
+from .gauges import DriftMeter, Gauges, Jump
 from .memory import describe
 from .models.components import ModelError
 from .models.fetch import Progress
@@ -44,8 +45,11 @@ __all__ = [
     "Compression",
     "DeepForcing",
     "DeepSink",
+    "DriftMeter",
     "Event",
+    "Gauges",
     "Geometry",
+    "Jump",
     "Loading",
     "ModelError",
     "Needs",

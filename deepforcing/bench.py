@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 import psutil
 import torch
 
+from .events import Chunk
+from .gauges import DriftMeter
 from .models.components import fastest_dtype
 from .models.shapes import random_components, random_taehv, random_vae
 from .models.speed import compile_blocks, eager_blocks, use_attention
@@ -149,6 +151,13 @@ def _speed(pipeline: Pipeline, chunks: int, progress: Callable) -> Iterator[Row]
     yield Row("DiT and decoder, probe on", f"{frames / (dit + decoder):.1f} fps")
     yield Row("DiT time of a chunk", _spread([c.timings.dit for c in made]))
     yield Row("decoder time of a chunk", _spread([c.timings.decode for c in made]))
+    yield Row("drift gauges / DiT and decoder time", _ratio(_gauges(pipeline, made), [(dit + decoder) / len(made)]))
+
+
+def _gauges(pipeline: Pipeline, chunks: list[Chunk]) -> list[float]:
+    """Seconds that the drift gauges take for each chunk."""
+    meter = DriftMeter(pipeline.shape, pipeline.chunk_frames)
+    return [meter.add(chunk).seconds for chunk in chunks]
 
 
 def _warm_up(pipeline: Pipeline) -> int:

@@ -5,6 +5,8 @@ Every function takes uint8 frames [n, height, width, 3] and needs numpy only. No
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 HUE_BINS = 36
@@ -21,13 +23,23 @@ def hue_histogram(frames: np.ndarray) -> np.ndarray:
 
     Grey pixels have no hue: a video without any colour gives an even histogram.
     """
-    red, green, blue = np.moveaxis(frames.astype(np.float32) / 255, -1, 0)
+    return hue_shares(hue_weights(frames))
+
+
+def hue_weights(frames: np.ndarray) -> np.ndarray:
+    """Chroma summed over all pixels of each of 36 hues, float64 [36]; adds up over stretches of a video."""
+    red, green, blue = np.ascontiguousarray(np.moveaxis(frames, -1, 0), np.float32) / 255  # whole planes: much faster
     chroma = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
-    angle = np.arctan2(np.sqrt(3) * (green - blue), 2 * red - green - blue) / (2 * np.pi) % 1
+    angle = np.arctan2(np.sqrt(3) * (green - blue), 2 * red - green - blue) / (2 * np.pi)
+    angle += angle < 0
     bins = np.minimum((angle * HUE_BINS).astype(int), HUE_BINS - 1)
-    counts = np.bincount(bins.ravel(), chroma.ravel(), HUE_BINS)
-    total = counts.sum()
-    return counts / total if total > 0 else np.full(HUE_BINS, 1 / HUE_BINS)
+    return np.bincount(bins.ravel(), chroma.ravel(), HUE_BINS)
+
+
+def hue_shares(weights: np.ndarray) -> np.ndarray:
+    """Weights [36] as shares of their sum; even ones where there is no colour at all."""
+    total = weights.sum()
+    return weights / total if total > 0 else np.full(HUE_BINS, 1 / HUE_BINS)
 
 
 def colour_drift(first: np.ndarray, last: np.ndarray) -> float:
@@ -36,7 +48,12 @@ def colour_drift(first: np.ndarray, last: np.ndarray) -> float:
     The earth mover's distance on the colour circle, in units of half a turn: a shade that moves by one bin is a small
     drift, whichever bin border it crosses (Rabin et al. 2009, circular transport).
     """
-    steps = np.cumsum(hue_histogram(last) - hue_histogram(first))
+    return hue_distance(hue_histogram(first), hue_histogram(last))
+
+
+def hue_distance(first: np.ndarray, last: np.ndarray) -> float:
+    """The distance of `colour_drift`, of two histograms [36]."""
+    steps = np.cumsum(last - first)
     return float(np.abs(steps - np.median(steps)).sum() / (HUE_BINS / 2))
 
 
@@ -54,14 +71,23 @@ def contrast(frames: np.ndarray) -> float:
 
 def sharpness(frames: np.ndarray) -> float:
     """Standard deviation of the brightness's Laplacian, mean over frames (Pech-Pacheco et al. 2000); 0 is flat."""
-    y = luma(frames)
+    return float(detail(luma(frames)).mean())
+
+
+def detail(y: np.ndarray) -> np.ndarray:
+    """The sharpness of each frame of brightness [n, H, W], float32 [n]."""
     around = y[:, :-2, 1:-1] + y[:, 2:, 1:-1] + y[:, 1:-1, :-2] + y[:, 1:-1, 2:]
-    return float((around - 4 * y[:, 1:-1, 1:-1]).std((1, 2)).mean())
+    return (around - 4 * y[:, 1:-1, 1:-1]).std((1, 2))
 
 
 def changes(frames: np.ndarray) -> np.ndarray:
     """Mean absolute change of brightness from each frame to the next, in 255ths, float32 [n - 1]."""
-    return 255 * np.abs(np.diff(luma(frames), axis=0)).mean((1, 2))
+    return steps(luma(frames))
+
+
+def steps(y: np.ndarray) -> np.ndarray:
+    """As `changes`, of brightness [n, H, W]."""
+    return 255 * np.abs(np.diff(y, axis=0)).mean((1, 2))
 
 
 def dynamic_degree(frames: np.ndarray) -> float:
@@ -79,8 +105,12 @@ def chunk_jump(frames: np.ndarray, first_frame: int, latents: int = 3, time: int
     first_frame: the number of frames[0] in its video, whose frame 0 is a latent of its own, and each `time` frames
     after it are one more. Flicker and roll-back between chunks raise it. NaN where there is nothing to compare.
     """
-    step = changes(frames)
-    into = first_frame + 1 + np.arange(len(step))  # the number of the frame that each change leads to
+    return border_jump(changes(frames), first_frame + 1, latents, time)
+
+
+def border_jump(step: np.ndarray, first_frame: int, latents: int = 3, time: int = 4) -> float:
+    """As `chunk_jump`, of changes [n], the first of which leads to frame `first_frame`."""
+    into = first_frame + np.arange(len(step))
     starts, latent = (into - 1) % time == 0, (into - 1) // time + 1
     across, within = step[starts & (latent % latents == 0)], step[starts & (latent % latents != 0)]
     if not len(across) or not len(within) or within.mean() == 0:
@@ -95,9 +125,26 @@ def sink_reset(frames: np.ndarray, sink: np.ndarray) -> float:
     background that stays is no return. 1: a sink frame is shown again, the collapse that LoL describes (arXiv
     2601.16914). 0 where nothing differs.
     """
-    middle = _grid(luma(sink)).mean(0)
-    ours, theirs = (_unit((_grid(luma(f)) - middle).reshape(len(f), -1)) for f in (frames, sink))
-    return float((ours @ theirs.T).max())
+    return float(SinkPictures.of(luma(sink)).likeness(luma(frames)).max())
+
+
+@dataclass(frozen=True)
+class SinkPictures:
+    """The first frames, to compare others with: their mean picture [r, c], and how each differs, unit rows [s, r c]."""
+
+    middle: np.ndarray
+    differences: np.ndarray
+
+    @classmethod
+    def of(cls, y: np.ndarray) -> SinkPictures:
+        """y: brightness [s, H, W] of the sink's frames."""
+        pictures = _grid(y)
+        middle = pictures.mean(0)
+        return cls(middle, _unit((pictures - middle).reshape(len(y), -1)))
+
+    def likeness(self, y: np.ndarray) -> np.ndarray:
+        """Similarity of each frame of brightness [n, H, W] to the sink frame that it is closest to, [n]."""
+        return (_unit((_grid(y) - self.middle).reshape(len(y), -1)) @ self.differences.T).max(1)
 
 
 def _grid(y: np.ndarray, side: int = 16) -> np.ndarray:

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     {"version"},
     {"config", "events", "rope", "captions", "metrics", "prompt"},
-    {"compression", "timeline"},
+    {"compression", "gauges", "timeline"},
     {"policies"},
     {"kv_cache"},
     {"attention", "telemetry"},
