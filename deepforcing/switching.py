@@ -4,8 +4,6 @@
     reencode    every cached token gets keys and values made with the new prompt, and the picture goes on: LongLive's
                 KV-recache (arXiv 2509.22622), for a cache that holds single tokens too
     sink        only the frames stay that the policy keeps for ever; without any, the new prompt begins from nothing
-
-All of it is for one video, a batch of one.
 """
 
 from __future__ import annotations
@@ -29,7 +27,7 @@ class Keep:
         self.denoiser, self.cache = denoiser, cache
 
     def made(self, clean: Tensor) -> None:
-        """A chunk has become history; its clean latents [1, channels, frames, height, width]."""
+        """A chunk has become history; its clean latents [B, channels, frames, height, width]."""
 
     def turn(self, prompt: Prompt) -> None:
         """The next chunk is the first with this prompt; at the video's first chunk the cache is empty."""
@@ -41,14 +39,13 @@ class SinkOnly(Keep):
     def turn(self, prompt: Prompt) -> None:
         sink = self.cache.policy.sink_frames
         for layer in self.cache.layers.values():
-            if _keep_where(layer, layer.positions[0, :, 0] < sink):
+            if _keep_where(layer, layer.positions[..., 0] < sink):
                 layer.fired_at = self.cache.next_frame
-                layer.past_queries = [(frame, query) for frame, query in layer.past_queries if frame < sink]
 
 
 @dataclass(frozen=True)
 class _Made:
-    """A chunk of which tokens are still held: its first latent frame, its clean latents [1, channels, frames, height,
+    """A chunk of which tokens are still held: its first latent frame, its clean latents [B, channels, frames, height,
     width], and each layer's `fired_at` while it was made, which says how the policy placed its history."""
 
     first: int
@@ -79,8 +76,8 @@ class Reencode(Keep):
     def made(self, clean: Tensor) -> None:
         first, size = self.cache.next_frame - self.cache.geometry.chunk_frames, self.cache.geometry.chunk_frames
         fired_at = tuple(layer.fired_at for layer in self.cache.layers.values())
-        alive = torch.cat([layer.positions[0, :, 0] for layer in self.cache.layers.values()]).unique() // size
-        chunks = set(alive.tolist())
+        alive = torch.cat([layer.positions[_real(layer)][:, 0] for layer in self.cache.layers.values()]).unique()
+        chunks = set((alive // size).tolist())
         self._past = [made for made in (*self._past, _Made(first, clean, fired_at)) if made.first // size in chunks]
 
     def turn(self, prompt: Prompt) -> None:
@@ -97,13 +94,16 @@ class Reencode(Keep):
             for index, layer in new.layers.items():
                 _keep_where(layer, torch.isin(self._numbers(layer), self._numbers(held[index])))
         for index, layer in new.layers.items():
-            layer.reused, layer.fired_at, layer.dropped = held[index].reused, held[index].fired_at, None
+            layer.reused[_real(layer)] = held[index].reused[_real(held[index])]
+            layer.fired_at, layer.dropped = held[index].fired_at, None
         self.cache.layers = new.layers
 
     def _numbers(self, layer: LayerCache) -> Tensor:
-        """Of each token held, its number in the whole video [n]."""
-        frame, row, column = layer.positions[0].unbind(-1)
-        return (frame * self.cache.geometry.rows + row) * self.cache.geometry.columns + column
+        """A number for each token [B, n], the same in both caches, other ones in each row of the batch; -1: padding."""
+        frame, row, column = layer.positions.unbind(-1)
+        batch = torch.arange(len(frame), device=frame.device)[:, None]
+        token = (frame * self.cache.geometry.rows + row) * self.cache.geometry.columns + column
+        return torch.where(_real(layer), token * len(frame) + batch, -1)
 
 
 SWITCHES: dict[str, type[Keep]] = {"keep": Keep, "reencode": Reencode, "sink": SinkOnly}
@@ -121,9 +121,20 @@ def new_switch(name: str, denoiser: CausalWan, cache: KVCache) -> Keep:
     return SWITCHES[name](denoiser, cache)
 
 
+def _real(layer: LayerCache) -> Tensor:
+    """bool [B, n]: which tokens are no padding."""
+    return torch.ones_like(layer.reused, dtype=torch.bool) if layer.valid is None else layer.valid
+
+
 def _keep_where(layer: LayerCache, stays: Tensor) -> bool:
-    """Drop the tokens [n] that do not stay; whether there were any."""
-    if stays.all():
+    """Drop the tokens [B, n] that do not stay; whether there were any."""
+    real = _real(layer)
+    if (stays | ~real).all():
         return False
-    layer.keep(Selection(stays.nonzero()[:, 0][None]))
+    stays = stays & real
+    count = stays.sum(1, keepdim=True)
+    longest = int(count.max())
+    valid = torch.arange(longest, device=stays.device) < count
+    order = (~stays).int().argsort(dim=1, stable=True)[:, :longest]  # those that stay, in temporal order, then padding
+    layer.keep(Selection(order, None if valid.all() else valid))
     return True

@@ -15,10 +15,10 @@ ORDER = [
     {"attention", "telemetry"},
     {"probe", "models"},
     {"run_ahead", "memory", "out_of_memory", "switching"},
-    {"fitting", "prompt_options"},
+    {"fitting", "prompt_options", "steering"},
     {"pipeline"},
     {"stream", "video_file", "bench", "needs"},
-    {"training", "evaluation"},
+    {"training", "evaluation", "race"},
     {"__init__"},
     {"__main__"},
 ]

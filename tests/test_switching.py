@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import CHANNELS, small_pipeline
 
+from deepforcing.attention import Prompt
 from deepforcing.config import SettingsError
 from deepforcing.pipeline import generate_long_video
 from deepforcing.policies import POLICIES, DeepForcing, DeepSink, SlidingWindow, make_policy
@@ -98,6 +99,32 @@ def test_reencoding_leaves_no_trace_of_the_old_prompt():
         for (frame, query), (same, other) in zip(ours.past_queries, theirs.past_queries, strict=True):
             assert frame == same
             torch.testing.assert_close(query, other)
+
+
+@pytest.mark.parametrize("switch", ["reencode", "sink"])
+def test_a_batch_with_unequal_rows_turns_as_its_videos_one_by_one(switch):
+    policy = DeepForcing(window=16, sink=4, budget=16, recent=4, max_reuse=2)
+    old, new = ["a", "b", "c d e f"], ["x", "y z", "x y z"]
+    clean = torch.randn(10, 3, CHANNELS, 3, 4, 6, generator=torch.Generator().manual_seed(5))
+
+    def flow(rows):
+        """The flow of the first chunk with the new prompts."""
+        pipeline = small_pipeline()
+        denoiser, cache = pipeline.denoiser, pipeline.denoiser.new_cache(policy, pipeline.geometry)
+        at_switch, prompt = new_switch(switch, denoiser, cache), Prompt("", pipeline.text.encode(old[rows]))
+        for x in clean[:-1, rows]:
+            denoiser.flow(x * 0.7, 1000.0, cache, prompt)
+            denoiser.remember(x, cache, prompt)
+            at_switch.made(x)
+        padded = any(layer.valid is not None for layer in cache.layers.values())
+        prompt = Prompt("", pipeline.text.encode(new[rows]))
+        at_switch.turn(prompt)
+        return denoiser.flow(clean[-1, rows], 1000.0, cache, prompt), padded
+
+    together, padded = flow(slice(0, 3))
+    assert padded, "the rows came out equal: nothing was tested"
+    for row in range(3):
+        torch.testing.assert_close(together[row : row + 1], flow(slice(row, row + 1))[0], atol=1e-5, rtol=1e-5)
 
 
 def test_the_run_goes_on_after_reencoding_as_the_policy_wants():
