@@ -18,7 +18,7 @@ ORDER = [
     {"fitting", "prompt_options", "steering"},
     {"pipeline"},
     {"stream", "video_file", "bench", "needs"},
-    {"training", "evaluation", "race"},
+    {"training", "evaluation"},
     {"__init__"},
     {"__main__"},
 ]
