@@ -1,36 +1,65 @@
-"""Deep Forcing: long video from a short-video model, without training, by managing its KV cache (arXiv 2512.05081)."""
+"""Deep Forcing: long video from a short-video model, without training, by managing its KV cache (arXiv 2512.05081).
 
-from .compression import participative_compression
+The public names. What needs torch is imported when it is first asked for, so that traces open without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from .config import Geometry, Sampling, SettingsError, VideoShape
 from .events import AttentionMass, CacheState, Chunk, Compression, Event, StreamEnded, StreamStarted, Timings
 from .gauges import DriftMeter, Gauges, Jump
-from .memory import describe
-from .models.components import ModelError
-from .models.fetch import Progress
-from .models.released import Loading
-from .models.sources import SOURCES, Source, readable
-from .needs import Needs, get_ready, needs_of
-from .pipeline import Pipeline, generate_long_video, load_pipeline
-from .policies import (
-    POLICIES,
-    AttentionSink,
-    DeepForcing,
-    DeepSink,
-    Policy,
-    SlidingWindow,
-    choices_of,
-    make_policy,
-    settings_of,
-    sliding_window_with_sinks,
-)
-from .probe import AttentionProbe
 from .prompt import MAX_PROMPT_CHARACTERS, PromptError
-from .rope import dynamic_temporal_rope
-from .stream import VideoStream
-from .switching import SWITCHES
 from .timeline import Timeline, read_time, show_time
+from .trace import Trace, TraceError, TraceWriter, read_trace
 from .version import __version__
 from .video_file import VideoWriter
+
+if TYPE_CHECKING:
+    from .compression import participative_compression
+    from .memory import describe
+    from .models.components import ModelError
+    from .models.fetch import Progress
+    from .models.loading import Loading
+    from .models.sources import SOURCES, Source, readable
+    from .models.tiny import is_tiny
+    from .needs import Needs, get_ready, needs_of, own_policy
+    from .pipeline import Pipeline, generate_long_video, load_pipeline
+    from .policies import (
+        POLICIES,
+        AttentionSink,
+        DeepForcing,
+        DeepSink,
+        Policy,
+        SlidingWindow,
+        choices_of,
+        make_policy,
+        settings_of,
+        sliding_window_with_sinks,
+    )
+    from .probe import AttentionProbe
+    from .rope import dynamic_temporal_rope
+    from .stream import VideoStream
+    from .switching import SWITCHES
+
+_LATER = {
+    "compression": "participative_compression",
+    "memory": "describe",
+    "models.components": "ModelError",
+    "models.fetch": "Progress",
+    "models.loading": "Loading",
+    "models.sources": "SOURCES Source readable",
+    "models.tiny": "is_tiny",
+    "needs": "Needs get_ready needs_of own_policy",
+    "pipeline": "Pipeline generate_long_video load_pipeline",
+    "policies": "POLICIES AttentionSink DeepForcing DeepSink Policy SlidingWindow choices_of make_policy settings_of "
+    "sliding_window_with_sinks",
+    "probe": "AttentionProbe",
+    "rope": "dynamic_temporal_rope",
+    "stream": "VideoStream",
+    "switching": "SWITCHES",
+}
+_MODULES = {name: module for module, names in _LATER.items() for name in names.split()}
 
 __all__ = [
     "MAX_PROMPT_CHARACTERS",
@@ -65,6 +94,9 @@ __all__ = [
     "StreamStarted",
     "Timeline",
     "Timings",
+    "Trace",
+    "TraceError",
+    "TraceWriter",
     "VideoShape",
     "VideoStream",
     "VideoWriter",
@@ -74,13 +106,26 @@ __all__ = [
     "dynamic_temporal_rope",
     "generate_long_video",
     "get_ready",
+    "is_tiny",
     "load_pipeline",
     "make_policy",
     "needs_of",
+    "own_policy",
     "participative_compression",
     "read_time",
+    "read_trace",
     "readable",
     "settings_of",
     "show_time",
     "sliding_window_with_sinks",
 ]
+
+
+def __getattr__(name: str):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -59,14 +59,14 @@ class CausalSelfAttention:
 
     def __call__(self, attn, hidden_states: Tensor, *_) -> Tensor:
         layer = self.layer
-        q, k, v = self._project(attn, hidden_states)  # [B, m, heads, head_dim]
+        q, k, v = map(layer.as_rows, self._project(attn, hidden_states))  # [B, m, heads, head_dim]
         q, turned = rotate(q, layer.rotation), rotate(k, layer.rotation)
         if layer.reading is None:
             self.cache.open(layer, q, k)
         reading = layer.write(q, k, turned, v)
         backend = self.backend if reading.mask is None else None
         out = dispatch_attention_fn(q, reading.keys, reading.values, attn_mask=reading.mask, backend=backend)
-        return attn.to_out[0](out.flatten(2).type_as(hidden_states))
+        return attn.to_out[0](layer.as_heads(out).flatten(2).type_as(hidden_states))
 
     @staticmethod
     def _project(attn, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:

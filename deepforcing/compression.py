@@ -27,6 +27,35 @@ def importance(keys: Tensor, query_sum: Tensor) -> Tensor:
     return torch.einsum("bnhd,bhd->bn", keys.float(), query_sum.float())
 
 
+def attention_mass(keys: Tensor, queries: Tensor, mask: Tensor | None = None, *, at_once: int = 128) -> Tensor:
+    """How much attention each key gets: every query's softmax over the keys, summed over queries, in float32.
+
+    keys [B, n, heads, head_dim], queries [B, q, heads, head_dim], both with RoPE applied; mask bool [B, n], the keys
+    that may be attended to, None for all -> [B, heads, n], which sums to q over the keys. `at_once` queries are
+    compared with the keys at a time.
+    """
+    keys = keys.float() * keys.shape[-1] ** -0.5
+    mass = keys.new_zeros(keys.shape[0], keys.shape[2], keys.shape[1])
+    for some in queries.float().split(at_once, 1):
+        logits = torch.einsum("bqhd,bnhd->bhqn", some, keys)
+        if mask is not None:
+            logits = logits.masked_fill(~mask[:, None, None], -torch.inf)
+        mass += logits.softmax(-1).sum(2)
+    return mass
+
+
+def by_frame(scores: Tensor, frames: Tensor, candidates: Tensor) -> Tensor:
+    """The score of each candidate's whole frame, the sum of its candidates' scores: float32 [B, n], 0 elsewhere.
+
+    scores float32, frames int64, candidates bool, all [B, n]; the tokens of one frame lie side by side.
+    """
+    begins = torch.ones_like(candidates)
+    begins[:, 1:] = frames.diff(dim=1) != 0
+    which = begins.cumsum(1) - 1
+    alone = scores.masked_fill(~candidates, 0)
+    return torch.zeros_like(alone).scatter_add(1, which, alone).gather(1, which).masked_fill(~candidates, 0)
+
+
 def participative_compression(scores: Tensor, candidates: Tensor, count: int, *, barred: Tensor | None = None) -> TopC:
     """Choose the `count` candidates with the highest scores, and return them in temporal order.
 

@@ -23,12 +23,14 @@ class Timings:
 class CacheState:
     """Which tokens each layer holds while a chunk is denoised, the chunk itself left out.
 
+    Where heads keep tokens of their own, a layer holds what any of its heads holds.
+
     frames   int64 [F]                   latent frames of which at least one layer still holds a token, ascending
     kept     bool  [layers, F, rows, columns]
     roles    tuple of F of 'sink' | 'top-C' | 'recent'
     time     float32 [layers, F]         temporal position RoPE gives the frame's tokens (mean), 0 = first frame of
-                                         the chunk in flight; NaN where the layer holds none
-    tokens   tokens held, summed over layers; bytes: memory of their keys and values
+                                         the chunk in flight; NaN where the layer holds none, or reads none of them
+    tokens   tokens held, summed over layers, by each head where they differ; bytes: memory of their keys and values
     """
 
     frames: np.ndarray
@@ -42,6 +44,8 @@ class CacheState:
 @dataclass(frozen=True)
 class Compression:
     """One firing of participative compression (arXiv 2512.05081, section 3.3), all layers.
+
+    Where heads keep tokens of their own: kept by any of them, and the sum of their scores.
 
     frames     int64 [F]                           latent frames that had candidates, ascending
     candidate  bool [layers, F, rows, columns]     tokens that stood for selection
@@ -102,20 +106,33 @@ class Chunk:
 
 @dataclass(frozen=True)
 class StreamStarted:
-    """First event of a stream: what runs, with which settings (plain JSON-able values), on which attention kernel.
+    """First event of a stream: what runs, with which settings, and how large everything is.
 
-    switch: what becomes of the cache at a new prompt, see `switching`.
+    weights         fingerprint of the model's weights, 16 hex digits
+    settings        of the policy, plain JSON-able values
+    attention       the attention kernel, for people to read
+    stride          video frames of a latent frame; the very first has 1
+    grid            rows and columns of tokens in a latent frame
+    chunk_frames    latent frames denoised together
+    layers, heads   of the transformer; heads of one layer
+    switch          what becomes of the cache at a new prompt, see `switching`
     """
 
     model: str
+    weights: str
     prompt: str
     seed: int
     policy: str
     settings: dict
+    attention: str
     fps: int
     height: int
     width: int
-    attention: str
+    stride: int
+    grid: tuple[int, int]
+    chunk_frames: int
+    layers: int
+    heads: int
     switch: str = "keep"
 
 

@@ -1,4 +1,4 @@
-"""What to change when a model would not fit: the nearest settings that do, and settings for devices of common sizes."""
+"""What to change when a model would not fit: the nearest settings that do."""
 
 from __future__ import annotations
 
@@ -12,17 +12,18 @@ import torch
 from .config import Geometry, SettingsError
 from .memory import Forecast, Plan, Room, Sizes, forecast
 from .models.placement import Weights
-from .models.wan_text import Keep
 from .policies import Policy, settings_of
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """Settings that would fit: the plan, what it changes in words, and its forecast."""
+    """Settings that would fit: the plan, what it changes in words, its forecast, and the options of the command line
+    that ask for it. A policy is no option: it is chosen when the model is there."""
 
     plan: Plan
     changes: tuple[str, ...]
     forecast: Forecast
+    options: tuple[str, ...] = ()
 
 
 def fit(sizes: Sizes, plan: Plan, free: Room, device: torch.device) -> list[Suggestion]:
@@ -33,7 +34,7 @@ def fit(sizes: Sizes, plan: Plan, free: Room, device: torch.device) -> list[Sugg
     fitting = {}
     for levels, other in _variants(sizes, plan):
         if free.holds(needs := forecast(sizes, other, device)):
-            fitting[levels] = Suggestion(other, changes(plan, other), needs)
+            fitting[levels] = Suggestion(other, changes(plan, other), needs, options(plan, other))
     nearest = [a for a in fitting if not any(b != a and all(map(int.__le__, b, a)) for b in fitting)]
     return [fitting[levels] for levels in sorted(nearest, key=lambda a: (sum(map(bool, a)), a[::-1]))]
 
@@ -105,30 +106,10 @@ def changes(before: Plan, after: Plan) -> tuple[str, ...]:
     return tuple(words)
 
 
-@dataclass(frozen=True)
-class Tier:
-    """Settings for a device of this many GiB. `share`: of the model's own height and width."""
-
-    gib: int
-    weights: Weights
-    text: Keep
-    decoder: str
-    share: float = 1.0
-
-    def plan(self, height: int, width: int, policy: Policy, **more) -> Plan:
-        """For a model made for this many pixels; sides are cut to multiples of 16."""
-        height, width = (round(side * self.share / 16) * 16 for side in (height, width))
-        return Plan(height, width, policy, self.weights, self.text, self.decoder, **more)
-
-
-TIERS = {
-    "80GB": Tier(80, "resident", "device", "full"),
-    "24GB": Tier(24, "resident", "cpu", "full"),
-    "16GB": Tier(16, "fp8", "cpu", "small"),
-    "8GB": Tier(8, "offload", "cpu", "small", share=2 / 3),
-}
-
-
-def tier_for(free: int) -> str | None:
-    """Name of the largest tier that this many free bytes can hold, a tenth left for others; None below the smallest."""
-    return next((name for name, tier in TIERS.items() if free >= 0.9 * tier.gib * 2**30), None)
+def options(before: Plan, after: Plan) -> tuple[str, ...]:
+    """What to add to a command line that asks for one plan to get the other, the policy aside."""
+    names = ("text", "weights", "decoder")
+    words = [f"--{name} {getattr(after, name)}" for name in names if getattr(before, name) != getattr(after, name)]
+    if (before.height, before.width) != (after.height, after.width):
+        words.append(f"--size {after.height}x{after.width}")
+    return tuple(words)

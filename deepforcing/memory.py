@@ -8,7 +8,7 @@ moment is counted in their largest tensors; how many are alive at once was measu
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import get_args
 
 import psutil
@@ -58,11 +58,9 @@ class Sizes:
     decoders: Mapping[str, DecoderSize]
 
 
-def sizes_of(
-    transformer: Mapping, decoders: Mapping[str, Mapping | CodecConfig], text: nn.Module | None = None
-) -> Sizes:
+def sizes_of(transformer: Mapping, decoders: Mapping[str, Mapping | CodecConfig], text_parameters: int = 0) -> Sizes:
     """Sizes from configurations, without loading: the transformer's, and for each decoder by its name that of an
-    `AutoencoderKLWan` or of a `TinyCodec`. `text`: the text encoder on the meta device; None where there is none."""
+    `AutoencoderKLWan` or of a `TinyCodec`."""
     with torch.device("meta"):
         net = WanTransformer3DModel.from_config(dict(transformer))
     net.enable_layerwise_casting(storage_dtype=FP8, compute_dtype=net.dtype)
@@ -74,7 +72,7 @@ def sizes_of(
         parameters=_parameters(net),
         castable=sum(p.numel() for p in net.parameters() if p.dtype == FP8),
         block=max(map(_parameters, net.blocks)),
-        text_parameters=0 if text is None else _parameters(text),
+        text_parameters=text_parameters,
         decoders={name: _decoder_size(config) for name, config in decoders.items()},
     )
 
@@ -88,10 +86,9 @@ def _decoder_size(config: Mapping | CodecConfig) -> DecoderSize:
         if isinstance(config, CodecConfig):
             return _codec_size(config)
         vae = AutoencoderKLWan.from_config(dict(config))
-    pixels = vae.config.scale_factor_spatial**2
-    return DecoderSize(
-        _parameters(vae), _VAE_MEMORY * pixels * vae.config.base_dim, _VAE_WORK * pixels * vae.config.base_dim
-    )
+    decoding = _parameters(vae.decoder) + _parameters(vae.post_quant_conv)  # what encodes is not loaded
+    unit = vae.config.scale_factor_spatial**2 * vae.config.base_dim
+    return DecoderSize(decoding, _VAE_MEMORY * unit, _VAE_WORK * unit)
 
 
 def _codec_size(config: CodecConfig) -> DecoderSize:
@@ -167,10 +164,12 @@ class Forecast:
 
 
 def forecast(sizes: Sizes, plan: Plan, device: torch.device) -> Forecast:
-    """What a run by this plan takes. On a CPU everything is on the `device`. Raises SettingsError for a plan that
-    cannot be: no such decoder, or pixels that are not whole tokens."""
+    """What a run by this plan takes. On a CPU everything is on the `device`, wherever the plan would have it. Raises
+    SettingsError for a plan that cannot be: no such decoder, or pixels that are not whole tokens."""
     if plan.decoder not in sizes.decoders:
         raise SettingsError(f"there is no decoder {plan.decoder!r}; there are {', '.join(sizes.decoders)}")
+    if device.type == "cpu":
+        plan = _in_one_place(plan)
     element, geometry = plan.dtype.itemsize, plan.geometry(sizes.patch)
     window, chunk = (frames * geometry.tokens_per_frame for frames in (plan.policy.window, plan.chunk_frames))
     one = sizes.layers * window * sizes.width * element
@@ -179,7 +178,6 @@ def forecast(sizes: Sizes, plan: Plan, device: torch.device) -> Forecast:
     text = sizes.text_parameters * element
     passing = chunk * max(_PASS * sizes.width, _FEED_FORWARD * sizes.width + 2 * sizes.ffn)
     on_host = (full if plan.weights == "offload" else 0) + (text if plan.text in ("move", "cpu") else 0)
-    cpu = device.type == "cpu"
     return Forecast(
         weights=_resident(sizes, plan.weights, element),
         cache=2 * one + sizes.layers * window * _BOOKKEEPING,
@@ -188,10 +186,16 @@ def forecast(sizes: Sizes, plan: Plan, device: torch.device) -> Forecast:
         decoder=decoder.parameters * element,
         decoding=int((decoder.memory + decoder.work) * latents * element),
         text=text if plan.text == "device" else 0,
-        prompting=text if plan.text in ("move", "free") and not (cpu and plan.text == "move") else 0,
-        libraries=0 if cpu else _LIBRARIES,
+        prompting=text if plan.text in ("move", "free") else 0,
+        libraries=0 if device.type == "cpu" else _LIBRARIES,
         host=on_host,
     )
+
+
+def _in_one_place(plan: Plan) -> Plan:
+    """What the plan comes to where the device is the CPU: nothing can be kept apart from it."""
+    text = "free" if plan.text == "free" else "device"
+    return replace(plan, text=text, weights="resident" if plan.weights == "offload" else plan.weights)
 
 
 def _resident(sizes: Sizes, weights: Weights, element: int) -> int:

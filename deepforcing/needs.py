@@ -1,40 +1,51 @@
-"""What getting and running a published model takes, told before anything is fetched; then getting and loading it."""
+"""What getting and running a model takes, told before anything is fetched or loaded; then getting and loading it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from .fitting import Suggestion, fit
-from .memory import Forecast, Plan, Room, forecast, room, sizes_of
-from .models.components import best_device, fastest_dtype
-from .models.fetch import Progress, fetch, present
-from .models.released import Loading
+from .memory import Forecast, Plan, Room, Sizes, forecast, room, sizes_of
+from .models.components import ModelError, best_device, fastest_dtype
+from .models.fetch import Progress, fetch
+from .models.found import Found, locate
+from .models.loading import Loading
+from .models.released import Parts, rehearse
 from .models.shapes import SHAPES, taehv_config, transformer_config, vae_config
-from .models.sources import Part, Source
+from .models.sources import Part, Source, readable
 from .pipeline import Pipeline, load_pipeline
-from .policies import Policy
+from .policies import AttentionSink, DeepForcing, Policy
+
+FIVE_SECONDS = 21  # latent frames, the window that Deep Forcing's settings are made for
+MOST_NAMED = 3  # of the settings that would fit
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What a published model needs, before it is there.
+    """What a model needs, before it is loaded.
 
-    parts, missing  all that is needed, and what of it is still to be fetched
-    plan            how it would run; takes: the memory for that; free: what there is
-    nearest         settings that would fit, the least change first; empty where it fits, or nothing would
+    found    which model it is, where its parts are, and what of it is still to be fetched
+    parts    all of the published parts that it needs, those of one's own included
+    plan     how it would run; takes: the memory for that; free: what there is
+    nearest  settings that would fit, the least change first; empty where it fits, or nothing would
     """
 
-    source: Source
+    found: Found
     device: torch.device
     parts: tuple[Part, ...]
-    missing: tuple[Part, ...]
     plan: Plan
     takes: Forecast
     free: Room
     nearest: tuple[Suggestion, ...]
+
+    @property
+    def missing(self) -> tuple[Part, ...]:
+        """Parts to be fetched."""
+        return self.found.missing
 
     @property
     def fits(self) -> bool:
@@ -51,39 +62,88 @@ class Needs:
         """To be fetched, about."""
         return sum(part.bytes for part in self.missing)
 
+    @property
+    def advice(self) -> str:
+        """The nearest settings that would fit, in a sentence, with the options that ask for them."""
+        if not self.nearest:
+            return "Nothing that can be set would change that."
+        return f"It would with: {'; or '.join(map(_words, self.nearest[:MOST_NAMED]))}."
 
-def needs_of(source: Source, loading: Loading, policy: Policy) -> Needs:
-    """Look at the disk and at free memory; nothing is fetched or loaded.
+    def check_memory(self) -> None:
+        """Raise ModelError that says what would fit, unless this does."""
+        if self.fits:
+            return
+        on_device = f"{readable(self.takes.device)} of memory, of which {readable(self.free.device)} are free"
+        on_host = f", and {readable(self.takes.host)} of {readable(self.free.host)} beside the GPU"
+        raise ModelError(f"{self.found.title} takes {on_device}{on_host if self.takes.host else ''}. {self.advice}")
 
-    Raises SettingsError for a size that cannot be.
+
+def _words(suggestion: Suggestion) -> str:
+    options = f" ({' '.join(suggestion.options)})" if suggestion.options else ""
+    return ", ".join(suggestion.changes) + options
+
+
+def needs_of(model: str | Path, loading: Loading = Loading(), policy: Policy | None = None) -> Needs:
+    """Look at the disk and at free memory, for a published model or a path; nothing is fetched or loaded.
+
+    What is on this machine is opened and checked as loading would, and counted as it is; what is not, as published.
+    policy: `own_policy` when None. Raises ModelError and SettingsError.
     """
-    device = best_device()
-    parts, here = source.choose(loading.parts(source)), present(source, parts=loading.parts(source))
-    height, width = loading.height or source.shape.height, loading.width or source.shape.width
-    plan = Plan(height, width, policy, loading.weights, loading.text, loading.decoder, fastest_dtype(device))
-    shape = SHAPES[source.size]
-    sizes = sizes_of(transformer_config(shape), {"full": vae_config(shape), "small": taehv_config(shape)})
-    text = next(part for part in source.parts if part.name == "text_encoder")
-    sizes = replace(sizes, text_parameters=text.bytes // torch.float32.itemsize)  # as it is published
-    takes, free = forecast(sizes, plan, device), room(device)
+    device, found = best_device(), locate(model, loading)
+    here = rehearse(found, loading)
+    source, shape, policy = found.source, here.shape, policy or _policy_of(found.source)
+    plan = Plan(
+        shape.height,
+        shape.width,
+        policy,
+        loading.weights,
+        loading.text,
+        loading.decoder,
+        fastest_dtype(device),
+        source.chunk_frames,
+        shape.space,
+    )
+    sizes, free = model_sizes(source, loading, here), room(device)
+    takes = forecast(sizes, plan, device)
     nearest = () if free.holds(takes) else tuple(fit(sizes, plan, free, device))
-    missing = tuple(part for part in parts if part.name not in here)
-    return Needs(source, device, parts, missing, plan, takes, free, nearest)
+    return Needs(found, device, source.choose(loading.parts(source)), plan, takes, free, nearest)
+
+
+def own_policy(model: str | Path, loading: Loading = Loading()) -> Policy:
+    """Deep Forcing where the model has its window, else what the model was trained with. Raises ModelError."""
+    return _policy_of(locate(model, loading).source)
+
+
+def _policy_of(source: Source) -> Policy:
+    return DeepForcing() if source.window == FIVE_SECONDS else AttentionSink(window=source.window, sink=source.sink)
+
+
+def model_sizes(source: Source, loading: Loading, here: Parts) -> Sizes:
+    """Sizes of a model: of each part that is here as it is, of the others as they are published."""
+    shape, (text,) = SHAPES[source.size], source.choose(["text_encoder"])
+    transformer = dict(here.denoiser.transformer.config) if here.denoiser else transformer_config(shape)
+    decoders = {"full": vae_config(shape), "small": taehv_config(shape)}
+    if here.decoder:
+        decoders[loading.decoder] = here.decoder.config
+    as_published = text.bytes // torch.float32.itemsize
+    return sizes_of(transformer, decoders, here.text.parameters if here.text else as_published)
 
 
 def get_ready(
-    source: Source,
+    model: str | Path,
     loading: Loading,
     *,
     accept_non_commercial: bool,
     progress: Callable[[Progress], None] | None = None,
     loads: Callable[[], None] = lambda: None,
 ) -> Pipeline:
-    """Fetch what is missing, then load; `loads` is called in between.
+    """Fetch what is missing of a published model or of a path's, then load; `loads` is called in between.
 
     Raises LicenceError before a byte is fetched, ModelError and SettingsError.
     """
-    wanted = loading.parts(source)
-    fetch(source, parts=wanted, accept_non_commercial=accept_non_commercial, progress=progress)
+    found = locate(model, loading)
+    if found.missing:
+        names = [part.name for part in found.missing]
+        fetch(found.source, parts=names, accept_non_commercial=accept_non_commercial, progress=progress)
     loads()
-    return load_pipeline(source.name, loading=loading)
+    return load_pipeline(model, loading=loading)

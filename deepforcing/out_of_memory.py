@@ -1,4 +1,4 @@
-"""When memory runs out in the middle of a run: tell it from other errors, say what to change, give back the rest."""
+"""When memory runs out, at loading or in a run: tell it from other errors, say what to change, give back the rest."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import gc
 import torch
 
 from .policies import Policy, settings_of
+
+_LIGHTER = "the small decoder, the text encoder on the CPU, or weights in fp8 or offloaded"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -20,11 +22,19 @@ def explain_out_of_memory(policy: Policy, device: torch.device) -> str:
     """What to tell a person whose run ended so."""
     counted = {name: value for name, value in settings_of(policy).items() if name in ("window", "budget")}
     now = " and ".join(f"{name} of {value}" for name, value in counted.items())
-    where = "the CPU" if device.type == "cpu" else f"the GPU ({device})"
     return (
-        f"Out of memory on {where}, with a {now}. Take a smaller window or a smaller picture, the small decoder, the "
-        f"text encoder on the CPU, or weights in fp8 or offloaded; then start again."
+        f"Out of memory on {_named(device)}, with a {now}. Take a smaller window or a smaller picture, {_LIGHTER}; "
+        "then start again."
     )
+
+
+def explain_no_room(model: object, device: torch.device) -> str:
+    """What to tell a person whose model could not be loaded for want of memory."""
+    return f"Out of memory on {_named(device)} while {model} was loaded. Take {_LIGHTER}."
+
+
+def _named(device: torch.device) -> str:
+    return "the CPU" if device.type == "cpu" else f"the GPU ({device})"
 
 
 def release(device: torch.device) -> None:

@@ -11,7 +11,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -21,14 +22,17 @@ from torch import Tensor
 
 from .attention import Prompt
 from .config import Geometry, Sampling, SettingsError
-from .events import AttentionMass, CacheState, Chunk, Compression, Timings
+from .events import AttentionMass, CacheState, Chunk, Compression, StreamStarted, Timings
 from .kv_cache import KVCache
-from .models.components import Components, best_device
+from .models.components import Components, ModelError, best_device
+from .models.fingerprint import fingerprint
+from .models.loading import Loading
 from .models.placement import place_weights
-from .models.released import Loading, load_released
+from .models.released import load_released
 from .models.speed import attention_title, compile_blocks, use_attention
-from .models.tiny import TINY_FOLDER, load_tiny
-from .policies import DeepForcing, Policy
+from .models.tiny import is_tiny, load_tiny
+from .out_of_memory import explain_no_room, is_out_of_memory, release
+from .policies import DeepForcing, Policy, settings_of
 from .probe import AttentionProbe
 from .prompt import check_prompt
 from .run_ahead import run_ahead
@@ -68,6 +72,11 @@ class Pipeline(Components):
         """The attention kernel in use, for people to read."""
         return attention_title(self.denoiser)
 
+    @cached_property
+    def weights(self) -> str:
+        """Fingerprint of the transformer's weights: which model made a video."""
+        return fingerprint(self.denoiser.transformer)
+
     def unknown_words(self, prompt: str) -> list[str]:
         """Words of the prompt that this model has never seen."""
         return self.text.unknown_words(prompt)
@@ -84,17 +93,30 @@ def load_pipeline(
 ) -> Pipeline:
     """Load the embedded model ('tiny'), a published one that was fetched ('self-forcing', 'longlive'), or a path.
 
+    'tiny-teacher' is what the embedded model was distilled from: it never saw its own history.
+
     A path is a folder in the embedded model's layout, a folder with a published model's parts, or a transformer alone,
     in diffusers' or a released layout. loading: choices for all but the tiny models. On CUDA where there is one.
     Raises ModelError, and SettingsError for choices that cannot be.
     """
-    folder = TINY_FOLDER if model == "tiny" else Path(model)
-    if (folder / "model.json").is_file():
+    if is_tiny(model):
         if loading not in (None, Loading()):
             raise SettingsError("a tiny model leaves no choice of decoder, text encoder, weights, size or compiling")
-        return Pipeline(**vars(load_tiny(folder, device)))
-    loading, device = loading or Loading(), device or best_device()
+        return Pipeline(**vars(load_tiny(model, device)))
+    device = device or best_device()
+    try:
+        return _load_released(model, device, loading or Loading())
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+    release(device)
+    raise ModelError(explain_no_room(model, device))
+
+
+def _load_released(model: str | Path, device: torch.device, loading: Loading) -> Pipeline:
+    """Loaded, placed, and made fast."""
     pipeline = Pipeline(**vars(load_released(model, device, loading=loading)))
+    pipeline.weights  # noqa: B018  (taken before they are placed, which may round them)
     place_weights(pipeline.denoiser, loading.weights, device)
     use_attention(pipeline.denoiser)
     if loading.compiled:
@@ -149,6 +171,7 @@ def denoise(
     seed: int,
     probe: bool,
     switch: str = "keep",
+    stale_prompt: bool = False,
 ) -> Iterator[LatentChunk]:
     """Denoise chunk after chunk, for ever. `prompt_for(chunk index)` is asked at each chunk boundary."""
     denoiser, generator = pipeline.denoiser, torch.Generator().manual_seed(seed)
@@ -160,8 +183,9 @@ def denoise(
         text = check_prompt(prompt_for(index))
         started = time.perf_counter()
         if prompt is None or prompt.text != text:
-            prompt = pipeline.encode(text)
+            prompt = _encode(pipeline, text, prompt if stale_prompt else None)
             at_switch.turn(prompt)
+            cache.begin_prompt()
         with cache.probed(watch) if watch else nullcontext():
             x = denoise_chunk(pipeline, cache, prompt, generator)
         telemetry = cache_state(cache), compression(cache), watch.collect(cache) if watch else None
@@ -172,6 +196,12 @@ def denoise(
         seconds = time.perf_counter() - started
         yield LatentChunk(index, first, x.transpose(1, 2), text, seconds, *telemetry)
         index += 1
+
+
+def _encode(pipeline: Pipeline, text: str, stale: Prompt | None) -> Prompt:
+    """The text as a prompt; with the keys and values that a `stale` one left in the cross-attention cache, if any."""
+    prompt = pipeline.encode(text)
+    return replace(prompt, layers=stale.layers) if stale else prompt
 
 
 def decode(pipeline: Pipeline, chunks: Iterator[LatentChunk]) -> Iterator[Chunk]:
@@ -202,6 +232,31 @@ def _decode_one(pipeline: Pipeline, latents: Tensor, state):
     return np.ascontiguousarray(pixels.cpu().numpy()), state
 
 
+def started_event(
+    pipeline: Pipeline, prompt: str, policy: Policy, seed: int, switch: str = "keep"
+) -> StreamStarted:
+    """What a run tells before its first chunk."""
+    shape, geometry = pipeline.shape, pipeline.geometry
+    return StreamStarted(
+        model=pipeline.name,
+        weights=pipeline.weights,
+        prompt=prompt,
+        seed=seed,
+        policy=policy.name,
+        settings=settings_of(policy),
+        attention=pipeline.attention,
+        fps=shape.fps,
+        height=shape.height,
+        width=shape.width,
+        stride=shape.time,
+        grid=(geometry.rows, geometry.columns),
+        chunk_frames=geometry.chunk_frames,
+        layers=pipeline.layers,
+        heads=pipeline.heads,
+        switch=switch,
+    )
+
+
 def generate_long_video(
     pipeline: Pipeline,
     prompt: str | Timeline | Callable[[int], str],
@@ -212,15 +267,18 @@ def generate_long_video(
     switch: str = "keep",
     probe: bool = False,
     overlap: bool | None = None,
+    stale_prompt: bool = False,
 ) -> Iterator[Chunk]:
     """Generate a video of any length, a chunk at a time, with constant memory.
 
-    prompt      text, a Timeline, or a function of the chunk's number that is asked at each chunk boundary
-    num_frames  video frames, the last chunk is cut to fit; None goes on until the iterator is closed
-    policy      DeepForcing() when None
-    switch      what becomes of the cache at a new prompt: `keep`, `reencode` or `sink`, see `switching`
-    probe       measure attention mass for each chunk
-    overlap     decode beside the next chunk's denoising; None: on CUDA only
+    prompt        text, a Timeline, or a function of the chunk's number that is asked at each chunk boundary
+    num_frames    video frames, the last chunk is cut to fit; None goes on until the iterator is closed
+    policy        DeepForcing() when None
+    switch        what becomes of the cache at a new prompt: `keep`, `reencode` or `sink`, see `switching`
+    probe         measure attention mass for each chunk
+    overlap       decode beside the next chunk's denoising; None: on CUDA only
+    stale_prompt  a mistake to look at: the cross-attention cache is not reset when the prompt changes, so the first
+                  prompt's keys and values stay in use, and a new prompt is never seen
 
     The same prompt, seed and settings give the same video. Raises SettingsError and PromptError before the first chunk.
     """
@@ -229,7 +287,7 @@ def generate_long_video(
     policy = policy or DeepForcing()
     policy.check(pipeline.geometry)
     prompt_for = prompt if callable(prompt) else _by_chunk(Timeline.of(prompt), pipeline)
-    latents = denoise(pipeline, prompt_for, policy, check_seed(seed), probe, check_switch(switch))
+    latents = denoise(pipeline, prompt_for, policy, check_seed(seed), probe, check_switch(switch), stale_prompt)
     overlap = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
     if overlap:
         latents = run_ahead(latents, pipeline.denoiser.device)

@@ -29,7 +29,7 @@ class AttentionProbe:
 
     def observe(self, layer: int, queries: Tensor, reading: Reading) -> None:
         """queries [B, s, heads, head_dim] with RoPE; the first video of the batch is measured."""
-        self._seen[layer] = _mass_by_frame(queries[0], reading)
+        self._seen[layer] = _mass_by_frame(queries[: reading.rows], reading)
 
     def collect(self, cache: KVCache) -> AttentionMass | None:
         """The chunk in flight as an event, all layers; None when nothing was observed. Forgets it afterwards."""
@@ -45,11 +45,12 @@ class AttentionProbe:
 
 
 def _mass_by_frame(queries: Tensor, reading: Reading) -> tuple[Tensor, Tensor]:
-    """queries [s, heads, head_dim] -> (latent frames [F], mean attention mass [heads, F])."""
-    keys = reading.keys[0]  # [n, heads, head_dim]
-    logits = torch.einsum("shd,nhd->hsn", queries.float(), keys.float()) * queries.shape[-1] ** -0.5
+    """queries [rows, s, heads, head_dim] -> (latent frames [F], mean attention mass [rows * heads, F])."""
+    rows = slice(len(queries))
+    logits = torch.einsum("rshd,rnhd->rhsn", queries.float(), reading.keys[rows].float()) * queries.shape[-1] ** -0.5
     if reading.mask is not None:
-        logits = logits.masked_fill(~reading.mask[0], -torch.inf)
-    share = logits.softmax(-1).mean(1)  # [heads, n]
-    frames, slot = reading.frames[0].unique(return_inverse=True)
-    return frames, share.new_zeros(share.shape[0], len(frames)).index_add_(1, slot, share)
+        logits = logits.masked_fill(~reading.mask[rows], -torch.inf)
+    share = logits.softmax(-1).mean(2)  # [rows, heads, n]
+    frames, slot = reading.frames[rows].unique(return_inverse=True)  # slot: [rows, n]
+    mass = share.new_zeros(*share.shape[:2], len(frames)).scatter_add_(2, slot[:, None].expand_as(share), share)
+    return frames, mass.flatten(0, 1)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from .events import Chunk, StreamStarted
 from .out_of_memory import explain_out_of_memory, is_out_of_memory
-from .pipeline import Pipeline, check_seed, generate_long_video
-from .policies import DeepForcing, Policy, settings_of
+from .pipeline import Pipeline, check_seed, generate_long_video, started_event
+from .policies import DeepForcing, Policy
 from .prompt import check_prompt
 from .steering import Steered
 from .timeline import Timeline
@@ -36,6 +36,7 @@ class VideoStream(Steered):
         probe: bool = True,
         max_queued: int = 2,
         overlap: bool | None = None,
+        stale_prompt: bool = False,
     ) -> None:
         """Raises PromptError or SettingsError at once for what cannot work; see `generate_long_video`."""
         device = pipeline.denoiser.device
@@ -51,6 +52,7 @@ class VideoStream(Steered):
             switch=switch,
             probe=probe,
             overlap=overlap,
+            stale_prompt=stale_prompt,
         )
 
     def change_prompt(self, text: str) -> None:
@@ -77,16 +79,5 @@ class VideoStream(Steered):
         return super()._in_words(error)
 
     def _started(self) -> StreamStarted:
-        p, policy = self.pipeline, self.policy
-        return StreamStarted(
-            p.name,
-            self._typed or self._timeline.at(0),
-            self.seed,
-            policy.name,
-            settings_of(policy),
-            p.shape.fps,
-            p.shape.height,
-            p.shape.width,
-            p.attention,
-            self.switch,
-        )
+        prompt = self._typed or self._timeline.at(0)
+        return started_event(self.pipeline, prompt, self.policy, self.seed, self.switch)

@@ -83,7 +83,8 @@ class Reencode(Keep):
     def turn(self, prompt: Prompt) -> None:
         if not self._past:
             return
-        held, new = self.cache.layers, _Replay(self.cache.policy, self.cache.geometry, self.cache.dims)
+        cache, held = self.cache, self.cache.layers
+        new = _Replay(cache.policy, cache.geometry, cache.dims, self.denoiser.heads)
         for layer in held.values():
             layer.slots = layer.values = None  # first, so that there are never two caches
         for made in self._past:
@@ -94,9 +95,8 @@ class Reencode(Keep):
             for index, layer in new.layers.items():
                 _keep_where(layer, torch.isin(self._numbers(layer), self._numbers(held[index])))
         for index, layer in new.layers.items():
-            layer.reused[_real(layer)] = held[index].reused[_real(held[index])]
-            layer.fired_at, layer.dropped = held[index].fired_at, None
-        self.cache.layers = new.layers
+            _take_counts(layer, held[index])
+        cache.layers = new.layers
 
     def _numbers(self, layer: LayerCache) -> Tensor:
         """A number for each token [B, n], the same in both caches, other ones in each row of the batch; -1: padding."""
@@ -124,6 +124,15 @@ def new_switch(name: str, denoiser: CausalWan, cache: KVCache) -> Keep:
 def _real(layer: LayerCache) -> Tensor:
     """bool [B, n]: which tokens are no padding."""
     return torch.ones_like(layer.reused, dtype=torch.bool) if layer.valid is None else layer.valid
+
+
+def _take_counts(layer: LayerCache, held: LayerCache) -> None:
+    """What was known of the same tokens: how often each was chosen, the attention it received, the latest drop."""
+    here, there = _real(layer), _real(held)
+    layer.reused[here] = held.reused[there]
+    if held.received is not None:
+        layer.received[here] = held.received[there]
+    layer.fired_at, layer.dropped = held.fired_at, None
 
 
 def _keep_where(layer: LayerCache, stays: Tensor) -> bool:

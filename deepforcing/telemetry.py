@@ -26,15 +26,16 @@ def roles_of(frames: np.ndarray, cache: KVCache) -> tuple[str, ...]:
 
 def cache_state(cache: KVCache) -> CacheState:
     """What the layers hold for the chunk in flight; call it between the chunk's first pass and its clean pass."""
-    layers = [_positions(layer) for layer in cache.layers.values()]
+    layers = [_first_video(layer, layer.positions).T for layer in cache.layers.values()]
     frames = np.unique(np.concatenate([frame for frame, _, _ in layers])) if layers else np.empty(0, np.int64)
     kept = np.zeros(_grid_shape(cache, len(layers), len(frames)), bool)
     time = np.full((len(layers), len(frames)), np.nan, np.float32)
     for i, (layer, (frame, row, column)) in enumerate(zip(cache.layers.values(), layers, strict=True)):
-        slot = np.searchsorted(frames, frame)
-        kept[i, slot, row, column] = True
+        kept[i, np.searchsorted(frames, frame), row, column] = True
+        read, when = _read(layer)
+        slot = np.searchsorted(frames, read)
         count = np.bincount(slot, minlength=len(frames))
-        total = np.bincount(slot, _row_0(layer, layer.reading.time), len(frames))
+        total = np.bincount(slot, when, len(frames))
         np.divide(total, count, out=time[i], where=count > 0, casting="same_kind")
     return CacheState(frames, kept, roles_of(frames, cache), time, cache.tokens, cache.bytes)
 
@@ -50,7 +51,9 @@ def compression(cache: KVCache) -> Compression | None:
     kept, scores = candidate.copy(), np.full(candidate.shape, np.nan, np.float32)
     for i, (positions, chosen, score) in enumerate(contests):
         at = (i, np.searchsorted(frames, positions[:, 0]), positions[:, 1], positions[:, 2])
-        candidate[at], kept[at], scores[at] = True, chosen, score
+        candidate[at], scores[at] = True, 0
+        np.add.at(scores, at, score)
+        kept[tuple(index[chosen] for index in np.broadcast_arrays(*at))] = True
     return Compression(frames, candidate, kept, scores)
 
 
@@ -58,17 +61,22 @@ def _grid_shape(cache: KVCache, layers: int, frames: int) -> tuple[int, int, int
     return layers, frames, cache.geometry.rows, cache.geometry.columns
 
 
-def _row_0(layer: LayerCache, values: torch.Tensor) -> np.ndarray:
-    """The first video of the batch, without padding."""
-    return (values[0] if layer.valid is None else values[0][layer.valid[0]]).cpu().numpy()
+def _first_video(layer: LayerCache, values: torch.Tensor) -> np.ndarray:
+    """The first video of the batch [tokens, ...], without padding; of all its heads where they are kept apart."""
+    rows = values[: layer.rows]
+    return (rows.flatten(0, 1) if layer.valid is None else rows[layer.valid[: layer.rows]]).cpu().numpy()
 
 
-def _positions(layer: LayerCache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return tuple(_row_0(layer, layer.positions).T)
+def _read(layer: LayerCache) -> tuple[np.ndarray, np.ndarray]:
+    """Latent frame and time of the history's tokens that the first video reads."""
+    reading, n = layer.reading, layer.reading.time.shape[1]
+    frames, time = reading.frames[: layer.rows, :n], reading.time[: layer.rows]
+    real = ... if reading.mask is None else reading.mask[: layer.rows, 0, 0, :n]
+    return tuple(t[real].flatten().cpu().numpy() for t in (frames, time))
 
 
 def _contest(layer: LayerCache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Candidates of the first video: positions [n, 3], whether chosen [n], scores [n]."""
     positions, selection = layer.dropped
-    stood = selection.candidates[0]
-    return tuple(t[0][stood].cpu().numpy() for t in (positions, selection.chosen, selection.scores))
+    stood = selection.candidates[: layer.rows]
+    return tuple(t[: layer.rows][stood].cpu().numpy() for t in (positions, selection.chosen, selection.scores))

@@ -1,7 +1,10 @@
-"""Write a video as it is made: H.264 MP4, fragmented, so that the file of a killed run still plays."""
+"""Videos as files: H.264 MP4, written as they are made, fragmented, so that the file of a killed run still plays."""
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -10,6 +13,7 @@ import numpy as np
 from .config import VideoShape
 
 _LEAST_WIDTH = 384  # pixels; players scale very small videos badly
+_MOST_PIXELS = 1 << 24  # of one picture of a file that is read
 
 
 class VideoWriter:
@@ -23,7 +27,6 @@ class VideoWriter:
         self.path = Path(path)
         if not self.path.parent.is_dir():
             raise OSError(f"cannot write {self.path}: there is no folder {self.path.parent}")
-        scale = max(1, -(-_LEAST_WIDTH // shape.width))
         self._frame_shape = (shape.height, shape.width, 3)
         self._writer = imageio_ffmpeg.write_frames(
             str(self.path),
@@ -35,7 +38,7 @@ class VideoWriter:
             pix_fmt_out="yuv420p",
             macro_block_size=1,
             ffmpeg_log_level="error",
-            output_params=_output_params(scale, shape.fps, metadata or {}),
+            output_params=_output_params(_enlarged(shape), shape.fps, metadata or {}),
         )
         self._writer.send(None)
         self._open = True
@@ -58,6 +61,43 @@ class VideoWriter:
 
     def __exit__(self, *_) -> None:
         self.close()
+
+
+@contextmanager
+def read_frames(path: str | Path, shape: VideoShape) -> Iterator[Iterator[np.ndarray]]:
+    """Opens an MP4 that VideoWriter made of videos of this shape: its frames, uint8 [height, width, 3], one by one.
+
+    Nothing but MP4 is read, and no other file or address that it may point to. Frames end early where the file is
+    damaged, cut short, or of smaller pictures.
+    """
+    process = subprocess.Popen(_reading(path, shape), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        yield _frames(process.stdout, (shape.height, shape.width, 3))
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def _frames(pipe, size: tuple[int, int, int]) -> Iterator[np.ndarray]:
+    count = int(np.prod(size))
+    while len(data := pipe.read(count)) == count:
+        yield np.frombuffer(data, np.uint8).reshape(size)
+
+
+def _reading(path: str | Path, shape: VideoShape) -> list[str]:
+    scale = _enlarged(shape)
+    crop = f"format=rgb24,crop={scale * shape.width}:{scale * shape.height}:0:0"
+    shrink = f"scale={shape.width}:{shape.height}:flags=area"
+    safe = ["-protocol_whitelist", "file", "-f", "mp4", "-max_pixels", str(_MOST_PIXELS)]
+    plain = ["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", f"{crop},{shrink}", "-f", "rawvideo", "-"]
+    exe = imageio_ffmpeg.get_ffmpeg_exe()
+    return [exe, "-v", "quiet", "-nostdin", *safe, "-i", f"file:{path}", *plain]
+
+
+def _enlarged(shape: VideoShape) -> int:
+    """The whole factor by which a file's pictures are larger than the frames."""
+    return max(1, -(-_LEAST_WIDTH // shape.width))
 
 
 def _output_params(scale: int, fps: int, metadata: dict[str, str]) -> list[str]:

@@ -6,10 +6,14 @@ import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow down a shared machine many times over
 
+import sys
+from collections.abc import Callable, Iterator
+
 import pytest
 import torch
 from diffusers import WanTransformer3DModel
 
+import deepforcing.policies
 from deepforcing.config import Sampling, VideoShape
 from deepforcing.models.tiny_codec import CodecConfig, TinyCodec
 from deepforcing.models.wan import CausalWan
@@ -53,6 +57,22 @@ def small_pipeline(layers: int = 2, prediction: str = "flow") -> Pipeline:
     torch.manual_seed(1)
     codec = TinyCodec(CodecConfig(latent_channels=CHANNELS, encoder_widths=(8, 8, 8), decoder_widths=(8, 8, 8, 8)))
     return Pipeline("small", denoiser, WordHash(), codec.eval(), VideoShape(32, 48))
+
+
+@pytest.fixture
+def drop_policy(tmp_path, monkeypatch) -> Iterator[Callable[[str, str], None]]:
+    """Takes a module's name and text, which then counts as a file in the policies' folder until the test is over."""
+    package, dropped = deepforcing.policies, []
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+
+    def drop(name: str, text: str) -> None:
+        (tmp_path / f"{name}.py").write_text(text)
+        dropped.append(name)
+
+    yield drop
+    for name in dropped:
+        sys.modules.pop(f"{package.__name__}.{name}", None)
+        vars(package).pop(name, None)
 
 
 @pytest.fixture

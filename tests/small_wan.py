@@ -58,6 +58,17 @@ def save_transformer(folder: Path, transformer: WanTransformer3DModel) -> None:
     torch.save({"generator_ema": weights}, folder / CHECKPOINT)
 
 
+CHANGED = "blocks.1.attn1.to_q.weight"  # by the LoRA
+
+
+def save_lora(path: Path) -> None:
+    """As LongLive's: changes of one layer, by Wan's names."""
+    wide, layer = 2 * HEAD_DIM, wan_name(CHANGED).removesuffix(".weight")
+    torch.manual_seed(3)
+    halves = {"lora_A": torch.randn(4, wide) / 8, "lora_B": torch.randn(wide, 4) / 8}
+    torch.save({"generator_lora": {f"base_model.model.{layer}.{k}.weight": v for k, v in halves.items()}}, path)
+
+
 def save_vae(folder: Path) -> None:
     torch.manual_seed(1)
     AutoencoderKLWan(base_dim=8, z_dim=CHANNELS, num_res_blocks=1).save_pretrained(folder / "vae")
@@ -78,6 +89,7 @@ def save_text(folder: Path) -> None:
 
 def save_small_wan(folder: Path) -> Path:
     """All parts of a model, a few MB, beside each other in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
     save_transformer(folder, small_transformer())
     save_vae(folder)
     save_text(folder)

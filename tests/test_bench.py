@@ -52,7 +52,7 @@ def test_an_unknown_shape_is_refused_in_one_line(capsys):
 
 def test_without_cuda_the_small_shape_is_measured_and_said(capsys, monkeypatch):
     asked = []
-    monkeypatch.setattr("deepforcing.__main__.best_device", lambda: CPU)
-    monkeypatch.setattr("deepforcing.__main__.bench_shape", lambda *given: asked.append(given[:4]) or iter(()))
+    monkeypatch.setattr("deepforcing.commands.best_device", lambda: CPU)
+    monkeypatch.setattr("deepforcing.commands.bench_shape", lambda *given: asked.append(given[:4]) or iter(()))
     assert main(["bench", "--shape", "self-forcing", "--chunks", "3"]) == 0
     assert asked == [("small", CPU, 3, None)] and "the shape 'small' instead" in capsys.readouterr().err

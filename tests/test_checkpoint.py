@@ -85,6 +85,20 @@ def test_a_longlive_base_with_its_lora_equals_the_reference(tmp_path):
     assert deviation(rolled, last_chunk(RECORDED, RUNS, "fifo9")) < 1e-4
 
 
+def test_on_the_meta_device_all_is_checked_and_nothing_loaded(tmp_path):
+    torch.save({"generator_lora": lora_tensors()}, tmp_path / "lora.pt")
+    base, meta = released(tmp_path / "base.pt"), torch.device("meta")
+    for options in ({}, {"lora": tmp_path / "lora.pt"}):
+        rehearsed = load(base, torch.bfloat16, device=meta, **options).state_dict()
+        loaded = load(base, torch.bfloat16, **options).state_dict()
+        assert all(tensor.is_meta for tensor in rehearsed.values())
+        assert {n: (t.shape, t.dtype) for n, t in rehearsed.items()} == {
+            n: (t.shape, t.dtype) for n, t in loaded.items()
+        }
+    with pytest.raises(ModelError, match="is of another model: expected"):
+        load(released(tmp_path / "less.pt", {n: t for n, t in OFFICIAL.items() if n != QUERY}), device=meta)
+
+
 def test_the_averaged_weights_are_preferred(tmp_path):
     other = {f"model.{name}": torch.zeros_like(tensor) for name, tensor in OFFICIAL.items()}
     assert_same(load(released(tmp_path / "both.pt", generator=other, step=7)))

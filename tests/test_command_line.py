@@ -7,12 +7,15 @@ from functools import partial
 
 import imageio_ffmpeg
 import pytest
-from small_wan import save_small_wan
+import torch
+from small_wan import CHECKPOINT, save_lora, save_small_wan
 from test_fetch import BIG, SOURCE, direct, hub  # noqa: F401  (fixtures)
 from test_loading import folder  # noqa: F401  (a fixture)
 
+from deepforcing import needs, read_trace
 from deepforcing.__main__ import main
 from deepforcing.bench import bench
+from deepforcing.memory import Room
 from deepforcing.models.fetch import fetch
 from deepforcing.pipeline import load_pipeline
 from deepforcing.timeline import Timeline
@@ -35,7 +38,7 @@ def test_generate_writes_a_video_that_plays(folder, capsys):  # noqa: F811
 def test_every_setting_of_a_policy_can_be_set(folder):  # noqa: F811
     out = folder / "out.mp4"
     assert generate(folder, "-o", str(out), "--set", "score=inverted", "--set", "max_reuse=0") == 0
-    assert b"score=inverted, max_reuse=0" in out.read_bytes()
+    assert b"max_reuse=0" in out.read_bytes() and b"score=inverted" in out.read_bytes()
 
 
 def metadata(path, key):
@@ -67,7 +70,7 @@ def test_prompts_with_times_are_made_and_written_into_the_file(folder):  # noqa:
         (["--switch", "blend"], "switch must be one of keep, reencode, sink, not 'blend'"),
         (["--recent", "8"], "sink 10 + recent 8 leaves nothing of budget 16"),
         (["--policy", "self-forcing", "--sink", "3"], "self-forcing has no setting 'sink'"),
-        (["--set", "score=best"], "score must be one of attention, inverted"),
+        (["--set", "score=best"], "score must be one of attention, inverted, softmax"),
         (["--set", "sink"], "--set needs NAME=VALUE, not 'sink'"),
         (["--sink", "8", "--set", "sink=9"], "sink is given twice"),
         (["--policy", "magic"], "unknown policy 'magic'"),
@@ -76,6 +79,8 @@ def test_prompts_with_times_are_made_and_written_into_the_file(folder):  # noqa:
         (["--seconds", "nan"], "--seconds must be more than 0"),
         (["-o", "/nowhere/out.mp4"], "there is no folder"),
         (["--model", "gigantic"], "unknown model 'gigantic'"),
+        (["--model", "longlife"], "did you mean longlive?"),
+        (["--model", "self-forcing", "--tier", "12"], "unknown tier '12': expected 80, 24, 16, 8"),
     ],
 )
 def test_a_refused_request_ends_with_status_2_and_one_line(folder, capsys, more, message):  # noqa: F811
@@ -86,14 +91,74 @@ def test_a_refused_request_ends_with_status_2_and_one_line(folder, capsys, more,
 
 def test_a_published_layout_is_generated_at_a_chosen_size(tmp_path):
     model, out = save_small_wan(tmp_path / "wan"), tmp_path / "out.mp4"
-    assert generate(model, "-o", str(out), "--seconds", "0.5", "--height", "32", "--width", "48", "--text", "free") == 0
+    assert generate(model, "-o", str(out), "--seconds", "0.5", "--size", "32x48", "--text", "free") == 0
     width, height = next(imageio_ffmpeg.read_frames(str(out)))["size"]
     assert width / height == 48 / 32
+
+
+def test_a_model_is_generated_with_its_own_policy_unless_told_otherwise(tmp_path):
+    model, out = save_small_wan(tmp_path / "wan"), tmp_path / "out.mp4"
+    (model / CHECKPOINT).rename(model / "longlive_base.pt")
+    save_lora(model / "lora.pt")
+    short = ("-o", str(out), "--seconds", "0.5", "--size", "32x48")
+    for more, policy in (
+        ([], b"attention-sink (window=12, sink=3)"),
+        (["--sink", "6"], b"attention-sink (window=12, sink=6)"),
+        (["--policy", "self-forcing"], b"self-forcing (window=21)"),
+    ):
+        assert generate(model, *short, *more) == 0
+        assert policy in out.read_bytes()
+
+
+def test_what_does_not_fit_is_refused_before_it_is_loaded(tmp_path, monkeypatch, capsys):
+    model = save_small_wan(tmp_path / "wan")
+    monkeypatch.setattr(needs, "room", lambda device: Room(10**6, 10**6))
+    monkeypatch.setattr("deepforcing.commands.load_pipeline", None)
+    capsys.readouterr()
+    assert generate(model, "-o", str(tmp_path / "out.mp4")) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1 and "wan takes " in errors[0] and "1.0 MB are free. Nothing" in errors[0]
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_without_a_gpu_a_large_models_speed_is_said(tmp_path, monkeypatch, capsys):
+    model = save_small_wan(tmp_path / "wan")
+    monkeypatch.setattr(needs, "best_device", lambda: torch.device("cpu"))
+    assert generate(model, "-o", str(tmp_path / "out.mp4"), "--seconds", "0.1", "--size", "32x48") == 0
+    assert "no GPU was found" in capsys.readouterr().err
+
+
+def test_a_run_out_of_memory_ends_with_status_2_and_what_to_change(folder, monkeypatch, capsys):  # noqa: F811
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate")
+
+    monkeypatch.setattr("deepforcing.models.wan.CausalWan.remember", full)
+    assert generate(folder, "-o", str(folder / "out.mp4")) == 2
+    assert (
+        "deepforcing: Out of memory on the CPU, with a window of 21 and budget of 16. Take" in capsys.readouterr().err
+    )
 
 
 def test_choices_that_a_tiny_model_does_not_have_are_refused(folder, capsys):  # noqa: F811
     assert generate(folder, "--decoder", "small") == 2
     assert "a tiny model leaves no choice of decoder" in capsys.readouterr().err
+
+
+def test_generate_records_a_trace_of_what_the_page_would_show(folder, capsys):  # noqa: F811
+    out, path = folder / "out.mp4", folder / "run.trace"
+    more = ["--seed", "3", "--policy", "deep-sink", "--sink", "4"]
+    assert generate(folder, "-o", str(out), "--trace", str(path), *more) == 0
+    assert f"{path}: " in capsys.readouterr().out
+    trace = read_trace(path)
+    chunks = list(trace)[1:-1]
+    assert trace.seconds == 2 and trace.started.seed == 3 and trace.started.settings["sink"] == 4
+    assert all(chunk.attention is not None for chunk in chunks) and sum(len(chunk.frames) for chunk in chunks) == 32
+    assert list(trace)[-1].reason == "finished"
+
+
+def test_a_trace_that_cannot_be_written_is_refused_before_the_run(folder, capsys):  # noqa: F811
+    assert generate(folder, "-o", str(folder / "out.mp4"), "--trace", "/nowhere/run.trace") == 2
+    assert "there is no folder" in capsys.readouterr().err and not (folder / "out.mp4").exists()
 
 
 def test_an_empty_prompt_is_refused(folder, capsys):  # noqa: F811
@@ -116,8 +181,8 @@ def test_bench_measures_every_row_it_names(folder):  # noqa: F811
 @pytest.fixture
 def published(hub, monkeypatch):  # noqa: F811
     """A small published model, on a hub of our own."""
-    monkeypatch.setattr("deepforcing.__main__.SOURCES", {"small": SOURCE})
-    monkeypatch.setattr("deepforcing.__main__.fetch", partial(fetch, endpoint=hub.endpoint))
+    monkeypatch.setattr("deepforcing.commands.SOURCES", {"small": SOURCE})
+    monkeypatch.setattr("deepforcing.commands.fetch", partial(fetch, endpoint=hub.endpoint))
     return hub
 
 
@@ -127,6 +192,13 @@ def test_fetch_says_what_it_fetches_under_which_licence_and_where_it_went(publis
     assert "Small: 309 kB to fetch" in out and "CC BY-NC 4.0: https://example.org/by-nc" in out
     assert f"transformer    {tmp_path / 'checkpoints' / 'model.pt'}" in out and "309k/309k" in bar
     assert (tmp_path / "checkpoints" / "model.pt").read_bytes() == BIG
+
+
+def test_fetch_of_named_parts_leaves_the_others(published, tmp_path, capsys):
+    assert main(["fetch", "small", "--to", str(tmp_path), "--parts", "text_encoder"]) == 0, "it needs no agreement"
+    assert not (tmp_path / "checkpoints").exists() and "text_encoder" in capsys.readouterr().out
+    assert main(["fetch", "small", "--to", str(tmp_path), "--parts", "text_encoder,lora"]) == 2
+    assert "Small has no part 'lora': expected some of text_encoder, transformer" in capsys.readouterr().err
 
 
 def test_fetch_asks_at_a_terminal_and_goes_on_after_a_yes(published, tmp_path, monkeypatch):

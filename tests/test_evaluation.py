@@ -1,10 +1,14 @@
 """The evaluation: its plan, its tables, its measurements; with the real model for a few seconds of video."""
 
 import json
+import subprocess
+import sys
+import time
 from collections import Counter
 from dataclasses import dataclass, fields
 
 import numpy as np
+import psutil
 import pytest
 
 from deepforcing.__main__ import main
@@ -141,6 +145,16 @@ def test_choices_agree_by_chance_or_better(pipeline):
 
 def test_looking_inside_changes_nothing(pipeline):
     assert choices(pipeline, 0, "a red ball", 0, 9) == choices(pipeline, 0, "a red ball", 0, 9)
+
+
+def test_workers_end_with_an_evaluation_that_is_killed(tmp_path):
+    command = [sys.executable, "-m", "deepforcing", "evaluate", "policies", "--prompts", "9", "-o", str(tmp_path)]
+    with subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.PIPE) as evaluation:
+        evaluation.stderr.read(1)  # the bar is drawn once jobs are handed out
+        while not (workers := psutil.Process(evaluation.pid).children(recursive=True)):
+            time.sleep(0.1)
+        evaluation.kill()
+    assert not psutil.wait_procs(workers, timeout=120)[1]
 
 
 def test_evaluate_goes_on_where_it_was_killed(tmp_path):

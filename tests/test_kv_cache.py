@@ -1,5 +1,7 @@
 """The cache below the pipeline: batches, unequal rows, read-only history."""
 
+from dataclasses import dataclass, replace
+
 import pytest
 import torch
 from conftest import CHANNELS, WordHash, small_transformer
@@ -74,3 +76,55 @@ def test_cached_keys_are_unrotated_and_do_not_drift():
         denoiser.remember(chunk, cache, prompt)
     assert torch.equal(cache.layers[0].keys[:, :6], first)
     assert cache.layers[0].positions[0, 0].tolist() == [0, 0, 0]
+
+
+@dataclass(frozen=True)
+class ReadsTheLast(SlidingWindow):
+    """Holds a window, and reads the last `frames` of it, or all, as if it had to pick each token."""
+
+    frames: int | None = None
+
+    def read(self, view):
+        n = view.frames.shape[1]
+        read = n if self.frames is None else min(n, self.frames * view.geometry.tokens_per_frame)
+        return torch.arange(n - read, n).expand(len(view.frames), -1)
+
+    def place(self, view):
+        return super().place(view).gather(1, self.read(view))
+
+
+@pytest.mark.parametrize(("frames", "window"), [(None, 21), (6, 9)])
+def test_what_is_held_and_not_read_is_as_if_it_were_not_there(frames, window):
+    held, cache = last_flow(ReadsTheLast(frames=frames), videos(2), ["a b", "c d"])
+    dropped, _ = last_flow(SlidingWindow(window), videos(2), ["a b", "c d"])
+    assert torch.equal(held, dropped)
+    assert cache.layers[0].tokens == 18 * 6 and cache.layers[0].reading.time.shape[1] == (window - 3) * 6
+
+
+APART = DeepForcing(heads="separate")
+
+
+def test_heads_kept_apart_that_choose_alike_compute_what_shared_ones_do():
+    clean = videos(2)
+    shared, _ = last_flow(DeepForcing(score="oldest"), clean, ["a b", "c d e"])
+    apart, cache = last_flow(replace(APART, score="oldest"), clean, ["a b", "c d e"])
+    torch.testing.assert_close(apart, shared, atol=1e-5, rtol=1e-5)
+    assert cache.layers[0].keys.shape[0] == 2 * 2 and cache.layers[0].keys.shape[2] == 1
+
+
+def test_heads_kept_apart_choose_for_themselves_and_their_scores_add_up():
+    clean = videos(1, chunks=8)
+    _, shared = last_flow(DeepForcing(), clean, ["a b"])
+    _, apart = last_flow(APART, clean, ["a b"])
+    one, two = apart.layers[0].positions
+    assert one.shape == shared.layers[0].positions[0].shape and not torch.equal(one, two)
+    scores = [cache.layers[0].dropped[1].scores for cache in (apart, shared)]
+    torch.testing.assert_close(scores[0].sum(0), scores[1][0], atol=1e-3, rtol=1e-4)
+
+
+def test_a_batch_with_heads_kept_apart_equals_its_videos_one_by_one():
+    clean, policy = videos(2), replace(APART, max_reuse=1)
+    together, _ = last_flow(policy, clean, ["a b", "c d e"])
+    for row, prompt in enumerate(["a b", "c d e"]):
+        alone, _ = last_flow(policy, clean[:, row : row + 1], [prompt])
+        torch.testing.assert_close(together[row : row + 1], alone, atol=1e-5, rtol=1e-5)

@@ -6,14 +6,16 @@ from dataclasses import replace
 import pytest
 import torch
 from conftest import CHANNELS, WordHash, small_pipeline, small_transformer
+from diffusers import AutoencoderKLWan
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers import UMT5Config, UMT5EncoderModel
 
+from deepforcing import ModelError, load_pipeline
 from deepforcing.attention import Prompt
 from deepforcing.config import Sampling, SettingsError
 from deepforcing.events import Chunk
-from deepforcing.fitting import TIERS, fit, tier_for
+from deepforcing.fitting import fit
 from deepforcing.memory import Plan, Room, describe, forecast, free_memory, room, sizes_of
 from deepforcing.models.placement import FP8, place_weights
 from deepforcing.models.tiny_codec import CodecConfig, TinyCodec
@@ -76,7 +78,7 @@ def wan():
             feed_forward_proj="gated-gelu",
         )
         text = UMT5EncoderModel(config)
-    return sizes_of(SELF_FORCING, {"full": {}, "small": TAEHV}, text)
+    return sizes_of(SELF_FORCING, {"full": {}, "small": TAEHV}, sum(p.numel() for p in text.parameters()))
 
 
 def full_size(**changes) -> Plan:
@@ -159,14 +161,6 @@ def test_a_small_decoder_takes_about_what_was_forecast(widths):
     assert needs.decoder == 4 * sum(p.numel() for p in codec.decoder.parameters())
 
 
-@pytest.mark.parametrize("name", TIERS)
-def test_every_tier_holds_the_real_model(wan, name):
-    tier = TIERS[name]
-    needs = forecast(wan, tier.plan(480, 832, DeepForcing()), CUDA)
-    assert needs.device < 0.9 * tier.gib * GIB and needs.host < 16 * GIB
-    assert tier_for(tier.gib * GIB) == name and tier_for(4 * GIB) is None
-
-
 def test_what_fits_is_left_as_it_is(wan):
     (only,) = fit(wan, full_size(), Room(80 * GIB, 64 * GIB), CUDA)
     assert only.plan == full_size() and only.changes == ()
@@ -180,6 +174,27 @@ def test_the_nearest_settings_fit_and_change_no_more_than_they_must(wan, gib):
     for a in found:
         assert not any(set(b.changes) < set(a.changes) for b in found)
     assert any("text encoder on the CPU" in s.changes for s in found)
+    for s in found:
+        asked = dict(option.removeprefix("--").split() for option in s.options)
+        assert asked.get("text", "device") == s.plan.text and asked.get("weights", "resident") == s.plan.weights
+        assert asked.get("decoder", "full") == s.plan.decoder
+        assert asked.get("size", "480x832") == f"{s.plan.height}x{s.plan.width}"
+
+
+@pytest.mark.parametrize("changes", [{"text": "cpu"}, {"text": "move"}, {"weights": "offload"}])
+def test_on_a_cpu_nothing_is_kept_elsewhere(wan, changes):
+    assert forecast(wan, full_size(**changes), CPU) == forecast(wan, full_size(), CPU)
+    free = Room(30 * GIB, 64 * GIB)
+    assert not free.holds(forecast(wan, full_size(dtype=torch.float32), CPU))
+    for suggestion in fit(wan, full_size(dtype=torch.float32), free, CPU):
+        assert suggestion.plan.text == "device" and suggestion.plan.weights != "offload"
+
+
+def test_of_a_vae_the_decoder_counts(wan):
+    with torch.device("meta"):
+        vae = AutoencoderKLWan()
+    vae.encoder = vae.quant_conv = None
+    assert wan.decoders["full"].parameters == sum(p.numel() for p in vae.parameters())
 
 
 def test_a_full_host_and_an_impossible_device(wan):
@@ -266,6 +281,15 @@ def test_a_run_without_memory_ends_in_words_and_the_next_one_works(error, overla
     assert caches[0]() is None, "the run's cache is still in memory"
     with VideoStream(pipeline, "a", num_frames=21, overlap=overlap) as stream:
         assert sum(len(event.frames) for event in stream if isinstance(event, Chunk)) == 21
+
+
+def test_a_model_that_cannot_be_loaded_for_want_of_memory_says_so(monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: not enough memory")
+
+    monkeypatch.setattr("deepforcing.pipeline.load_released", full)
+    with pytest.raises(ModelError, match=r"^Out of memory on the CPU while self-forcing was loaded\. Take the small"):
+        load_pipeline("self-forcing", CPU)
 
 
 def test_other_errors_are_not_taken_for_a_want_of_memory():

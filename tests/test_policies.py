@@ -13,6 +13,7 @@ from deepforcing.policies import (
     settings_of,
     sliding_window_with_sinks,
 )
+from deepforcing.policies.registry import find_policies
 
 LATENTS = 45
 FRAMES = 1 + 4 * (LATENTS - 1)
@@ -24,12 +25,24 @@ def run(policy, probe=False, seed=1):
     )
 
 
+def test_the_four_known_policies_come_first():
+    assert list(POLICIES)[:4] == ["self-forcing", "attention-sink", "deep-sink", "deep-forcing"]
+    assert all(policy.name == name for name, policy in POLICIES.items())
+
+
+def test_two_policies_of_one_name_are_refused(drop_policy):
+    drop_policy("copied", "from .deep_sink import dataclass\n@dataclass\nclass A:\n    name = 'deep-sink'\n")
+    with pytest.raises(ValueError, match=r"two policies are called 'deep-sink', in .*copied.*"):
+        find_policies()
+
+
 @pytest.mark.parametrize("name", POLICIES)
 def test_every_policy_streams_past_its_window_within_bounds(name):
     policy = make_policy(name)
     for chunk in run(policy):
         state = chunk.cache
-        assert state.kept.sum() == state.tokens <= 2 * 6 * (policy.window - 3)
+        assert state.tokens <= 2 * 6 * (policy.window - 3)
+        assert state.kept.sum() >= state.tokens if policy.heads_apart else state.kept.sum() == state.tokens
         first = [frame for frame, role in zip(state.frames, state.roles, strict=True) if role == "sink"]
         assert first == list(range(min(policy.sink_frames, chunk.latent_frames[0])))
         assert state.kept[:, : len(first)].all()
@@ -66,6 +79,15 @@ def test_layers_choose_for_themselves():
     assert any((c.compression.kept[0] != c.compression.kept[1]).any() for c in run(DeepForcing()) if c.compression)
 
 
+def test_heads_kept_apart_hold_more_tokens_between_them():
+    for shared, apart in zip(run(DeepForcing()), run(DeepForcing(heads="separate")), strict=True):
+        assert apart.cache.tokens == shared.cache.tokens and apart.cache.bytes == shared.cache.bytes
+        if shared.compression:
+            assert apart.cache.kept.sum() > apart.cache.tokens
+            held = apart.cache.kept[:, np.isin(apart.cache.frames, apart.compression.frames)]
+            assert (held == apart.compression.kept[:, np.isin(apart.compression.frames, apart.cache.frames)]).all()
+
+
 def test_random_scores_choose_other_tokens_with_the_same_noise():
     scored, drawn = run(DeepForcing()), run(DeepForcing(score="random"))
     assert np.array_equal(scored[6].frames, drawn[6].frames)
@@ -88,6 +110,50 @@ def test_oldest_and_newest_keep_whole_frames_at_the_end_they_name(score, frames)
     assert (c.kept.all((0, 2, 3)) == np.isin(c.frames, frames)).all() and c.kept.sum() == 2 * 2 * 6
 
 
+@pytest.mark.parametrize("score", ["attention", "inverted", "random"])
+def test_frame_by_frame_keeps_whole_frames_by_their_summed_scores(score):
+    policy = DeepForcing(unit="frame", score=score, max_reuse=2)
+    for chunk in run(policy):
+        if chunk.compression is None:
+            continue
+        c = chunk.compression
+        for layer in range(2):
+            whole = c.kept[layer].all((1, 2))
+            assert whole.sum() == 2 and c.kept[layer].sum() == 2 * 6
+            sums = c.scores[layer, :, 0, 0]
+            np.testing.assert_array_equal(c.scores[layer], np.broadcast_to(sums[:, None, None], c.kept[layer].shape))
+            if chunk.index == 7:
+                sums = -sums if score == "inverted" else sums
+                assert sums[whole].min() >= sums[~whole].max()
+
+
+def test_a_frames_score_is_the_sum_of_its_tokens():
+    tokens, frames = (run(DeepForcing(unit=unit))[7].compression.scores for unit in ("token", "frame"))
+    np.testing.assert_allclose(frames[0, :, 0, 0], tokens[0].sum((1, 2)), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize(("queries", "count"), [("both", 24), ("past", 6), ("current", 18)])
+def test_softmax_spreads_one_unit_a_query_and_head_over_the_candidates(queries, count):
+    for chunk in run(DeepForcing(score="softmax", queries=queries)):
+        if chunk.compression is not None:
+            c = chunk.compression
+            assert np.nanmin(c.scores) > 0
+            np.testing.assert_allclose(np.nansum(c.scores, (1, 2, 3)), 2 * count, rtol=1e-4)
+
+
+def test_softmax_scores_come_from_the_same_queries_as_the_sums():
+    """Where attention is flat, softmax is its products to first order: their ranks agree."""
+    pipeline = small_pipeline()
+    for block in pipeline.denoiser.transformer.blocks:
+        block.attn1.norm_q.weight.data *= 0.01
+    scores = {}
+    for score in ("attention", "softmax"):
+        chunks = generate_long_video(pipeline, "a b c", num_frames=100, policy=DeepForcing(score=score))
+        scores[score] = next(c.compression for c in chunks if c.compression).scores[0].ravel()
+    stood = ~np.isnan(scores["attention"])
+    assert np.corrcoef(scores["attention"][stood], scores["softmax"][stood])[0, 1] > 0.9
+
+
 def test_a_barred_token_leaves_its_place_to_the_next_oldest():
     kept = [c.compression for c in run(DeepForcing(score="oldest", max_reuse=1)) if c.compression]
     assert kept[0].frames[kept[0].kept.any((0, 2, 3))].tolist() == [10, 11]
@@ -101,7 +167,7 @@ def test_scores_that_look_at_no_query_do_not_ask_for_any(score):
 
 def test_choices_are_those_that_the_policy_takes():
     choices = choices_of(DeepForcing, "score")
-    assert choices == ("attention", "inverted", "random", "oldest", "newest")
+    assert choices == ("attention", "inverted", "softmax", "random", "oldest", "newest")
     assert all(DeepForcing(score=score).score == score for score in choices)
     assert choices_of(DeepForcing, "sink") == ()
 
@@ -158,7 +224,9 @@ def test_a_window_keeps_everything_once_while_it_is_short():
         ("deep-forcing", {"budget": 30}, "budget 30 is larger than the window of 21"),
         ("deep-forcing", {"phase": "late"}, "phase must be one of"),
         ("deep-forcing", {"queries": "all"}, "queries must be one of"),
-        ("deep-forcing", {"score": "best"}, "score must be one of attention, inverted, random, oldest, newest"),
+        ("deep-forcing", {"unit": "row"}, "unit must be one of token, frame"),
+        ("deep-forcing", {"heads": "some"}, "heads must be one of shared, separate"),
+        ("deep-forcing", {"score": "best"}, "score must be one of attention, inverted, softmax, random, "),
         ("deep-forcing", {"max_reuse": -1}, "max_reuse must be a whole number"),
         ("deep-sink", {"sink": 21}, "sink 21 fills the whole window"),
         ("attention-sink", {"sink": 1.5}, "sink must be a whole number"),

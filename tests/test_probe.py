@@ -29,6 +29,17 @@ def test_mass_sums_to_one_and_names_roles():
     assert 0 < attention.sink < 1
 
 
+def test_mass_of_heads_kept_apart_is_told_head_by_head():
+    shared, apart = (
+        list(generate_long_video(small_pipeline(), "a", num_frames=85, policy=DeepForcing(heads=heads), probe=True))
+        for heads in ("shared", "separate")
+    )
+    np.testing.assert_allclose(apart[6].attention.mass, shared[6].attention.mass, atol=1e-6)
+    chosen = apart[7]
+    assert chosen.compression is not None and chosen.attention.mass.shape[:2] == (2, 2)
+    np.testing.assert_allclose(chosen.attention.mass.sum(-1), 1, atol=1e-5)
+
+
 def test_mass_equals_a_full_softmax_when_every_query_is_sampled():
     denoiser = CausalWan(small_transformer(layers=1), Sampling())
     cache = denoiser.new_cache(SlidingWindow(), denoiser.geometry(4, 6))

@@ -5,18 +5,19 @@ from pathlib import Path
 
 from conftest import small_pipeline
 
-import deepforcing.policies
 from deepforcing.pipeline import generate_long_video
+from deepforcing.policies import POLICIES
+from deepforcing.policies.registry import find_policies
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-def test_the_policy_of_the_readme_works():
-    scope = vars(deepforcing.policies).copy()
-    exec("from __future__ import annotations\n" + next(s for s in SNIPPETS if "class " in s), scope)
-    policy = scope["EveryOther"]()
-    chunks = list(generate_long_video(small_pipeline(), "a", num_frames=150, policy=policy))
+def test_the_policy_of_the_readme_appears_by_itself_and_works(drop_policy):
+    drop_policy("every_other", next(s for s in SNIPPETS if "class " in s))
+    found = find_policies()
+    assert list(found) == [*POLICIES, "every-other"]
+    chunks = list(generate_long_video(small_pipeline(), "a", num_frames=150, policy=found["every-other"]()))
     assert (chunks[7].cache.frames % 2 == 0).all() and len(chunks[7].cache.frames) == 9
 
 

@@ -9,10 +9,11 @@ from diffusers import AutoencoderKLWan
 from small_wan import CHECKPOINT, save_small_wan, save_text, small_transformer
 from transformers import UMT5Config, UMT5EncoderModel
 
-from deepforcing import DeepForcing, ModelError, Pipeline, SettingsError, VideoStream, load_pipeline
+from deepforcing import DeepForcing, Loading, ModelError, Pipeline, SettingsError, VideoStream, load_pipeline
 from deepforcing.events import Chunk, StreamEnded
-from deepforcing.models import released
-from deepforcing.models.released import Loading, find, load_released
+from deepforcing.models.found import Found, locate
+from deepforcing.models.released import rehearse
+from deepforcing.models.sources import SELF_FORCING
 from deepforcing.pipeline import generate_long_video
 
 CPU = torch.device("cpu")
@@ -65,34 +66,6 @@ def test_interleaved_videos_do_not_mix(pipeline):
         assert all(np.array_equal(a, b[seed]) for a, b in zip(alone[seed], together, strict=True))
 
 
-def test_a_transformer_alone_takes_the_other_parts_from_the_cache(folder, monkeypatch):
-    """What a download would have left is stood in for by the folder; the loaders are the real ones."""
-    monkeypatch.setattr(released, "present", lambda source, parts: {name: folder / name for name in parts})
-    found = find(folder / CHECKPOINT)
-    assert found.name == "self_forcing_dmd" and found.parts["vae"] == folder / "vae"
-    assert load_released(folder / CHECKPOINT, CPU, torch.float32, SMALL).shape.width == 48
-
-
-def test_what_is_not_on_this_machine_says_how_to_get_it(folder, monkeypatch):
-    monkeypatch.setattr(released, "present", lambda source, parts: {})
-    with pytest.raises(ModelError, match=r"Self Forcing 1.3B is not .* text_encoder.*deepforcing fetch self-forcing"):
-        load_pipeline("self-forcing", CPU)
-    with pytest.raises(ModelError, match=r"is a transformer without .*vae.*deepforcing fetch self-forcing"):
-        load_pipeline(folder / CHECKPOINT, CPU)
-
-
-def test_unknown_models_name_the_known_ones():
-    with pytest.raises(ModelError, match="unknown model 'wann': expected tiny, self-forcing, longlive, or a path"):
-        load_pipeline("wann", CPU)
-
-
-def test_a_folder_that_lacks_parts_lists_them(copied):
-    shutil.rmtree(copied / "vae")
-    (copied / CHECKPOINT).unlink()
-    with pytest.raises(ModelError, match=r"lacks .*vae/config.json.*self_forcing_dmd.pt"):
-        load_pipeline(copied, CPU)
-
-
 def test_parts_of_other_families_are_refused(copied):
     sizes = {"d_model": 16, "d_kv": 8, "d_ff": 32, "num_heads": 2, "num_layers": 1, "vocab_size": 300}
     UMT5EncoderModel(UMT5Config(**sizes)).save_pretrained(copied / "text_encoder")
@@ -106,13 +79,40 @@ def test_parts_of_other_families_are_refused(copied):
         load_pipeline(copied, CPU)
 
 
+def test_a_rehearsal_checks_every_part_and_loads_none(folder, pipeline):
+    here = rehearse(locate(folder), SMALL)
+    tensors = [*here.denoiser.transformer.parameters(), *here.decoder.vae.parameters()]
+    assert all(tensor.is_meta for tensor in tensors)
+    for name, tensor in pipeline.denoiser.transformer.state_dict().items():
+        assert here.denoiser.transformer.state_dict()[name].shape == tensor.shape
+    encoder = UMT5EncoderModel.from_pretrained(folder / "text_encoder", local_files_only=True)
+    assert here.text.parameters == sum(p.numel() for p in encoder.parameters())
+    assert here.shape == pipeline.shape
+
+
+@pytest.mark.parametrize(
+    "name", [str(CHECKPOINT), "vae/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"]
+)
+def test_a_rehearsal_finds_half_a_file(copied, name):
+    whole = (copied / name).read_bytes()
+    (copied / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelError, match=rf"{name} is damaged.*Download it again"):
+        rehearse(locate(copied), SMALL)
+
+
+def test_a_rehearsal_knows_what_the_published_parts_would_refuse(folder):
+    found = Found("mine", SELF_FORCING, {"transformer": folder / CHECKPOINT}, {}, ())
+    with pytest.raises(ModelError, match="text encoder gives rows of 4096, the transformer expects 32"):
+        rehearse(found, Loading())
+
+
 @pytest.mark.parametrize(("height", "width"), [(30, 48), (32, 4), (24, 48)])
 def test_sizes_that_cannot_be_made_are_refused(folder, height, width):
     with pytest.raises(SettingsError, match="cannot be"):
         load_pipeline(folder, CPU, loading=Loading(height=height, width=width))
 
 
-@pytest.mark.parametrize("options", [{"decoder": "tiny"}, {"text": "disk"}])
-def test_unknown_choices_are_refused(options):
-    with pytest.raises(SettingsError, match="must be one of"):
+@pytest.mark.parametrize("options", [{"decoder": "tiny"}, {"text": "disk"}, {"weights": "int4"}, {"height": 0}])
+def test_choices_that_cannot_be_are_refused(options):
+    with pytest.raises(SettingsError, match="must be"):
         Loading(**options)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from deepforcing.models import speed
 from deepforcing.models.placement import place_weights
 from deepforcing.models.speed import attention_title, compile_blocks, restore_blocks, use_attention
 from deepforcing.models.wan import CausalWan
-from deepforcing.policies import DeepForcing, SlidingWindow
+from deepforcing.policies import DeepForcing, SlidingWindow, make_policy
 from deepforcing.probe import AttentionProbe
 
 SMALL = DeepForcing(window=12, sink=4, budget=9)
@@ -52,7 +53,17 @@ def flows(model: CausalWan, policy, chunks: int, probe: AttentionProbe | None = 
     return torch.stack(made), graphs, cache
 
 
-@pytest.mark.parametrize("policy", [SlidingWindow(12), SMALL])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        SlidingWindow(12),
+        SMALL,
+        replace(SMALL, heads="separate", score="softmax"),
+        make_policy("h2o", window=12, budget=12, recent=6),
+        make_policy("rolling-sink", window=12, sink=6),
+    ],
+    ids=lambda policy: f"{policy.name}-{policy.heads_apart}",
+)
 def test_compiled_blocks_are_one_whole_graph_and_equal_eager_ones(policy):
     model = denoiser()
     eager, _, _ = flows(model, policy, 8)

@@ -34,7 +34,9 @@ def nothing_is_left_running():
 def test_a_finite_stream_starts_delivers_in_order_and_ends_once(overlap):
     with VideoStream(small_pipeline(), "a b", num_frames=50, overlap=overlap) as stream:
         events = list(stream)
-    assert isinstance(events[0], StreamStarted) and events[0].settings["sink"] == 10
+    start = events[0]
+    assert isinstance(start, StreamStarted) and start.settings["sink"] == 10 and len(start.weights) == 16
+    assert (start.grid, start.chunk_frames, start.stride, start.layers, start.heads) == ((2, 3), 3, 4, 2, 2)
     assert [e.index for e in events[1:-1]] == [0, 1, 2, 3, 4]
     assert [len(e.frames) for e in events[1:-1]] == [9, 12, 12, 12, 5]
     assert [e.first_frame for e in events[1:-1]] == [0, 9, 21, 33, 45]

@@ -1,6 +1,7 @@
 """World, teacher forcing, optimisers, bundle: real classes at tiny sizes."""
 
 import json
+import pickle
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -200,12 +201,21 @@ def test_the_whole_recipe_makes_a_model_that_streams(tmp_path, fresh):
         distil_minutes=0.03,
         classifier_minutes=0.01,
     )
-    for stage in STAGES.values():
+    for name, stage in STAGES.items():
         stage(recipe)
+        if name == "transformer":
+            teacher = load_bundle(recipe.output).transformer.state_dict()
+    learnt = load_bundle(recipe.output)
+    assert all(torch.equal(value, teacher[name]) for name, value in learnt.teacher.state_dict().items())
+    assert not torch.equal(learnt.transformer.proj_out.weight, learnt.teacher.proj_out.weight)
     pipeline = load_pipeline(tmp_path / "model")
     frames = [chunk.frames for chunk in generate_long_video(pipeline, "a red ball", num_frames=21)]
     assert sum(map(len, frames)) == 21 and frames[0].shape[1:] == (96, 96, 3)
     assert set(load_classifier(tmp_path / "model" / "classifier.safetensors").read(torch.rand(2, 3, 96, 96)))
+
+
+def test_a_recipe_can_be_sent_to_other_processes(tmp_path):
+    assert pickle.loads(pickle.dumps(Recipe(tmp_path))).sources == SOURCES
 
 
 def test_orthogonalised_updates_have_even_singular_values():

@@ -1,7 +1,12 @@
+import shutil
+import socket
+
 import pytest
+import torch
+from small_wan import CHECKPOINT, save_small_wan
 
 import app as command
-from deepforcing import SOURCES, AttentionSink
+from deepforcing import DeepForcing
 from ui.app import App
 
 
@@ -37,8 +42,13 @@ def test_contradictions_are_said_and_cannot_start(built):
     ("arguments", "words"),
     [
         (["--model", "/no/such/model"], "error: unknown model"),
+        (["--model", 300 * "long"], "error: [Errno "),
+        (["--model", "self-forcin"], "error: unknown model 'self-forcin': expected tiny, self-forcing, longlive"),
         (["--model", "tiny", "--size", "480"], "error: --size must be HEIGHTxWIDTH"),
         (["--model", "tiny", "--compile", "--weights", "offload"], "error: weights that are offloaded"),
+        (["--model", "tiny", "--tier", "16"], "error: a tiny model leaves no choice of"),
+        (["--model", "self-forcing", "--tier", "12"], "error: unknown tier '12': expected 80, 24, 16, 8"),
+        (["--model", "self-forcing", "--size", "484x832"], "error: a video of 832x484 cannot be made"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_status_2(arguments, words, capsys):
@@ -47,9 +57,66 @@ def test_what_cannot_be_is_one_line_and_status_2(arguments, words, capsys):
     assert written.err.startswith(words) and written.err.count("\n") == 1
 
 
-def test_each_model_opens_with_a_window_it_knows():
-    assert command.policy_of(SOURCES["self-forcing"]).window == 21
-    assert command.policy_of(SOURCES["longlive"]) == AttentionSink(window=12, sink=3)
+def test_a_port_in_use_is_one_line_and_status_2(built, monkeypatch, capsys):
+    monkeypatch.setattr(command, "open_app", lambda asked: built)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        assert command.main(["--port", str(other.getsockname()[1])]) == 2
+    assert capsys.readouterr().err.startswith("error: Cannot find empty port")
+
+
+def empty(folder):
+    shutil.rmtree(folder)
+    folder.mkdir()
+
+
+def no_config(folder):
+    (folder / "vae" / "config.json").unlink()
+
+
+def half(folder):
+    path = folder / CHECKPOINT
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def anothers(folder):
+    torch.save({"generator": {"layers.0.weight": torch.zeros(2)}}, folder / CHECKPOINT)
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (empty, "holds no model"),
+        (no_config, "lacks vae/config.json"),
+        (half, "self_forcing_dmd.pt is damaged or incomplete"),
+        (
+            anothers,
+            "self_forcing_dmd.pt is not a Wan transformer: expected patch_embedding.weight, found layers.0.weight",
+        ),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_one_line_and_status_2_before_the_page(tmp_path, harm, words, capsys):
+    folder = save_small_wan(tmp_path / "wan")
+    harm(folder)
+    capsys.readouterr()  # saving shows a bar
+    assert command.main(["--model", str(folder), "--size", "32x48"]) == 2
+    written = capsys.readouterr()
+    assert written.err.startswith("error: ") and words in written.err and written.err.count("\n") == 1
+    assert not written.out
+
+
+def test_a_path_opens_with_its_forecast_and_loads_by_itself(tmp_path, monkeypatch, capsys):
+    folder = save_small_wan(tmp_path / "mine")
+    capsys.readouterr()
+    built = command.open_app(command.read_arguments(["--model", str(folder), "--size", "32x48"], {}))
+    told = capsys.readouterr().out
+    assert told == f"{built.loader.offer.text}\n" and "48 × 32 and a window of 21" in told
+    assert built.pipeline is None and built.policy == DeepForcing()
+    monkeypatch.setattr(built.blocks, "launch", lambda **_: None)
+    built.launch()
+    built.loader.join(60)
+    assert built.pipeline.name == "mine" and built.look()[5]["visible"]
 
 
 def test_a_space_asks_by_a_variable():

@@ -1,10 +1,15 @@
 """What is told before a published model is fetched, and how its making ready is followed."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from small_wan import CHECKPOINT, TEXT_DIM, save_small_wan
 
-from deepforcing import SOURCES, AttentionSink, DeepForcing, Loading, Progress, needs, needs_of, readable
+from deepforcing import SOURCES, Loading, Progress, needs, needs_of, readable
 from deepforcing.memory import Room
+from deepforcing.models import found
+from deepforcing.models.shapes import SHAPES
 from ui.offer import offer_of, prepare
 
 SELF_FORCING = SOURCES["self-forcing"]
@@ -12,12 +17,17 @@ SELF_FORCING = SOURCES["self-forcing"]
 
 @pytest.fixture
 def nothing_here(monkeypatch):
-    monkeypatch.setattr(needs, "present", lambda source, parts: {})
+    monkeypatch.setattr(found, "present", lambda source, parts=None, folder=None: {})
     monkeypatch.setattr(needs, "best_device", lambda: torch.device("cpu"))
 
 
-def offered(agreed: bool = False, source=SELF_FORCING, loading=Loading(), policy=DeepForcing()):  # noqa: B008
-    return offer_of(needs_of(source, loading, policy), agreed)
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return save_small_wan(tmp_path_factory.mktemp("wan") / "mine")
+
+
+def offered(agreed: bool = False, model="self-forcing", loading=Loading()):
+    return offer_of(needs_of(model, loading), agreed)
 
 
 def test_an_offer_names_files_licences_and_memory(nothing_here):
@@ -32,9 +42,7 @@ def test_an_offer_names_files_licences_and_memory(nothing_here):
 
 
 def test_the_small_decoder_takes_the_place_of_the_full_one(nothing_here):
-    offer = offered(
-        source=SOURCES["longlive"], loading=Loading("small", height=240, width=416), policy=AttentionSink(12, 3)
-    )
+    offer = offered(model="longlive", loading=Loading("small", height=240, width=416))
     assert "taehv" in offer.text and "| vae |" not in offer.text
     assert "416 × 240 and a window of 12" in offer.text and "lora" in offer.consent
 
@@ -56,13 +64,32 @@ def test_what_fits_is_not_warned_of(nothing_here, monkeypatch):
     assert "does not fit" not in offered().text
 
 
-def test_a_model_that_is_here_is_loaded_without_asking(nothing_here, monkeypatch):
-    monkeypatch.setattr(needs, "present", lambda source, parts: dict.fromkeys(parts, "here"))
-    offer = offered()
+def test_a_path_is_offered_as_ones_own_and_loaded_without_asking(folder):
+    offer = offered(model=folder, loading=Loading(height=32, width=48))
     assert not offer.asks and offer.consent is None and "To fetch: **nothing**" in offer.text
+    assert offer.text.startswith("## mine\n\nIt runs as Self Forcing 1.3B does.")
+    assert f"| transformer | `{folder / CHECKPOINT}` | is here | its own |" in offer.text
+    assert "NC" not in offer.text and "model card" not in offer.text, "licences are told of published parts only"
+    assert "48 × 32 and a window of 21" in offer.text
 
 
-def test_a_published_model_is_fetched_with_progress_then_loaded(monkeypatch, pipeline):
+def test_a_path_that_does_not_fit_waits_for_a_click(folder, monkeypatch):
+    monkeypatch.setattr(needs, "room", lambda device: Room(10**6, 10**6))
+    offer = offered(model=folder, loading=Loading(height=32, width=48))
+    assert offer.asks and offer.consent is None and offer.action == "Load" and "does not fit" in offer.text
+    assert not offered(True, folder, Loading(height=32, width=48)).asks
+
+
+def test_to_a_transformer_alone_the_other_parts_are_offered(nothing_here, folder, monkeypatch):
+    small = replace(SHAPES["self-forcing"], text_dim=TEXT_DIM)
+    monkeypatch.setitem(SHAPES, "self-forcing", small)
+    offer = offered(model=folder / CHECKPOINT)
+    assert "To fetch: **23.3 GB**" in offer.text and offer.asks and offer.action == "Fetch and load"
+    assert offer.consent is None, "what is offered is free, and what is not is one's own"
+    assert "| vae | Wan-AI/" in offer.text and "gdhe17" not in offer.text
+
+
+def test_a_published_model_is_fetched_with_progress_then_loaded(nothing_here, monkeypatch, pipeline):
     asked, reports = {}, []
 
     def fetch(source, *, parts, accept_non_commercial, progress):
@@ -71,6 +98,6 @@ def test_a_published_model_is_fetched_with_progress_then_loaded(monkeypatch, pip
 
     monkeypatch.setattr(needs, "fetch", fetch)
     monkeypatch.setattr(needs, "load_pipeline", lambda name, loading: pipeline)
-    made = prepare(SELF_FORCING, Loading(), True, lambda *step: reports.append(step))
+    made = prepare("self-forcing", Loading(), True, lambda *step: reports.append(step))
     assert made is pipeline and asked["agreed"] and "transformer" in asked["parts"]
     assert reports == [("vae: vae/config.json", 5, 10), ("Loading the weights", 0, 0)]

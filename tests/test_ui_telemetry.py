@@ -1,5 +1,6 @@
 import base64
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,6 +29,10 @@ def attention(layers: int, heads: int, frames: int) -> AttentionMass:
 
 def shares(packed: str, *shape: int) -> np.ndarray:
     return np.frombuffer(base64.b64decode(packed), "<u2").reshape(shape) / 65535
+
+
+def numbers(packed: str, *shape: int) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(packed), "<f4").reshape(shape)
 
 
 def bits(packed: str, *shape: int) -> np.ndarray:
@@ -87,6 +92,19 @@ def test_a_mean_is_over_all_layers_and_heads_not_only_the_sampled():
     assert np.allclose(rows[0, 2], mass.mass[:, sample.heads[1]].mean(0), atol=2e-5)
     assert np.allclose(rows[-1, 0], mass.mass[-1].mean(0), atol=2e-5)
     assert np.allclose(rows[-1, -1], mass.mass[-1, -1], atol=2e-5)
+
+
+def test_time_is_sent_by_layer_and_as_the_mean_over_all_tokens():
+    state = cache(30, REAL, 10, 40, 6)
+    rng = np.random.default_rng(2)
+    time = rng.integers(-900, 0, state.kept.shape[:2]).astype(np.float32)
+    state.kept[3:20, 10] = False  # a frame of which most layers hold nothing
+    time[3:20, 10] = np.nan
+    sample = Sample.of(REAL, 30, 12)
+    sent = numbers(pack_cache(replace(state, time=time), sample)["time"], 1 + len(sample.layers), 56)
+    assert np.array_equal(sent[1:], time[list(sample.layers)], equal_nan=True) and np.isnan(sent).any()
+    tokens = np.repeat(time[:, :, None], 1560, 2)[:, 10][state.kept.reshape(30, 56, -1)[:, 10]]
+    assert sent[0, 10] == pytest.approx(tokens.mean(), abs=1e-3)
 
 
 def test_nothing_cached_yet_and_no_probe():

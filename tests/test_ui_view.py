@@ -63,13 +63,15 @@ def test_frames_come_back_nearly_as_they_were(size, kind):
     assert np.abs(np.asarray(image.convert("RGB")).astype(int) - ramp).mean() < 4
 
 
-def test_the_start_names_the_geometry(pipeline):
-    event = StreamStarted("small", "a boat", 2**63 - 1, "deep-sink", {"sink": 10}, 16, 32, 48, "PyTorch")
-    message = started_message(event, pipeline)
+def test_the_start_names_the_geometry():
+    sizes = {"fps": 16, "height": 32, "width": 48, "stride": 4, "chunk_frames": 3, "layers": 2, "heads": 2}
+    run = {"policy": "deep-sink", "settings": {"sink": 10}, "attention": "PyTorch", "weights": "0123456789abcdef"}
+    event = StreamStarted(model="small", prompt="a boat", seed=2**63 - 1, grid=GRID, **run, **sizes)
+    message = started_message(event)
     assert message["grid"] == [2, 3] and message["layers"] == [0, 1] and message["stride"] == 4
-    assert message["of"] == {"layers": 2, "heads": 2}
+    assert message["of"] == {"layers": 2, "heads": 2} and message["settings"] == {"sink": 10}
     assert message["seed"] == str(2**63 - 1)
-    json.dumps(message)
+    assert json.loads(json.dumps(message)) == message
 
 
 def test_the_end_carries_the_error():

@@ -55,7 +55,7 @@ class App:
         return self.blocks.launch(
             theme=gradio_theme(),
             css=role_variables(),
-            css_paths=[WEB / "page.css", WEB / "player.css"],
+            css_paths=[WEB / "page.css", WEB / "player.css", WEB / "instruments.css"],
             ssr_mode=False,
             footer_links=["gradio", "settings"],
             **options,
@@ -137,7 +137,7 @@ class App:
         return (
             gr.update(visible=not ready),
             gr.update(visible=idle and self.loader.offer.consent is not None),
-            gr.update(visible=idle, value="Try again" if now.error else "Fetch and load"),
+            gr.update(visible=idle, value="Try again" if now.error else self.loader.offer.action),
             words.progress(now),
             gr.Timer(active=not ready),
             gr.update(visible=ready),

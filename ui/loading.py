@@ -19,15 +19,16 @@ LINE_SECONDS = 5.0  # between two lines about the same file in the terminal
 
 @dataclass(frozen=True)
 class Offer:
-    """What is told before anything is fetched.
+    """What is told before anything is fetched or loaded.
 
     text: Markdown, what it is and what it takes. consent: a sentence that must be agreed to; None where none is needed.
-    asks: wait for a click, also without consent; false where nothing is left to fetch.
+    asks: wait for a click, also without consent; false where nothing is left to fetch. action: what the click does.
     """
 
     text: str
     consent: str | None = None
     asks: bool = True
+    action: str = "Fetch and load"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from . import words
 from .examples import LONG
 from .figures import empty_figures
 from .form import LENGTHS
+from .gauges import panel
 from .loading import Offer
 from .strip import window_strip
 from .theme import THEMES
@@ -98,7 +99,7 @@ def lay_out_waiting(offer: Offer) -> Waiting:
     with gr.Column(elem_id="waiting") as whole:
         gr.Markdown(offer.text, elem_id="offer")
         consent = gr.Checkbox(label=offer.consent or "", visible=offer.consent is not None, elem_id="consent")
-        begin = gr.Button("Fetch and load", variant="primary", interactive=offer.consent is None, elem_id="begin")
+        begin = gr.Button(offer.action, variant="primary", interactive=offer.consent is None, elem_id="begin")
         progress = gr.HTML(elem_id="progress", apply_default_css=False)
     return Waiting(whole, consent, begin, progress, gr.Timer(LOOK_SECONDS))
 
@@ -162,6 +163,7 @@ def _player(wide: bool) -> gr.HTML:
         elem_id="player",
         wide=str(wide).lower(),
         figures={theme: empty_figures(theme) for theme in THEMES},
+        gauges=panel(),
         module=(WEB / "player.js").as_posix(),
         plotly=PLOTLY.as_posix(),
     )

@@ -47,6 +47,7 @@ def pack_cache(cache: CacheState, sample: Sample) -> dict:
     """What the cache holds. Rows are the mean over all layers, then the sampled layers one by one.
 
     alive    shares [rows, F] of each frame's tokens
+    time     numbers [rows, F], where RoPE puts each frame's tokens, see `CacheState.time`; NaN where a row holds none
     maps     numbers, into `frames`, of the M frames whose maps follow: not those that every layer holds whole, and of
              the others those with the most tokens
     mean     levels [M, tokens], the share of layers that hold a token; kept: bits [sampled layers, M, tokens]
@@ -62,6 +63,7 @@ def pack_cache(cache: CacheState, sample: Sample) -> dict:
         "frames": cache.frames[held].tolist(),
         "roles": [cache.roles[i] for i in held],
         "alive": pack_shares(np.concatenate((share[None], alive[layers]))),
+        "time": pack_numbers(np.concatenate((_mean_time(cache, held)[None], cache.time[np.ix_(layers, held)]))),
         "maps": maps.tolist(),
         "mean": pack_levels(kept[:, maps].mean(0)),
         "kept": pack_mask(kept[np.ix_(layers, maps)]),
@@ -69,6 +71,13 @@ def pack_cache(cache: CacheState, sample: Sample) -> dict:
         "tokens": int(cache.tokens),
         "bytes": int(cache.bytes),
     }
+
+
+def _mean_time(cache: CacheState, held: np.ndarray) -> np.ndarray:
+    """Mean temporal position [F] of the tokens of the frames `held`, all layers together."""
+    tokens = cache.kept[:, held].sum((2, 3))  # [layers, F]
+    total = np.where(tokens > 0, tokens * np.nan_to_num(cache.time[:, held]), 0).sum(0)
+    return np.divide(total, tokens.sum(0), where=tokens.any(0), out=np.full(len(held), np.nan))
 
 
 def pack_attention(attention: AttentionMass | None, sample: Sample) -> dict | None:
@@ -102,6 +111,11 @@ def pack_levels(shares: np.ndarray) -> str:
 def pack_shares(shares: np.ndarray) -> str:
     """Numbers 0..1 [...] -> base64 of little-endian uint16 in units of 1/65535."""
     return text(np.rint(np.clip(shares, 0, 1) * 65535).astype("<u2").tobytes())
+
+
+def pack_numbers(values: np.ndarray) -> str:
+    """Numbers [...] -> base64 of little-endian float32."""
+    return text(values.astype("<f4").tobytes())
 
 
 def text(data: bytes) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from PIL import Image
 
-from deepforcing import Chunk, Pipeline, StreamEnded, StreamStarted
+from deepforcing import Chunk, Geometry, StreamEnded, StreamStarted
 
 from .telemetry import Sample, pack_attention, pack_cache, text
 
@@ -38,35 +38,27 @@ class Codec:
         return text(buffer.getvalue())
 
 
-def started_message(event: StreamStarted, pipeline: Pipeline) -> dict:
+def started_message(event: StreamStarted) -> dict:
     """What the player needs to know before the first chunk.
 
     grid: rows and columns of tokens in a latent frame; stride: video frames a latent frame, the very first one has 1.
     layers, heads: those that are sent one by one; `of` counts all of them.
     """
-    g, sample = pipeline.geometry, sample_of(pipeline)
+    sample = sample_of(event)
     return {
         "kind": "started",
-        "model": event.model,
-        "prompt": event.prompt,
+        **asdict(event),
         "seed": str(event.seed),  # as text: JavaScript's numbers end at 2^53
-        "policy": event.policy,
-        "settings": event.settings,
-        "fps": event.fps,
-        "height": event.height,
-        "width": event.width,
-        "attention": event.attention,
-        "stride": pipeline.shape.time,
-        "chunk_frames": g.chunk_frames,
-        "grid": [g.rows, g.columns],
+        "grid": list(event.grid),
         "layers": list(sample.layers),
         "heads": list(sample.heads),
-        "of": {"layers": pipeline.layers, "heads": pipeline.heads},
+        "of": {"layers": event.layers, "heads": event.heads},
     }
 
 
-def sample_of(pipeline: Pipeline) -> Sample:
-    return Sample.of(pipeline.geometry, pipeline.layers, pipeline.heads)
+def sample_of(event: StreamStarted) -> Sample:
+    """What is sent of each chunk of this run."""
+    return Sample.of(Geometry(*event.grid, event.chunk_frames), event.layers, event.heads)
 
 
 def chunk_message(chunk: Chunk, sample: Sample) -> dict:

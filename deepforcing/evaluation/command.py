@@ -25,7 +25,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seeds", type=int, help=f"videos of each prompt and policy (default: {FULL['seeds']})")
     parser.add_argument("--seconds", type=int, help=f"of each video (default: {FULL['seconds']})")
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each (default: %(default)s)")
-    parser.add_argument("--model", default="tiny", help="tiny, or a folder in its layout (default: %(default)s)")
+    parser.add_argument("--model", default="tiny", help="tiny, tiny-teacher, or a folder like theirs")
     parser.add_argument("-o", "--output", type=Path, default=Path("evidence"), help="folder (default: %(default)s)")
     parser.add_argument("--report-only", action="store_true", help="write the report of what is there already")
 

@@ -12,7 +12,8 @@ from ..policies import AttentionSink, DeepForcing, DeepSink, Policy, SlidingWind
 class Experiment:
     """One question. policies: what is run for it, in the order of its plot; none where attention itself is studied.
 
-    seeds: how many of the run's seeds it takes part in, None for all. paper: where it is, and what was found there.
+    seeds, prompts: how many of the evaluation's it takes part in, None for all. paper: where it is, and what was found
+    there.
     """
 
     name: str
@@ -20,6 +21,11 @@ class Experiment:
     paper: str
     policies: tuple[Policy, ...] = ()
     seeds: int | None = None
+    prompts: int | None = None
+
+    def takes(self, prompt: int, seed: int) -> bool:
+        """Whether it asks for videos of this prompt with this seed."""
+        return (self.seeds is None or seed < self.seeds) and (self.prompts is None or prompt < self.prompts)
 
 
 DEPTHS = (0, 2, 4, 6, 8, 10, 12, 14, 16, 18)
@@ -45,12 +51,16 @@ _ALL = (
         tuple(
             kind(phase=phase) for kind in (DeepSink, DeepForcing) for phase in ("none", "released", "contiguous")
         ),
+        seeds=1,
+        prompts=12,
     ),
     Experiment(
         "score",
         "Does it matter which tokens of the middle stay?",
         "Fig. 12: random top-C instead of scored breaks subjects and context",
         tuple(DeepForcing(score=score) for score in ("attention", "random", "inverted")),
+        seeds=1,
+        prompts=12,
     ),
     Experiment(
         "queries",
@@ -58,6 +68,8 @@ _ALL = (
         "Table 5, smoothness / consistency / quality: current 97.86 / 20.44 / 68.24, past 97.91 / 20.47 / 68.54, "
         "both 98.27 / 20.54 / 69.31",
         tuple(DeepForcing(queries=queries) for queries in ("both", "past", "current")),
+        seeds=1,
+        prompts=12,
     ),
     Experiment(
         "depth",
@@ -65,6 +77,7 @@ _ALL = (
         "Fig. 5 and 10: 10 to 15 of 21 are best; 4 or 9 still drift, 18 repeats early frames",
         tuple(map(at_depth, DEPTHS)),
         seeds=1,
+        prompts=12,
     ),
     Experiment(
         "attention",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 import platform
-from collections.abc import Callable, Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -18,7 +20,7 @@ import torch
 
 from ..captions import Caption
 from ..config import SettingsError
-from ..models.tiny import TINY_FOLDER
+from ..models.tiny import folders_of
 from ..models.tiny_classifier import ATTRIBUTES, load_classifier
 from ..pipeline import Pipeline, load_pipeline
 from ..version import __version__
@@ -65,7 +67,7 @@ class Evaluation:
         for seed in range(self.seeds):
             for prompt in range(self.prompts):
                 for experiment in self.experiments:
-                    if experiment.seeds is None or seed < experiment.seeds:
+                    if experiment.takes(prompt, seed):
                         made = [Job(policy, prompt, seed, self.seconds) for policy in experiment.policies]
                         jobs |= {job.key: job for job in made}
         return list(jobs.values())
@@ -105,7 +107,7 @@ def evaluate(plan: Evaluation, progress: Callable[[Iterable, int], Iterable] = l
     jobs = [job for job in plan.jobs() if job.key not in done]
     studies = [prompt for prompt in plan.studies() if prompt not in studied]
     context = multiprocessing.get_context("spawn")  # a forked torch with threads can hang
-    with ProcessPoolExecutor(plan.workers, context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(plan.workers, context, initializer=_enter_worker) as pool:
         waiting = {pool.submit(_make, plan, job): plan.readings for job in jobs}
         waiting |= {pool.submit(_study, plan, prompt): None for prompt in studies}
         try:
@@ -137,8 +139,15 @@ def _resumed(plan: Evaluation) -> tuple[set, set[int]]:
     return done, studied
 
 
-def _one_thread() -> None:
+def _enter_worker() -> None:
     torch.set_num_threads(1)  # a process a core is faster than a thread a core, at this size
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """However the evaluation ends, a kill included, its workers do not go on."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
 
 
 @cache
@@ -190,7 +199,7 @@ def _settings(plan: Evaluation) -> dict:
     pipeline = _pipeline(plan.model)
     return {
         "model": plan.model,
-        "weights": _hash(TINY_FOLDER if plan.model == "tiny" else Path(plan.model)),
+        "weights": _hash(plan.model),
         "precision": str(pipeline.denoiser.dtype).removeprefix("torch."),
         "seconds": plan.seconds,
         "seeds": plan.seeds,
@@ -207,15 +216,10 @@ def _settings(plan: Evaluation) -> dict:
     }
 
 
-def _hash(folder: Path) -> str:
+def _hash(model: str) -> str:
     """Of all that makes the video: transformer, text encoder, codec; the first 16 digits."""
+    folder, transformer = folders_of(model)
     digest = sha256()
-    for path in _weight_files(folder):
+    for path in (*sorted(transformer.glob("*.safetensors")), folder / "text.safetensors", folder / "codec.safetensors"):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
-
-
-def _weight_files(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*.safetensors")):
-        if path.name != "classifier.safetensors":
-            yield path

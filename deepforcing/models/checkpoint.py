@@ -37,18 +37,27 @@ OTHER_TASKS = {  # in the names of tensors that a text-to-video Wan does not hav
 
 @torch.no_grad()
 def load_transformer(
-    path: Path, dtype: torch.dtype, *, lora: Path | None = None, head_dim: int = 128
+    path: Path,
+    dtype: torch.dtype,
+    *,
+    lora: Path | None = None,
+    head_dim: int = 128,
+    device: torch.device = torch.device("cpu"),
 ) -> WanTransformer3DModel:
-    """The transformer in `path`, on the CPU, in `dtype` save for what diffusers keeps in float32, ready for inference.
+    """The transformer in `path`, in `dtype` save for what diffusers keeps in float32, ready for inference.
 
     lora: a file of changes to merge. head_dim: channels of a head, which weights do not tell; a folder's config does.
-    Memory peaks at the loaded model and one tensor. Nothing in the files is ever executed.
+    device: on "meta" everything is checked and nothing is loaded. Memory peaks at the loaded model and one tensor.
+    Nothing in the files is ever executed.
     Raises ModelError that names the file and the first tensor that is missing, unexpected or wrongly shaped.
     """
     transformer, weights = _from_folder(path) if path.is_dir() else _from_file(path, head_dim)
     changes = Lora(path, {}) if lora is None else load_lora(lora, _diffusers_name)
     changes.check(weights)
-    loaded = {name: _copied(changes.merged(name, weights[name]), _dtype_of(name, dtype)) for name in weights}
+    loaded = {
+        name: _copied(changes.merged(name, tensor.to(device)), _dtype_of(name, dtype))
+        for name, tensor in weights.items()
+    }
     transformer.load_state_dict(loaded, assign=True)
     return transformer.eval()
 

@@ -29,8 +29,8 @@ class Lora:
         """The weight with its change added in float32, or, where there is none, as it is."""
         if name not in self.changes:
             return weight
-        down, up = self.changes[name]
-        return weight.float().addmm(up.float(), down.float(), alpha=self.scale)
+        down, up = (half.to(weight.device).float() for half in self.changes[name])
+        return weight.float().addmm(up, down, alpha=self.scale)
 
     def check(self, weights: dict[str, Tensor]) -> None:
         """Raise ModelError, naming the first change that has no weight to go with, or not one of its shape."""

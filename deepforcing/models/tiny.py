@@ -1,9 +1,11 @@
-"""Load the embedded tiny model: a folder with model.json, transformer/, codec.safetensors and text.safetensors."""
+"""Load the embedded tiny model, or one of one's own: a folder with model.json, transformer/, codec.safetensors and
+text.safetensors; teacher/ beside them is what the transformer was distilled from."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import MappingProxyType
 
 import torch
 from torch import nn
@@ -16,11 +18,27 @@ from .tiny_text import TinyTextConfig, TinyTextEncoder
 from .wan import CausalWan
 from .weight_files import check_tensors, read_safetensors
 
-TINY_FOLDER = Path(__file__).parents[2] / "assets" / "tiny"
+_PACKAGE = Path(__file__).parents[1]
+_PLACES = (_PACKAGE.parent / "assets" / "tiny", _PACKAGE / "tiny")  # in a checkout; in a wheel, see pyproject.toml
+TINY_FOLDER = next((folder for folder in _PLACES if (folder / "model.json").is_file()), _PLACES[0])
+
+
+TRANSFORMERS = MappingProxyType({"tiny": "transformer", "tiny-teacher": "teacher"})  # name -> its folder
+
+
+def is_tiny(model: str | Path) -> bool:
+    """Whether this is the embedded model or its teacher, or the path of one like it, rather than a published one."""
+    return model in TRANSFORMERS or (Path(model) / "model.json").is_file()
+
+
+def folders_of(model: str | Path) -> tuple[Path, Path]:
+    """A tiny model's folder, and that of its transformer."""
+    folder = TINY_FOLDER if model in TRANSFORMERS else Path(model)
+    return folder, folder / TRANSFORMERS.get(str(model), "transformer")
 
 
 def load_tiny(
-    folder: Path = TINY_FOLDER, device: torch.device | None = None, dtype: torch.dtype | None = None
+    model: str | Path = "tiny", device: torch.device | None = None, dtype: torch.dtype | None = None
 ) -> Components:
     """Load every part, checked tensor by tensor, on the best device and in its fastest precision unless told otherwise.
 
@@ -28,12 +46,13 @@ def load_tiny(
     """
     device = device or best_device()
     dtype = dtype or fastest_dtype(device)
+    folder, transformer = folders_of(model)
     card = _read_card(folder / "model.json")
     codec = _filled(TinyCodec(_config(CodecConfig, card["codec"])), folder / "codec.safetensors").to(device)
     text = _filled(TinyTextEncoder(_config(TinyTextConfig, card["text"])), folder / "text.safetensors").to(device)
     sampling = Sampling(tuple(card["steps"]), card["shift"], card["prediction"])
     shape = VideoShape(card["size"], card["size"], card["fps"], codec.config.spatial_factor)
-    denoiser = CausalWan(load_transformer(folder / "transformer", dtype).to(device), sampling)
+    denoiser = CausalWan(load_transformer(transformer, dtype).to(device), sampling)
     return Components("tiny", denoiser, text, codec, shape, card["chunk_frames"])
 
 

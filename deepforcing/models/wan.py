@@ -60,7 +60,7 @@ class CausalWan:
         return Geometry(height // rows, width // columns, chunk_frames)
 
     def new_cache(self, policy: Policy, geometry: Geometry, seed: int = 0) -> KVCache:
-        return KVCache(policy, geometry, RopeDims.of_head(self.head_dim), seed)
+        return KVCache(policy, geometry, RopeDims.of_head(self.head_dim), self.heads, seed)
 
     @torch.no_grad()
     def flow(self, x: Tensor, timestep: float, cache: KVCache, prompt: Prompt, step: int = 0) -> Tensor:

@@ -6,6 +6,7 @@ here the list belongs to the stream, so that any number of streams may share one
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,11 @@ class WanDecoder:
         self._convolutions = sum(isinstance(module, WanCausalConv3d) for module in vae.decoder.modules())
         self._mean = torch.tensor(vae.config.latents_mean)[:, None, None, None]
         self._std = torch.tensor(vae.config.latents_std)[:, None, None, None]
+
+    @property
+    def config(self) -> Mapping:
+        """The VAE's sizes."""
+        return self.vae.config
 
     @property
     def channels(self) -> int:
@@ -141,7 +147,8 @@ class WanDecoder:
 def load_decoder(folder: Path, device: torch.device, dtype: torch.dtype, *, tiling: bool = False) -> WanDecoder:
     """The decoder in a folder that `AutoencoderKLWan.save_pretrained` wrote, or in the folder `vae` within it.
 
-    The weights for encoding are not read. Raises ModelError that names the file and what is wrong with it.
+    The weights for encoding are not read, and on the device "meta" none is. Raises ModelError that names the file and
+    what is wrong with it.
     """
     folder = folder / "vae" if (folder / "vae").is_dir() else folder
     vae = _empty(read_config(folder, "_class_name", AutoencoderKLWan.__name__), folder)

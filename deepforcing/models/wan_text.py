@@ -51,6 +51,11 @@ class StoredUMT5:
         model.set_input_embeddings(model.shared)
         return model.eval().requires_grad_(False)
 
+    @property
+    def parameters(self) -> int:
+        """How many numbers the encoder's weights are."""
+        return sum(parameter.numel() for parameter in self._opened()[0].parameters())
+
     def _opened(self) -> tuple[UMT5EncoderModel, dict[str, Tensor]]:
         """An encoder that takes no memory yet, and its weights, mapped from disk."""
         try:
@@ -96,6 +101,11 @@ class WanTextEncoder:
     def text_dim(self) -> int:
         """Numbers in a row, as the transformer's `text_dim` must be."""
         return self._stored.config.d_model
+
+    @property
+    def parameters(self) -> int:
+        """Numbers in the encoder's weights, wherever they are."""
+        return self._stored.parameters
 
     def tokens(self, prompt: str) -> int:
         """Tokens that the whole prompt takes, the end token included; what is beyond `rows` is not read."""

@@ -12,10 +12,11 @@ from diffusers import WanTransformer3DModel
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from deepforcing.models.tiny import TINY_FOLDER
 from deepforcing.models.tiny_codec import CodecConfig, TinyCodec
 from deepforcing.models.tiny_text import TinyTextConfig, TinyTextEncoder
 
-ASSETS = Path(__file__).parents[2] / "assets" / "tiny"
+ASSETS = TINY_FOLDER
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class Recipe:
     workers: int = 2
     processes: int = 1
     fresh: bool = False
-    sources: Mapping[str, Source] = field(default_factory=lambda: SOURCES)
+    sources: Mapping[str, Source] = field(default_factory=lambda: dict(SOURCES))  # picklable
     codec_minutes: float = 25.0
     transformer_minutes: float = 120.0
     distil_minutes: float = 60.0
@@ -172,9 +172,10 @@ def distil_transformer(recipe: Recipe) -> None:
     teacher, side = bundle.teacher or bundle.transformer, bundle.card.size // bundle.codec.spatial_factor
     sampling = Sampling(bundle.card.steps, bundle.card.shift, bundle.card.prediction)
     parts = (part.to(recipe.device) for part in (bundle.transformer, teacher, bundle.text))
-    student = distil(Distiller(*parts, sampling, config, (bundle.codec.channels, side, side)), recipe.folder)
+    distiller = Distiller(*parts, sampling, config, (bundle.codec.channels, side, side))
+    student = distil(distiller, recipe.folder)
     if parallel.rank() == 0:
-        save_bundle(recipe.output, replace(bundle, transformer=student.cpu(), teacher=teacher.cpu()))
+        save_bundle(recipe.output, replace(bundle, transformer=student.cpu(), teacher=distiller.teacher.cpu()))
 
 
 def make_classifier(recipe: Recipe) -> None:

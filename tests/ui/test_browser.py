@@ -13,6 +13,7 @@ import pytest
 from chromium import CHROMIUM, FLAGS, PLAYER, look, open_tab, visit, wait
 from small_wan import save_small_wan
 
+from app import open_app, read_arguments
 from deepforcing import AttentionMass, CacheState, Geometry, Loading, load_pipeline
 from ui.app import App
 from ui.examples import LONG
@@ -215,6 +216,24 @@ def test_a_published_layout_is_offered_fetched_and_streams_in_every_tab(browser,
         expect(tabs[1].get_by_role("button", name="Generate", exact=True)).to_be_visible()
         for context in browser.contexts:
             context.close()
+        assert not trouble
+    finally:
+        app.blocks.close()
+
+
+def test_a_path_loads_behind_its_forecast_and_streams(browser, tmp_path):
+    folder, trouble = save_small_wan(tmp_path / "mine"), []
+    app = open_app(read_arguments(["--model", str(folder), "--size", "64x96"], {}))
+    app.launch(prevent_thread_lock=True, quiet=True)
+    try:
+        tab = open_tab(app, browser, trouble)
+        expect(tab.locator("#header")).to_contain_text("mine model · 96 × 64, 16 fps")
+        expect(tab.locator("#waiting")).to_be_hidden()
+        tab.get_by_role("button", name="Generate", exact=True).click()
+        wait(tab, "p.history?.chunks.length >= 2 && p.stage.shown >= 9")
+        tab.get_by_role("button", name="Stop", exact=True).click()
+        expect(tab.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+        tab.context.close()
         assert not trouble
     finally:
         app.blocks.close()

@@ -1,0 +1,277 @@
+"""The commands that need a model, see `__main__.py`. A refused request ends with status 2 and one line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tqdm import tqdm
+
+from . import __version__
+from .bench import Row, bench, bench_shape
+from .config import SettingsError
+from .evaluation.command import add_evaluate
+from .events import Chunk, StreamEnded
+from .models.components import ModelError, best_device
+from .models.fetch import LicenceError, Progress, fetch, present
+from .models.found import find, unknown_model
+from .models.shapes import SHAPES, shape_named
+from .models.sources import SOURCES, Part, Source, readable
+from .models.tiny import is_tiny
+from .needs import needs_of, own_policy
+from .options import add_loading, loading_from
+from .out_of_memory import explain_out_of_memory, is_out_of_memory
+from .pipeline import Pipeline, generate_long_video, load_pipeline, started_event
+from .policies import POLICIES, DeepForcing, Policy, make_policy, settings_of
+from .prompt import PromptError
+from .prompt_options import add_prompts, prompt_metadata, timeline_from
+from .timeline import Timeline
+from .trace import TraceError, TraceWriter
+from .video_file import VideoWriter
+
+_REFUSED = (SettingsError, PromptError, ModelError, TraceError, OSError)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except _REFUSED as error:
+        print(f"deepforcing: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="deepforcing", description="Long video by managing the KV cache.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    _add_generate(commands.add_parser("generate", help="write a video of any length"))
+    _add_bench(commands.add_parser("bench", help="measure speed and memory"))
+    add_evaluate(commands.add_parser("evaluate", help="compare policies over a minute, and report"))
+    _add_fetch(commands.add_parser("fetch", help="download a published model"))
+    commands.add_parser("replay", help="show a recorded run in the browser; needs no model")  # run by __main__.py
+    return parser
+
+
+def _add_generate(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_generate)
+    add_prompts(parser)
+    parser.add_argument("-o", "--output", default="out.mp4", help="MP4 file (default: %(default)s)")
+    parser.add_argument("--trace", metavar="FILE", help="also record the run, with all that the page shows of it")
+    parser.add_argument("--seconds", type=float, default=20.0, help="length (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0)
+    add_loading(parser)
+    parser.add_argument("--policy", help=f"{', '.join(POLICIES)} (default: the model's own)")
+    parser.add_argument("--window", type=int, help="latent frames attended to, the chunk in flight included")
+    parser.add_argument("--sink", type=int, help="first latent frames that are kept for ever")
+    parser.add_argument("--budget", type=int, help="latent frames' worth of tokens left by compression")
+    parser.add_argument("--recent", type=int, help="latest latent frames that compression leaves whole")
+    parser.add_argument("--phase", help="released, contiguous or none: where in time the sink stands")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting of the policy")
+
+
+def _add_bench(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_bench)
+    add_loading(parser)
+    parser.add_argument("--chunks", type=int, default=40, help="chunks a competitor (default: %(default)s)")
+    parser.add_argument("--latents", type=int, default=1000, help="length of the endurance run (default: %(default)s)")
+    parser.add_argument("--shape", help=f"instead of a model, random weights of this shape: {', '.join(SHAPES)}")
+    parser.add_argument("--compile", action=argparse.BooleanOptionalAction, help="of a shape (default: on CUDA only)")
+
+
+def _add_fetch(parser: argparse.ArgumentParser) -> None:
+    parser.set_defaults(run=_fetch)
+    parser.add_argument("model", help=" or ".join(SOURCES))
+    parser.add_argument("--to", type=Path, metavar="FOLDER", help="where to put it (default: the hub's cache)")
+    parser.add_argument("--parts", metavar="NAME,NAME", help="only these, such as vae,text_encoder,tokenizer")
+    parser.add_argument("--small-decoder", action="store_true", help="also the small video decoder")
+    parser.add_argument("--accept-licence", action="store_true", help="agree to the licences, also non-commercial ones")
+
+
+def _policy(options: argparse.Namespace) -> Policy:
+    """The policy asked for, or the model's own, with the settings that are given."""
+    names = ("window", "sink", "budget", "recent", "phase")
+    given = {name: value for name in names if (value := getattr(options, name)) is not None}
+    for name, value in map(_setting, options.set):
+        if name in given:
+            raise SettingsError(f"{name} is given twice")
+        given[name] = value
+    if options.policy is not None or is_tiny(options.model):
+        return make_policy(options.policy or DeepForcing.name, **given)
+    own = own_policy(options.model, loading_from(options))
+    return make_policy(own.name, **settings_of(own) | given)
+
+
+def _load(options: argparse.Namespace, policy: Policy) -> Pipeline:
+    """Raises ModelError, before a weight is read, for a model that is not here, not whole, or too large."""
+    loading = loading_from(options)
+    if not is_tiny(options.model):
+        find(options.model, loading)
+        needs = needs_of(options.model, loading, policy)
+        needs.check_memory()
+        if needs.device.type == "cpu":
+            print("note: no GPU was found; on a processor a second of video takes many minutes", file=sys.stderr)
+    return load_pipeline(options.model, loading=loading)
+
+
+def _setting(text: str) -> tuple[str, int | float | str]:
+    """'max_reuse=0' -> ('max_reuse', 0). What is allowed is the policy's to say."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SettingsError(f"--set needs NAME=VALUE, not {text!r}")
+    for number in (int, float):
+        try:
+            return name, number(value)
+        except ValueError:
+            continue
+    return name, value
+
+
+def _generate(options: argparse.Namespace) -> int:
+    if not 0 < options.seconds < float("inf"):
+        raise SettingsError(f"--seconds must be more than 0, not {options.seconds}")
+    timeline = timeline_from(options)
+    policy = _policy(options)
+    pipeline = _load(options, policy)
+    frames = max(1, round(options.seconds * pipeline.shape.fps))
+    chunks = generate_long_video(
+        pipeline,
+        timeline,
+        num_frames=frames,
+        policy=policy,
+        seed=options.seed,
+        switch=options.switch,
+        probe=options.trace is not None,
+    )
+    if unknown := pipeline.unknown_words(" ".join(timeline.prompts)):
+        print(f"note: this model has not seen: {', '.join(unknown)}", file=sys.stderr)
+    started = time.perf_counter()
+    with _recording(options, pipeline, policy) as record:
+        with VideoWriter(options.output, pipeline.shape, _metadata(pipeline, policy, timeline, options)) as video:
+            with tqdm(total=frames, unit="frame") as bar:
+                for chunk in _explained(chunks, policy, pipeline):
+                    video.write(chunk.frames)
+                    record(chunk)
+                    bar.update(len(chunk.frames))
+    seconds = time.perf_counter() - started
+    print(f"{options.output}: {frames} frames, {frames / pipeline.shape.fps:.1f} s of video in {seconds:.1f} s")
+    return 0
+
+
+def _explained(chunks: Iterator[Chunk], policy: Policy, pipeline: Pipeline) -> Iterator[Chunk]:
+    """The chunks; a want of memory becomes a ModelError that says what to change."""
+    try:
+        yield from chunks
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ModelError(explain_out_of_memory(policy, pipeline.denoiser.device)) from None
+
+
+@contextmanager
+def _recording(options: argparse.Namespace, pipeline: Pipeline, policy: Policy) -> Iterator[Callable[[Chunk], None]]:
+    """What takes the run's chunks. At the end they and the video become a trace, where one was asked for."""
+    if options.trace is None:
+        yield lambda chunk: None
+        return
+    with TraceWriter(options.trace) as trace:
+        trace.write(started_event(pipeline, options.prompt.strip(), policy, options.seed, options.switch))
+        yield trace.write
+        trace.write(StreamEnded("finished", trace.chunks))
+        print(f"{trace.finish(options.output)}: {readable(Path(options.trace).stat().st_size)}")
+
+
+def _metadata(
+    pipeline: Pipeline, policy: Policy, timeline: Timeline, options: argparse.Namespace
+) -> dict[str, str]:
+    settings = ", ".join(f"{name}={value}" for name, value in settings_of(policy).items())
+    comment = f"seed {options.seed}; {policy.name} ({settings}); model {pipeline.name}; deepforcing {__version__}"
+    return {**prompt_metadata(timeline, options.switch), "comment": comment}
+
+
+def _bench(options: argparse.Namespace) -> int:
+    if options.chunks < 2 or options.latents < 60:
+        raise SettingsError("--chunks must be at least 2 and --latents at least 60")
+    for row in _bench_shape(options) if options.shape else _bench_model(options):
+        print(f"{row.name:55s} {row.value}", flush=True)
+    return 0
+
+
+def _bench_model(options: argparse.Namespace) -> Iterator[Row]:
+    return bench(_load(options, DeepForcing()), options.chunks, options.latents, _bar)
+
+
+def _bench_shape(options: argparse.Namespace) -> Iterator[Row]:
+    shape_named(options.shape)
+    device, name = best_device(), options.shape
+    if device.type == "cpu" and name != "small":
+        print(f"note: {name} is measured on CUDA, and there is none: the shape 'small' instead", file=sys.stderr)
+        name = "small"
+    wanted = device.type == "cuda" if options.compile is None else options.compile
+    return bench_shape(name, device, options.chunks, "inductor" if wanted else None, _bar)
+
+
+def _bar(items: Iterable) -> tqdm:
+    return tqdm(items, leave=False, unit="chunk")
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    if options.model not in SOURCES:
+        raise SettingsError(unknown_model(options.model, SOURCES))
+    source = SOURCES[options.model]
+    names = [part.name for part in source.parts if options.small_decoder or not part.optional]
+    names = options.parts.split(",") if options.parts else names
+    parts = source.choose(names)
+    missing = tuple(part for part in parts if part.name not in present(source, parts=names, folder=options.to))
+    _print_parts(source, parts, missing)
+    if not options.accept_licence:
+        _ask_for_licences(source, missing)
+    with tqdm(total=0, unit="B", unit_scale=True, disable=not missing) as bar:
+        paths = fetch(
+            source,
+            parts=names,
+            folder=options.to,
+            accept_non_commercial=True,
+            progress=lambda step: _show(bar, step),
+        )
+    for name, path in paths.items():
+        print(f"{name:14s} {path}")
+    return 0
+
+
+def _print_parts(source: Source, parts: tuple[Part, ...], missing: tuple[Part, ...]) -> None:
+    print(f"{source.title}: {readable(sum(part.bytes for part in missing))} to fetch")
+    for part in parts:
+        state = readable(part.bytes) if part in missing else "is here"
+        print(f"{part.name:14s} {state:>8s}  {part.licence:16s} {part.repo}")
+    for note in dict.fromkeys(f"{part.licence}: {part.licence_url}" for part in parts):
+        print(note)
+    for part in parts:
+        if part.licence_note:
+            print(f"{part.name}: {part.licence_note}")
+
+
+def _ask_for_licences(source: Source, missing: tuple[Part, ...]) -> None:
+    """LicenceError unless the person at the terminal agrees; where there is no person, at once."""
+    bound = tuple(part for part in missing if part.non_commercial)
+    if not bound:
+        return
+    question = f"{', '.join(part.name for part in bound)}: non-commercial use only. Do you agree? [y/N] "
+    if not sys.stdin.isatty() or input(question).strip().lower() not in ("y", "yes"):
+        raise LicenceError(source, bound)
+
+
+def _show(bar: tqdm, step: Progress) -> None:
+    if not bar.total:  # the first report: what an earlier attempt left behind is no speed of this one
+        bar.reset(step.total_bytes)
+        bar.initial = bar.n = step.done_bytes
+    bar.set_description_str(f"{step.file} ({step.files_done}/{step.files_total})", refresh=False)
+    bar.update(step.done_bytes - bar.n)

@@ -1,0 +1,49 @@
+"""The choices there are when a model is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from ..config import SettingsError
+from .placement import Weights
+from .sources import Source
+from .wan_text import Keep
+
+Decoder = Literal["full", "small"]
+_PASSING = {"fp8": "cast from fp8", "offload": "offloaded"}
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How a model is to be loaded, where there is a choice.
+
+    decoder        full: Wan's VAE; small: TAEHV, which is many times faster, a little softer, and a part of its own
+    text           where the text encoder lives: device, move, cpu or free, as in `WanTextEncoder`
+    weights        of the transformer: resident, stored in fp8, or offloaded to the CPU but for the block at work
+    height, width  pixels of the video; None for what the model was trained at
+    compiled       compile the transformer's blocks: the first chunks take minutes, later ones are faster
+    """
+
+    decoder: Decoder = "full"
+    text: Keep = "device"
+    weights: Weights = "resident"
+    height: int | None = None
+    width: int | None = None
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        for name, allowed in (("decoder", Decoder), ("text", Keep), ("weights", Weights)):
+            if getattr(self, name) not in get_args(allowed):
+                known = ", ".join(get_args(allowed))
+                raise SettingsError(f"{name} must be one of {known}, not {getattr(self, name)!r}")
+        for name in ("height", "width"):
+            if (side := getattr(self, name)) is not None and side < 1:
+                raise SettingsError(f"{name} must be at least 1 pixel, not {side}")
+        if self.compiled and self.weights != "resident":
+            raise SettingsError(f"weights that are {_PASSING[self.weights]} cannot be compiled: use one or the other")
+
+    def parts(self, source: Source) -> tuple[str, ...]:
+        """Names of the source's parts that are needed."""
+        needed = {part.name for part in source.parts if not part.optional}
+        return tuple(sorted(needed - {"vae"} | {"taehv"} if self.decoder == "small" else needed))

@@ -1,0 +1,35 @@
+"""How a model is to be loaded, as asked on a command line: the same words for the app, `generate` and `bench`."""
+
+from __future__ import annotations
+
+import argparse
+
+from .config import SettingsError
+from .models.loading import Loading
+from .models.sources import SOURCES
+from .tiers import TIERS, loading_for
+
+
+def add_loading(parser: argparse.ArgumentParser) -> None:
+    """The options that `loading_from` reads, and `--model`."""
+    known = f"tiny, the embedded one (default); tiny-teacher; {' or '.join(SOURCES)}, published; or a path"
+    parser.add_argument("--model", default="tiny", help=known)
+    parser.add_argument("--tier", metavar="|".join(TIERS), help="settings for a GPU of so many GB; other options win")
+    parser.add_argument("--decoder", help="full; or small: faster, a little softer")
+    parser.add_argument("--text", help="the text encoder's place: device, move, cpu or free")
+    parser.add_argument("--weights", help="the transformer's: resident, fp8 or offload")
+    parser.add_argument("--size", metavar="HEIGHTxWIDTH", help="pixels of the video, such as 320x576")
+
+
+def loading_from(options: argparse.Namespace, compiled: bool = False) -> Loading:
+    """Raises SettingsError for a choice that there is not."""
+    height, width = (None, None) if options.size is None else _sides(options.size)
+    given = {"decoder": options.decoder, "text": options.text, "weights": options.weights}
+    return loading_for(options.tier, **given, height=height, width=width, compiled=compiled)
+
+
+def _sides(size: str) -> tuple[int, int]:
+    sides = size.lower().split("x")
+    if len(sides) != 2 or not all(side.isascii() and side.isdigit() for side in sides):
+        raise SettingsError(f"--size must be HEIGHTxWIDTH, such as 480x832, not {size!r}")
+    return int(sides[0]), int(sides[1])

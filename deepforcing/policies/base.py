@@ -1,0 +1,141 @@
+"""What a policy sees, answers, and is.
+
+Windows, sinks, budgets are counted in latent frames and include the chunk in flight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from ..config import Geometry, SettingsError
+
+
+@dataclass(frozen=True)
+class CacheView:
+    """What a policy may look at: one layer's cached tokens, in temporal order, just before a chunk is denoised.
+
+    B are the videos of a batch; where the policy keeps heads apart, B are all their heads, and `heads` below is 1.
+
+    frames      int64 [B, n] latent frame of each token; valid bool [B, n], None when no row is padded
+    reused      int64 [B, n] how often compression has chosen each token so far
+    next_frame  first latent frame of the chunk in flight
+    fired_at    `next_frame` of the latest chunk that compressed, None before
+    unturned    [B, n, heads, head_dim] the keys as the model made them, before RoPE
+    received    float32 [B, n] attention that each token has received from clean queries so far, those of its own chunk
+                included, summed over queries and heads; None unless the policy `sums_attention`
+    keys        slice of tokens, their time [B, k] -> keys [B, k, heads, head_dim] with RoPE at those temporal positions
+    queries     'both' | 'past' | 'current', recent -> summed queries [B, heads, head_dim], RoPE applied
+    single_queries  the same queries one by one [B, q, heads, head_dim], for policies with `query_frames`
+    generator   the run's own randomness
+    """
+
+    frames: Tensor
+    valid: Tensor | None
+    reused: Tensor
+    next_frame: int
+    fired_at: int | None
+    geometry: Geometry
+    unturned: Tensor
+    received: Tensor | None
+    keys: Callable[[slice, Tensor], Tensor]
+    queries: Callable[[str, int], Tensor]
+    single_queries: Callable[[str, int], Tensor]
+    generator: torch.Generator
+
+    @property
+    def end_frame(self) -> int:
+        """Past the last latent frame of the chunk in flight."""
+        return self.next_frame + self.geometry.chunk_frames
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What stays: indices int64 [B, K] into the cache, ascending; `valid` marks padding; None where nothing is padded.
+
+    chosen      bool [B, n] tokens that won a place by score; None when no scores were involved
+    candidates  bool [B, n] and scores float32 [B, n] of that contest
+    """
+
+    indices: Tensor
+    valid: Tensor | None = None
+    chosen: Tensor | None = None
+    candidates: Tensor | None = None
+    scores: Tensor | None = None
+
+
+class Policy(Protocol):
+    """The seam between a run and its cache; see the module docstring. Implementations are frozen dataclasses."""
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    window: int
+
+    @property
+    def sink_frames(self) -> int:
+        """First latent frames that are never dropped."""
+
+    @property
+    def asks_queries(self) -> bool:
+        """Whether `choose` looks at the queries of the chunk in flight. It is then asked in the middle of the chunk's
+        first pass, which therefore runs outside of compiled graphs; otherwise before that pass."""
+
+    @property
+    def heads_apart(self) -> bool:
+        """Whether each head keeps tokens of its own; otherwise all heads of a layer keep the same."""
+
+    @property
+    def query_frames(self) -> int:
+        """The latest latent frames, chunk in flight included, of which `choose` looks at single queries; 0: none."""
+
+    @property
+    def sums_attention(self) -> bool:
+        """Whether the cache shall sum up the attention that tokens receive. Costs another product of all queries and
+        keys a chunk."""
+
+    def check(self, geometry: Geometry) -> None:
+        """Raise SettingsError when the settings cannot work with chunks of this size."""
+
+    def recent_from(self, fired_at: int | None, geometry: Geometry) -> int:
+        """First latent frame that counts as recent, given the first frame of the latest chunk that dropped tokens."""
+
+    def due(self, cached: float, geometry: Geometry) -> bool:
+        """Whether a chunk that finds `cached` latent frames' worth of tokens in the cache needs `choose`."""
+
+    def choose(self, view: CacheView) -> Selection:
+        """Which cached tokens stay. Called at a chunk's first denoising step, for each layer, when `due`."""
+
+    def at_new_prompt(self, view: CacheView) -> Selection | None:
+        """Which cached tokens stay when the chunk in flight is the first with a new prompt; None: all of them."""
+
+    def read(self, view: CacheView) -> Tensor | None:
+        """Which of the tokens that stay the chunk attends to: indices [B, r] into the cache, in any order, any number
+        of times; None: all of them."""
+
+    def place(self, view: CacheView) -> Tensor:
+        """Temporal position of every cached token that is read, [B, n] or [B, r]; the chunk in flight stands at
+        0, 1, 2 ..."""
+
+
+def sliding_window_with_sinks(frames: Tensor, *, next_frame: int, incoming: int, window: int, sink: int = 0) -> Tensor:
+    """Which cached tokens a window of `window` frames keeps when `incoming` new frames arrive.
+
+    frames: int64 [...], the latent frame of each cached token. Kept are the first `sink` frames and the latest ones, so
+    that sinks + latest + incoming fill the window; while the cache is short, everything is kept once and sinks do not
+    overlap the latest. Returns bool [...]. Raises SettingsError when sinks leave no room for the incoming frames.
+    """
+    if sink + incoming > window:
+        raise SettingsError(f"sink {sink} leaves no room for a chunk of {incoming} frames in a window of {window}")
+    first_recent = next_frame + incoming - (window - sink)
+    return (frames < sink) | (frames >= first_recent)
+
+
+def kept_indices(keep: Tensor, count: int) -> Tensor:
+    """Mask [B, n] with `count` tokens a row -> ascending indices [B, count], without waiting for the device."""
+    n = keep.shape[1]
+    position = torch.arange(n, device=keep.device).expand_as(keep)
+    return position.masked_fill(~keep, n).sort(dim=1).values[:, :count]

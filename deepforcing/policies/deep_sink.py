@@ -1,0 +1,40 @@
+"""Half the window pinned to the first frames, which travel along in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from .attention_sink import AttentionSink
+from .base import CacheView
+from .settings import one_of
+
+Phase = Literal["released", "contiguous", "none"]
+
+
+@dataclass(frozen=True)
+class DeepSink(AttentionSink):
+    """Keep about half the window as sinks and move their phase with the timeline (arXiv 2512.05081, section 3.2).
+
+    phase: `contiguous` puts the sink right before the recent frames (the paper's text); `released` starts it a window
+    before the chunk, as the authors' code does, which is a chunk further back; `none` leaves it where it was.
+    """
+
+    name: ClassVar[str] = "deep-sink"
+    summary: ClassVar[str] = "Half the window is pinned to the first frames, which travel along in time."
+    sink: int = 10
+    phase: Phase = "released"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self, "phase")
+
+    def place(self, view: CacheView) -> Tensor:
+        true_time = view.frames - view.next_frame
+        if self.phase == "none":
+            return true_time
+        reach = self.window if self.phase == "released" else self.window - view.geometry.chunk_frames
+        return torch.where(view.frames < self.sink, view.frames - min(reach, view.next_frame), true_time)

@@ -1,0 +1,73 @@
+"""The sliding window."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from ..config import Geometry, SettingsError
+from .base import CacheView, Selection, kept_indices, sliding_window_with_sinks
+from .settings import whole
+
+
+@dataclass(frozen=True)
+class SlidingWindow:
+    """Self Forcing's own cache: the last `window` frames, nothing else (arXiv 2506.08009)."""
+
+    name: ClassVar[str] = "self-forcing"
+    summary: ClassVar[str] = "Sliding window: the first frames are forgotten after five seconds, and the video drifts."
+    window: int = 21
+
+    def __post_init__(self) -> None:
+        whole("window", self.window, 1)
+
+    @property
+    def sink_frames(self) -> int:
+        return 0
+
+    @property
+    def asks_queries(self) -> bool:
+        return False
+
+    @property
+    def heads_apart(self) -> bool:
+        return False
+
+    @property
+    def query_frames(self) -> int:
+        return 0
+
+    @property
+    def sums_attention(self) -> bool:
+        return False
+
+    def check(self, geometry: Geometry) -> None:
+        if self.sink_frames + geometry.chunk_frames > self.window:
+            raise SettingsError(
+                f"sink {self.sink_frames} + a chunk of {geometry.chunk_frames} frames "
+                f"exceed the window of {self.window}"
+            )
+
+    def recent_from(self, fired_at: int | None, geometry: Geometry) -> int:
+        return self.sink_frames
+
+    def due(self, cached: float, geometry: Geometry) -> bool:
+        return cached + geometry.chunk_frames > self.window
+
+    def choose(self, view: CacheView) -> Selection:
+        g = view.geometry
+        keep = sliding_window_with_sinks(
+            view.frames, next_frame=view.next_frame, incoming=g.chunk_frames, window=self.window, sink=self.sink_frames
+        )
+        return Selection(kept_indices(keep, (self.window - g.chunk_frames) * g.tokens_per_frame))
+
+    def at_new_prompt(self, view: CacheView) -> Selection | None:
+        return None
+
+    def read(self, view: CacheView) -> Tensor | None:
+        return None
+
+    def place(self, view: CacheView) -> Tensor:
+        return view.frames - view.next_frame

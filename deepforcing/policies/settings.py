@@ -1,0 +1,32 @@
+"""A policy's settings: its dataclass fields, numbers or words."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import get_args, get_type_hints
+
+from ..config import SettingsError
+from .base import Policy
+
+
+def whole(name: str, value: int, least: int) -> None:
+    """Raise SettingsError unless the value is a whole number of at least `least`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise SettingsError(f"{name} must be a whole number of at least {least}, not {value!r}")
+
+
+def one_of(policy: Policy, name: str) -> None:
+    """Raise SettingsError unless the setting is one of the words that its type lists."""
+    value, allowed = getattr(policy, name), choices_of(type(policy), name)
+    if value not in allowed:
+        raise SettingsError(f"{name} must be one of {', '.join(allowed)}, not {value!r}")
+
+
+def choices_of(policy: type[Policy], setting: str) -> tuple[str, ...]:
+    """The words that a setting may be; empty for a number. Raises KeyError for a setting that the policy lacks."""
+    return get_args(get_type_hints(policy)[setting])
+
+
+def settings_of(policy: Policy) -> dict:
+    """The policy's settings as plain values, for titles, files and `make_policy`."""
+    return asdict(policy)

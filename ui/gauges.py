@@ -1,0 +1,152 @@
+"""The drift gauges in plain words: what each measures, from where on it says something else, marks for the scrubber.
+
+The thresholds were read off videos of the embedded model, 50 seconds for each of seven policies and four prompts. The
+chunk jump of a sink of 18 was 1.5 to 3, of all others at most 1.2; hues moved by at most 0.04, but for videos that lost
+their subject, by 0.1 to 0.2; sink resets were found with `attention-sink`, with phase `none`, and with a sink of 18.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from deepforcing import Gauges, Jump
+
+TOO_EARLY = "not enough video yet"
+AS_AT_START, A_LITTLE, MUCH = range(3)  # levels of a reading
+
+
+@dataclass(frozen=True)
+class Band:
+    """Readings below `until`, and not in an earlier band. level: how far from the start, or from good."""
+
+    until: float
+    level: int
+    words: str
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """One gauge. name: its field in `Gauges`; unit: '%' or '×'; axis: what its curve shows, at least."""
+
+    name: str
+    title: str
+    what: str
+    unit: str
+    axis: tuple[float, float]
+    bands: tuple[Band, ...]
+
+    @property
+    def normal(self) -> tuple[float, float]:
+        """From where to where a reading is as at the start."""
+        below = [band.until for band in self.bands[: self._normal_band]]
+        return max([self.axis[0], *below]), min(self.axis[1], self.bands[self._normal_band].until)
+
+    @property
+    def _normal_band(self) -> int:
+        return max(i for i, band in enumerate(self.bands) if band.level == AS_AT_START)
+
+    def read(self, value: float) -> dict:
+        """The number, as it is shown, with its words; NaN is no reading."""
+        if math.isnan(value):
+            return {"value": None, "shown": "–", "level": AS_AT_START, "words": TOO_EARLY}
+        band = next(band for band in self.bands if value < band.until)
+        shown = f"{100 * value:.0f} %" if self.unit == "%" else f"× {value:.1f}"
+        return {"value": round(value, 4), "shown": shown, "level": band.level, "words": band.words}
+
+
+GAUGES = (
+    Gauge(
+        "colour_drift",
+        "Colour drift",
+        "How far the hues have moved since the start, as a share of half the colour circle.",
+        "%",
+        (0, 0.2),
+        (
+            Band(0.05, AS_AT_START, "as at the start"),
+            Band(0.15, A_LITTLE, "shifted a little"),
+            Band(math.inf, MUCH, "far from the start"),
+        ),
+    ),
+    Gauge(
+        "sharpness",
+        "Sharpness",
+        "Fine detail in the brightness, against the start. Blur lowers it, burnt edges raise it.",
+        "%",
+        (0.5, 1.6),
+        (
+            Band(0.7, MUCH, "much softer"),
+            Band(0.85, A_LITTLE, "a little softer"),
+            Band(1.2, AS_AT_START, "as at the start"),
+            Band(1.4, A_LITTLE, "a little harsher"),
+            Band(math.inf, MUCH, "much harsher"),
+        ),
+    ),
+    Gauge(
+        "motion",
+        "Motion",
+        "How much changes from frame to frame, against the start. Flicker counts too.",
+        "%",
+        (0, 2),
+        (
+            Band(0.3, MUCH, "nearly still"),
+            Band(0.7, A_LITTLE, "slower than at the start"),
+            Band(1.4, AS_AT_START, "as at the start"),
+            Band(2, A_LITTLE, "more than at the start"),
+            Band(math.inf, MUCH, "far more: or it flickers"),
+        ),
+    ),
+    Gauge(
+        "chunk_jump",
+        "Chunk jump",
+        "How much more changes where two chunks meet than between other frames. × 1: no jump.",
+        "×",
+        (0.5, 2.5),
+        (
+            Band(1.3, AS_AT_START, "chunks join smoothly"),
+            Band(1.5, A_LITTLE, "joins show a little"),
+            Band(math.inf, MUCH, "a jump at every chunk"),
+        ),
+    ),
+    Gauge(
+        "sink_reset",
+        "Sink reset",
+        "How closely a frame of the last five seconds resembles one of the first ten latent frames.",
+        "%",
+        (0, 1),
+        (
+            Band(0.7, AS_AT_START, "unlike the first frames"),
+            Band(math.inf, AS_AT_START, "like the first frames, no jump"),
+        ),
+    ),
+)
+JUMPED_BACK = {"level": MUCH, "words": "jumped back to the first frames"}
+
+
+def panel() -> list[dict]:
+    """What the page needs to know of each gauge."""
+    return [
+        {"name": gauge.name, "title": gauge.title, "what": gauge.what, "axis": gauge.axis, "normal": gauge.normal}
+        for gauge in GAUGES
+    ]
+
+
+def gauges_message(gauges: Gauges, fps: int) -> dict:
+    """A chunk's gauges for the page. start: seconds compared with, None while they are incomplete."""
+    readings = {gauge.name: gauge.read(getattr(gauges, gauge.name)) for gauge in GAUGES}
+    if gauges.reset_at is not None:
+        readings["sink_reset"] |= JUMPED_BACK
+    return {
+        "start": [frame / fps for frame in gauges.start] if gauges.start else None,
+        "readings": readings,
+        "marks": [mark(jump, fps) for jump in gauges.jumps],
+        "seconds": gauges.seconds,
+    }
+
+
+def mark(jump: Jump, fps: int) -> dict:
+    """A flag for the scrubber."""
+    at = f"{jump.frame / fps:.1f} s"
+    if jump.is_reset:
+        return {"frame": jump.frame, "kind": "reset", "words": f"sink reset at {at}: the first frames are shown again"}
+    return {"frame": jump.frame, "kind": "jump", "words": f"jump at {at}: {jump.times:.1f} times the usual change"}
