@@ -16,7 +16,7 @@ from .bench import Row, bench, bench_shape
 from .config import SettingsError
 from .evaluation.command import add_evaluate
 from .events import Chunk, StreamEnded
-from .models.components import ModelError, best_device
+from .models.components import ModelError, device_for
 from .models.fetch import LicenceError, Progress, fetch, present
 from .models.found import find, unknown_model
 from .models.shapes import SHAPES, shape_named
@@ -111,14 +111,14 @@ def _policy(options: argparse.Namespace) -> Policy:
 
 
 def _load(options: argparse.Namespace, policy: Policy) -> Pipeline:
-    """Raises ModelError, before a weight is read, for a model that is not here, not whole, or too large."""
+    """Raises ModelError, before a weight is read, for a model without its GPU, not here, not whole, or too large."""
     loading = loading_from(options)
     if not is_tiny(options.model):
-        find(options.model, loading)
         needs = needs_of(options.model, loading, policy)
+        find(options.model, loading)
         needs.check_memory()
         if needs.device.type == "cpu":
-            print("note: no GPU was found; on a processor a second of video takes many minutes", file=sys.stderr)
+            print("note: on the CPU, a second of a large model's video takes many minutes", file=sys.stderr)
     return load_pipeline(options.model, loading=loading)
 
 
@@ -211,9 +211,9 @@ def _bench_model(options: argparse.Namespace) -> Iterator[Row]:
 
 def _bench_shape(options: argparse.Namespace) -> Iterator[Row]:
     shape_named(options.shape)
-    device, name = best_device(), options.shape
+    device, name = device_for(loading_from(options).device), options.shape
     if device.type == "cpu" and name != "small":
-        print(f"note: {name} is measured on CUDA, and there is none: the shape 'small' instead", file=sys.stderr)
+        print(f"note: {name} is measured on CUDA, and this is the CPU: the shape 'small' instead", file=sys.stderr)
         name = "small"
     wanted = device.type == "cuda" if options.compile is None else options.compile
     return bench_shape(name, device, options.chunks, "inductor" if wanted else None, _bar)

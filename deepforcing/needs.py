@@ -10,7 +10,7 @@ import torch
 
 from .fitting import Suggestion, fit
 from .memory import Forecast, Plan, Room, Sizes, forecast, room, sizes_of
-from .models.components import ModelError, best_device, fastest_dtype
+from .models.components import ModelError, device_for, fastest_dtype, without_cuda
 from .models.fetch import Progress, fetch
 from .models.found import Found, locate
 from .models.loading import Loading
@@ -21,6 +21,7 @@ from .pipeline import Pipeline, load_pipeline
 from .policies import AttentionSink, DeepForcing, Policy
 
 FIVE_SECONDS = 21  # latent frames, the window that Deep Forcing's settings are made for
+LARGE = 500_000_000  # parameters of a transformer; with more, it runs on a CPU only where that is asked for
 MOST_NAMED = 3  # of the settings that would fit
 
 
@@ -87,9 +88,10 @@ def needs_of(model: str | Path, loading: Loading = Loading(), policy: Policy | N
     """Look at the disk and at free memory, for a published model or a path; nothing is fetched or loaded.
 
     What is on this machine is opened and checked as loading would, and counted as it is; what is not, as published.
-    policy: `own_policy` when None. Raises ModelError and SettingsError.
+    policy: `own_policy` when None. Raises SettingsError, and ModelError, also for want of CUDA: a model of more than
+    LARGE parameters needs it, unless `loading` asks for the CPU.
     """
-    device, found = best_device(), locate(model, loading)
+    device, found = device_for(loading.device), locate(model, loading)
     here = rehearse(found, loading)
     source, shape, policy = found.source, here.shape, policy or _policy_of(found.source)
     plan = Plan(
@@ -104,9 +106,18 @@ def needs_of(model: str | Path, loading: Loading = Loading(), policy: Policy | N
         shape.space,
     )
     sizes, free = model_sizes(source, loading, here), room(device)
+    if device.type == "cpu" and loading.device != "cpu":
+        _check_small(found, sizes)
     takes = forecast(sizes, plan, device)
     nearest = () if free.holds(takes) else tuple(fit(sizes, plan, free, device))
     return Needs(found, device, source.choose(loading.parts(source)), plan, takes, free, nearest)
+
+
+def _check_small(found: Found, sizes: Sizes) -> None:
+    """ModelError for a model that nobody would want on a CPU without having asked for that."""
+    if sizes.parameters > LARGE:
+        what = f"{found.title}, with {sizes.parameters / 1e6:,.0f} million transformer parameters,"
+        raise without_cuda(what, "Take --model tiny, or --device cpu if many minutes for a second of video will do")
 
 
 def own_policy(model: str | Path, loading: Loading = Loading()) -> Policy:

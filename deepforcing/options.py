@@ -14,6 +14,7 @@ def add_loading(parser: argparse.ArgumentParser) -> None:
     """The options that `loading_from` reads, and `--model`."""
     known = f"tiny, the embedded one (default); tiny-teacher; {' or '.join(SOURCES)}, published; or a path"
     parser.add_argument("--model", default="tiny", help=known)
+    parser.add_argument("--device", metavar="cuda|cpu", help="where it runs (default: cuda; small models also cpu)")
     parser.add_argument("--tier", metavar="|".join(TIERS), help="settings for a GPU of so many GB; other options win")
     parser.add_argument("--decoder", help="full; or small: faster, a little softer")
     parser.add_argument("--text", help="the text encoder's place: device, move, cpu or free")
@@ -24,7 +25,7 @@ def add_loading(parser: argparse.ArgumentParser) -> None:
 def loading_from(options: argparse.Namespace, compiled: bool = False) -> Loading:
     """Raises SettingsError for a choice that there is not."""
     height, width = (None, None) if options.size is None else _sides(options.size)
-    given = {"decoder": options.decoder, "text": options.text, "weights": options.weights}
+    given = {name: getattr(options, name) for name in ("device", "decoder", "text", "weights")}
     return loading_for(options.tier, **given, height=height, width=width, compiled=compiled)
 
 

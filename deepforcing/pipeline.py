@@ -24,7 +24,7 @@ from .attention import Prompt
 from .config import Geometry, Sampling, SettingsError
 from .events import AttentionMass, CacheState, Chunk, Compression, StreamStarted, Timings
 from .kv_cache import KVCache
-from .models.components import Components, ModelError, best_device
+from .models.components import Components, ModelError, device_for
 from .models.fingerprint import fingerprint
 from .models.loading import Loading
 from .models.placement import place_weights
@@ -96,16 +96,17 @@ def load_pipeline(
     'tiny-teacher' is what the embedded model was distilled from: it never saw its own history.
 
     A path is a folder in the embedded model's layout, a folder with a published model's parts, or a transformer alone,
-    in diffusers' or a released layout. loading: choices for all but the tiny models. On CUDA where there is one.
-    Raises ModelError, and SettingsError for choices that cannot be.
+    in diffusers' or a released layout. loading: choices; of a tiny model, only the device. device: in place of the one
+    that `loading` asks for. Raises ModelError, and SettingsError for choices that cannot be.
     """
+    loading = loading or Loading()
+    device = device or device_for(loading.device)
     if is_tiny(model):
-        if loading not in (None, Loading()):
+        if replace(loading, device="auto") != Loading():
             raise SettingsError("a tiny model leaves no choice of decoder, text encoder, weights, size or compiling")
         return Pipeline(**vars(load_tiny(model, device)))
-    device = device or best_device()
     try:
-        return _load_released(model, device, loading or Loading())
+        return _load_released(model, device, loading)
     except RuntimeError as error:
         if not is_out_of_memory(error):
             raise

@@ -76,5 +76,11 @@ def drop_policy(tmp_path, monkeypatch) -> Iterator[Callable[[str, str], None]]:
 
 
 @pytest.fixture
+def no_cuda(monkeypatch) -> None:
+    """A machine without CUDA, whatever this one has."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.fixture
 def pipeline() -> Pipeline:
     return small_pipeline()

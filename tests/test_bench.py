@@ -50,9 +50,15 @@ def test_an_unknown_shape_is_refused_in_one_line(capsys):
         next(bench_shape("huge", CPU))
 
 
-def test_without_cuda_the_small_shape_is_measured_and_said(capsys, monkeypatch):
+@pytest.mark.parametrize(("there", "more"), [(False, []), (True, ["--device", "cpu"])])
+def test_without_cuda_the_small_shape_is_measured_and_said(capsys, monkeypatch, there, more):
     asked = []
-    monkeypatch.setattr("deepforcing.commands.best_device", lambda: CPU)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
     monkeypatch.setattr("deepforcing.commands.bench_shape", lambda *given: asked.append(given[:4]) or iter(()))
-    assert main(["bench", "--shape", "self-forcing", "--chunks", "3"]) == 0
+    assert main(["bench", "--shape", "self-forcing", "--chunks", "3", *more]) == 0
     assert asked == [("small", CPU, 3, None)] and "the shape 'small' instead" in capsys.readouterr().err
+
+
+def test_cuda_that_is_asked_for_and_not_there_is_refused(capsys, no_cuda):
+    assert main(["bench", "--shape", "self-forcing", "--device", "cuda"]) == 2
+    assert capsys.readouterr().err.startswith("deepforcing: --device cuda expects a GPU with CUDA")

@@ -121,11 +121,28 @@ def test_what_does_not_fit_is_refused_before_it_is_loaded(tmp_path, monkeypatch,
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_without_a_gpu_a_large_models_speed_is_said(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("command", [["generate", "a red balloon"], ["bench"]])
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--model", "self-forcing"], "Self Forcing 1.3B, with 1,419 million transformer parameters, expects a GPU"),
+        (["--model", "self-forcing", "--device", "cuda"], "--device cuda expects a GPU with CUDA; PyTorch"),
+        (["--model", "tiny", "--device", "cuda"], "--device cuda expects a GPU with CUDA; PyTorch"),
+    ],
+)
+def test_without_its_gpu_a_model_is_refused_before_it_is_looked_for(no_cuda, capsys, command, more, words):
+    assert main([*command, *more]) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1 and errors[0].startswith(f"deepforcing: {words}") and "--device cpu" in errors[0]
+
+
+def test_on_the_cpu_a_large_model_runs_if_asked_and_its_speed_is_said(tmp_path, no_cuda, monkeypatch, capsys):
     model = save_small_wan(tmp_path / "wan")
-    monkeypatch.setattr(needs, "best_device", lambda: torch.device("cpu"))
-    assert generate(model, "-o", str(tmp_path / "out.mp4"), "--seconds", "0.1", "--size", "32x48") == 0
-    assert "no GPU was found" in capsys.readouterr().err
+    monkeypatch.setattr(needs, "LARGE", 0)
+    short = ("-o", str(tmp_path / "out.mp4"), "--seconds", "0.1", "--size", "32x48")
+    assert generate(model, *short) == 2 and not (tmp_path / "out.mp4").exists()
+    assert generate(model, *short, "--device", "cpu") == 0
+    assert "on the CPU, a second of a large model's video takes many minutes" in capsys.readouterr().err
 
 
 def test_a_run_out_of_memory_ends_with_status_2_and_what_to_change(folder, monkeypatch, capsys):  # noqa: F811
@@ -174,7 +191,7 @@ def test_unknown_words_are_named(folder, capsys):  # noqa: F811
 def test_bench_measures_every_row_it_names(folder):  # noqa: F811
     rows = {row.name: row.value for row in bench(load_pipeline(folder), chunks=3, long_latents=60)}
     ratios = [name for name in rows if " / " in name]
-    assert len(ratios) == 4 and all(float(rows[name].split()[0]) > 0 for name in ratios)
+    assert len(ratios) == 5 and all(float(rows[name].split()[0]) > 0 for name in ratios)
     assert rows["DiT only, probe on"].endswith("fps") and "min / median / max" in rows["DiT time of a chunk"]
 
 

@@ -11,14 +11,25 @@ from fake_hub import FakeHub
 from small_wan import CHANNELS, CHECKPOINT, TEXT_DIM, save_small_wan, small_transformer
 from test_fetch import direct  # noqa: F401  (a fixture)
 
-from deepforcing import Loading, ModelError, SlidingWindow, generate_long_video, get_ready, needs, needs_of
+from deepforcing import (
+    Loading,
+    ModelError,
+    SlidingWindow,
+    generate_long_video,
+    get_ready,
+    load_pipeline,
+    needs,
+    needs_of,
+)
 from deepforcing.memory import Room
 from deepforcing.models import found as finding
 from deepforcing.models import shapes
+from deepforcing.models.components import device_for
 from deepforcing.models.fetch import fetch
-from deepforcing.models.sources import SELF_FORCING
+from deepforcing.models.sources import SELF_FORCING, SOURCES
 
 SMALL = Loading(height=32, width=48)
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +103,41 @@ def test_too_little_memory_names_what_would_fit(folder, monkeypatch):
     takes = replace(takes, activations=0, decoding=0, turned=0, weights=0)
     with pytest.raises(ModelError, match="Nothing that can be set would change that"):
         needs_of(folder, large).check_memory()
+
+
+def test_a_large_model_runs_without_cuda_only_where_that_is_asked_for(folder, no_cuda, monkeypatch):
+    parameters = sum(p.numel() for p in small_transformer().parameters())
+    monkeypatch.setattr(needs, "LARGE", parameters)
+    assert needs_of(folder, SMALL).device.type == "cpu"
+    monkeypatch.setattr(needs, "LARGE", parameters - 1)
+    words = r"^model, with \d million transformer parameters, expects a GPU with CUDA; PyTorch .* found none\. Take "
+    with pytest.raises(ModelError, match=words + "--model tiny, or --device cpu"):
+        needs_of(folder, SMALL)
+    assert needs_of(folder, replace(SMALL, device="cpu")).device.type == "cpu"
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_the_published_models_are_large(name, no_cuda):
+    with pytest.raises(ModelError, match="with 1,419 million transformer parameters, expects a GPU with CUDA"):
+        needs_of(name)
+    assert f"more than {needs.LARGE // 10**6} million parameters" in README
+
+
+def test_cuda_that_is_not_there_is_refused_whatever_the_model(folder, no_cuda):
+    on_cuda, words = Loading(device="cuda"), r"^--device cuda expects .* found none\. Take --device cpu"
+    with pytest.raises(ModelError, match=words):
+        needs_of(folder, on_cuda)
+    for model in (folder, "tiny"):
+        with pytest.raises(ModelError, match=words):
+            load_pipeline(model, loading=on_cuda)
+
+
+def test_the_cpu_can_be_asked_for_where_there_is_cuda(folder, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert needs_of(folder, replace(SMALL, device="cpu")).device.type == "cpu"
+    for model in (folder, "tiny"):
+        assert load_pipeline(model, loading=Loading(device="cpu")).denoiser.device.type == "cpu"
+    assert device_for("auto").type == device_for("cuda").type == "cuda"
 
 
 def half(path: Path) -> None:

@@ -12,7 +12,7 @@ from transformers import UMT5Config, UMT5EncoderModel
 from deepforcing import DeepForcing, Loading, ModelError, Pipeline, SettingsError, VideoStream, load_pipeline
 from deepforcing.events import Chunk, StreamEnded
 from deepforcing.models.found import Found, locate
-from deepforcing.models.released import rehearse
+from deepforcing.models.released import load_released, rehearse
 from deepforcing.models.sources import SELF_FORCING
 from deepforcing.pipeline import generate_long_video
 
@@ -43,8 +43,9 @@ def test_a_folder_in_the_published_layout_loads(pipeline):
     assert pipeline.encode(PROMPT).embeds.shape == (1, 512, 32)
 
 
-def test_the_transformer_in_it_is_the_one_that_was_saved(pipeline):
-    torch.testing.assert_close(pipeline.denoiser.transformer.state_dict(), small_transformer().state_dict())
+def test_the_transformer_in_it_is_the_one_that_was_saved(folder):
+    loaded = load_released(folder, CPU, torch.float32, SMALL).denoiser.transformer
+    torch.testing.assert_close(loaded.state_dict(), small_transformer().state_dict())
 
 
 def test_two_chunks_stream(pipeline):

@@ -46,6 +46,7 @@ def test_a_tier_sets_what_is_not_given():
     assert asked("--tier", "8", "--text", "free", "--size", "240x416") == Loading(
         text="free", weights="offload", decoder="small", height=240, width=416
     )
+    assert asked("--device", "cpu", "--tier", "24") == Loading(text="cpu", device="cpu")
     assert asked("--decoder", "full", "--tier", "16").decoder == "full", "whatever their order"
 
 
@@ -55,6 +56,7 @@ def test_a_tier_sets_what_is_not_given():
         (["--tier", "12"], "unknown tier '12': expected 80, 24, 16, 8, the GB of the GPU"),
         (["--size", "480"], "--size must be HEIGHTxWIDTH"),
         (["--size", "0x832"], "height must be at least 1 pixel, not 0"),
+        (["--device", "gpu"], "device must be one of auto, cuda, cpu, not 'gpu'"),
         (["--text", "disk"], "text must be one of device, move, cpu, free, not 'disk'"),
     ],
 )

@@ -6,7 +6,7 @@ import torch
 from small_wan import CHECKPOINT, save_small_wan
 
 import app as command
-from deepforcing import DeepForcing
+from deepforcing import DeepForcing, needs
 from ui.app import App
 
 
@@ -49,12 +49,28 @@ def test_contradictions_are_said_and_cannot_start(built):
         (["--model", "tiny", "--tier", "16"], "error: a tiny model leaves no choice of"),
         (["--model", "self-forcing", "--tier", "12"], "error: unknown tier '12': expected 80, 24, 16, 8"),
         (["--model", "self-forcing", "--size", "484x832"], "error: a video of 832x484 cannot be made"),
+        (["--model", "self-forcing"], "error: Self Forcing 1.3B, with 1,419 million transformer parameters, expects"),
+        (["--model", "longlive", "--device", "cuda"], "error: --device cuda expects a GPU with CUDA; PyTorch"),
+        (["--model", "tiny", "--device", "cuda"], "error: --device cuda expects a GPU with CUDA; PyTorch"),
     ],
 )
-def test_what_cannot_be_is_one_line_and_status_2(arguments, words, capsys):
+def test_what_cannot_be_is_one_line_and_status_2(arguments, words, no_cuda, capsys):
     assert command.main(arguments) == 2
     written = capsys.readouterr()
-    assert written.err.startswith(words) and written.err.count("\n") == 1
+    assert written.err.startswith(words) and written.err.count("\n") == 1 and not written.out
+
+
+def test_without_a_gpu_a_large_model_is_offered_only_if_the_cpu_is_asked_for(no_cuda, capsys):
+    command.open_app(command.read_arguments(["--model", "self-forcing", "--device", "cpu"], {}))
+    assert "**It runs on the CPU**" in capsys.readouterr().out
+
+
+def test_zero_gpu_is_not_asked_for_a_gpu_that_only_its_workers_have(no_cuda, monkeypatch, pipeline):
+    monkeypatch.setattr(command, "on_zero_gpu", lambda: True)
+    monkeypatch.setattr(needs, "fetch", lambda *_, **__: {})
+    monkeypatch.setattr(needs, "load_pipeline", lambda model, loading: pipeline)
+    built = command.open_app(command.read_arguments(["--model", "self-forcing", "--accept-licence"], {}))
+    assert built.pipeline is pipeline
 
 
 def test_a_port_in_use_is_one_line_and_status_2(built, monkeypatch, capsys):

@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-import torch
 from small_wan import CHECKPOINT, TEXT_DIM, save_small_wan
 
 from deepforcing import SOURCES, Loading, Progress, needs, needs_of, readable
@@ -16,9 +15,8 @@ SELF_FORCING = SOURCES["self-forcing"]
 
 
 @pytest.fixture
-def nothing_here(monkeypatch):
+def nothing_here(no_cuda, monkeypatch):
     monkeypatch.setattr(found, "present", lambda source, parts=None, folder=None: {})
-    monkeypatch.setattr(needs, "best_device", lambda: torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +24,7 @@ def folder(tmp_path_factory):
     return save_small_wan(tmp_path_factory.mktemp("wan") / "mine")
 
 
-def offered(agreed: bool = False, model="self-forcing", loading=Loading()):
+def offered(agreed: bool = False, model="self-forcing", loading=Loading(device="cpu")):
     return offer_of(needs_of(model, loading), agreed)
 
 
@@ -42,20 +40,21 @@ def test_an_offer_names_files_licences_and_memory(nothing_here):
 
 
 def test_the_small_decoder_takes_the_place_of_the_full_one(nothing_here):
-    offer = offered(model="longlive", loading=Loading("small", height=240, width=416))
+    offer = offered(model="longlive", loading=Loading("small", height=240, width=416, device="cpu"))
     assert "taehv" in offer.text and "| vae |" not in offer.text
     assert "416 × 240 and a window of 12" in offer.text and "lora" in offer.consent
 
 
 @pytest.mark.parametrize(
-    ("free", "words"),
+    ("share", "words"),
     [
-        (30 * 10**9, "This does not fit into what is free.** It would with: "),
-        (10**6, "Nothing that can be set would change that"),
+        (0.9, "This does not fit into what is free.** It would with: "),
+        (0.001, "Nothing that can be set would change that"),
     ],
 )
-def test_what_does_not_fit_comes_with_what_would(nothing_here, monkeypatch, free, words):
-    monkeypatch.setattr(needs, "room", lambda device: Room(free, free))
+def test_what_does_not_fit_comes_with_what_would(nothing_here, monkeypatch, share, words):
+    takes = needs_of("self-forcing", Loading(device="cpu")).takes.device  # by the CPU's fastest precision
+    monkeypatch.setattr(needs, "room", lambda device: Room(int(share * takes), 0))
     assert words in offered().text
 
 

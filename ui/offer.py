@@ -54,7 +54,7 @@ def _memory_text(needs: Needs) -> str:
     lines = [f"Memory, for {plan.width} × {plan.height} and a window of {plan.policy.window} latent frames:"]
     lines += ["", "```", describe(needs.takes, needs.free), "```", ""]
     if needs.device.type == "cpu":
-        lines.append("**No GPU was found**: on a processor a second of video takes many minutes.")
+        lines.append("**It runs on the CPU**, where a second of a large model's video takes many minutes.")
     if not needs.fits:
         lines.append(f"**This does not fit into what is free.** {needs.advice}")
     return "\n".join(lines)

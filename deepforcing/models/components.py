@@ -49,6 +49,18 @@ def best_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def device_for(asked: str) -> torch.device:
+    """The device asked for: 'cuda', 'cpu', or 'auto' for the best. Raises ModelError for CUDA where there is none."""
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise without_cuda("--device cuda", "Take --device cpu if that will do")
+    return best_device() if asked == "auto" else torch.device(asked)
+
+
+def without_cuda(what: str, instead: str) -> ModelError:
+    """What to raise where CUDA is expected and there is none; `instead` says what to do."""
+    return ModelError(f"{what} expects a GPU with CUDA; PyTorch {torch.__version__} found none. {instead}")
+
+
 def fastest_dtype(device: torch.device) -> torch.dtype:
     """bfloat16 where the hardware multiplies it faster; a CPU without instructions for it is faster in float32."""
     if device.type != "cpu":

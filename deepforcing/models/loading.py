@@ -11,6 +11,7 @@ from .sources import Source
 from .wan_text import Keep
 
 Decoder = Literal["full", "small"]
+Device = Literal["auto", "cuda", "cpu"]
 _PASSING = {"fp8": "cast from fp8", "offload": "offloaded"}
 
 
@@ -23,6 +24,8 @@ class Loading:
     weights        of the transformer: resident, stored in fp8, or offloaded to the CPU but for the block at work
     height, width  pixels of the video; None for what the model was trained at
     compiled       compile the transformer's blocks: the first chunks take minutes, later ones are faster
+    device         where it runs; auto: on CUDA where there is one, else on the CPU, which `needs_of` refuses if the
+                   model is large
     """
 
     decoder: Decoder = "full"
@@ -31,9 +34,10 @@ class Loading:
     height: int | None = None
     width: int | None = None
     compiled: bool = False
+    device: Device = "auto"
 
     def __post_init__(self) -> None:
-        for name, allowed in (("decoder", Decoder), ("text", Keep), ("weights", Weights)):
+        for name, allowed in (("decoder", Decoder), ("text", Keep), ("weights", Weights), ("device", Device)):
             if getattr(self, name) not in get_args(allowed):
                 known = ", ".join(get_args(allowed))
                 raise SettingsError(f"{name} must be one of {known}, not {getattr(self, name)!r}")
