@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from .config import Geometry, Sampling, SettingsError, VideoShape
 from .events import AttentionMass, CacheState, Chunk, Compression, Event, StreamEnded, StreamStarted, Timings
 from .gauges import DriftMeter, Gauges, Jump
+from .prompt import MAX_PROMPT_CHARACTERS, PromptError
+from .timeline import Timeline, read_time, show_time
 from .trace import Trace, TraceError, TraceWriter, read_trace
 from .version import __version__
 from .video_file import VideoWriter
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from .models.sources import SOURCES, Source, readable
     from .models.tiny import is_tiny
     from .needs import Needs, get_ready, needs_of, own_policy
-    from .pipeline import MAX_PROMPT_CHARACTERS, Pipeline, PromptError, generate_long_video, load_pipeline
+    from .pipeline import Pipeline, generate_long_video, load_pipeline
     from .policies import (
         POLICIES,
         AttentionSink,
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from .probe import AttentionProbe
     from .rope import dynamic_temporal_rope
     from .stream import VideoStream
+    from .switching import SWITCHES
 
 _LATER = {
     "compression": "participative_compression",
@@ -48,12 +51,13 @@ _LATER = {
     "models.sources": "SOURCES Source readable",
     "models.tiny": "is_tiny",
     "needs": "Needs get_ready needs_of own_policy",
-    "pipeline": "MAX_PROMPT_CHARACTERS Pipeline PromptError generate_long_video load_pipeline",
+    "pipeline": "Pipeline generate_long_video load_pipeline",
     "policies": "POLICIES AttentionSink DeepForcing DeepSink Policy SlidingWindow choices_of make_policy settings_of "
     "sliding_window_with_sinks",
     "probe": "AttentionProbe",
     "rope": "dynamic_temporal_rope",
     "stream": "VideoStream",
+    "switching": "SWITCHES",
 }
 _MODULES = {name: module for module, names in _LATER.items() for name in names.split()}
 
@@ -61,6 +65,7 @@ __all__ = [
     "MAX_PROMPT_CHARACTERS",
     "POLICIES",
     "SOURCES",
+    "SWITCHES",
     "AttentionMass",
     "AttentionProbe",
     "AttentionSink",
@@ -87,6 +92,7 @@ __all__ = [
     "Source",
     "StreamEnded",
     "StreamStarted",
+    "Timeline",
     "Timings",
     "Trace",
     "TraceError",
@@ -106,9 +112,11 @@ __all__ = [
     "needs_of",
     "own_policy",
     "participative_compression",
+    "read_time",
     "read_trace",
     "readable",
     "settings_of",
+    "show_time",
     "sliding_window_with_sinks",
 ]
 

@@ -25,8 +25,11 @@ from .models.tiny import is_tiny
 from .needs import needs_of, own_policy
 from .options import add_loading, loading_from
 from .out_of_memory import explain_out_of_memory, is_out_of_memory
-from .pipeline import Pipeline, PromptError, check_prompt, generate_long_video, load_pipeline, started_event
+from .pipeline import Pipeline, generate_long_video, load_pipeline, started_event
 from .policies import POLICIES, DeepForcing, Policy, make_policy, settings_of
+from .prompt import PromptError
+from .prompt_options import add_prompts, prompt_metadata, timeline_from
+from .timeline import Timeline
 from .trace import TraceError, TraceWriter
 from .video_file import VideoWriter
 
@@ -60,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_generate)
-    parser.add_argument("prompt")
+    add_prompts(parser)
     parser.add_argument("-o", "--output", default="out.mp4", help="MP4 file (default: %(default)s)")
     parser.add_argument("--trace", metavar="FILE", help="also record the run, with all that the page shows of it")
     parser.add_argument("--seconds", type=float, default=20.0, help="length (default: %(default)s)")
@@ -133,20 +136,26 @@ def _setting(text: str) -> tuple[str, int | float | str]:
 
 
 def _generate(options: argparse.Namespace) -> int:
-    check_prompt(options.prompt)
     if not 0 < options.seconds < float("inf"):
         raise SettingsError(f"--seconds must be more than 0, not {options.seconds}")
+    timeline = timeline_from(options)
     policy = _policy(options)
     pipeline = _load(options, policy)
     frames = max(1, round(options.seconds * pipeline.shape.fps))
     chunks = generate_long_video(
-        pipeline, options.prompt, num_frames=frames, policy=policy, seed=options.seed, probe=options.trace is not None
+        pipeline,
+        timeline,
+        num_frames=frames,
+        policy=policy,
+        seed=options.seed,
+        switch=options.switch,
+        probe=options.trace is not None,
     )
-    if unknown := pipeline.unknown_words(options.prompt):
+    if unknown := pipeline.unknown_words(" ".join(timeline.prompts)):
         print(f"note: this model has not seen: {', '.join(unknown)}", file=sys.stderr)
     started = time.perf_counter()
     with _recording(options, pipeline, policy) as record:
-        with VideoWriter(options.output, pipeline.shape, _metadata(pipeline, policy, options)) as video:
+        with VideoWriter(options.output, pipeline.shape, _metadata(pipeline, policy, timeline, options)) as video:
             with tqdm(total=frames, unit="frame") as bar:
                 for chunk in _explained(chunks, policy, pipeline):
                     video.write(chunk.frames)
@@ -174,16 +183,18 @@ def _recording(options: argparse.Namespace, pipeline: Pipeline, policy: Policy) 
         yield lambda chunk: None
         return
     with TraceWriter(options.trace) as trace:
-        trace.write(started_event(pipeline, options.prompt.strip(), policy, options.seed))
+        trace.write(started_event(pipeline, options.prompt.strip(), policy, options.seed, options.switch))
         yield trace.write
         trace.write(StreamEnded("finished", trace.chunks))
         print(f"{trace.finish(options.output)}: {readable(Path(options.trace).stat().st_size)}")
 
 
-def _metadata(pipeline: Pipeline, policy: Policy, options: argparse.Namespace) -> dict[str, str]:
+def _metadata(
+    pipeline: Pipeline, policy: Policy, timeline: Timeline, options: argparse.Namespace
+) -> dict[str, str]:
     settings = ", ".join(f"{name}={value}" for name, value in settings_of(policy).items())
     comment = f"seed {options.seed}; {policy.name} ({settings}); model {pipeline.name}; deepforcing {__version__}"
-    return {"title": options.prompt, "comment": comment}
+    return {**prompt_metadata(timeline, options.switch), "comment": comment}
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -69,3 +69,7 @@ class VideoShape:
     def frames(self, latent_frames: int) -> int:
         """Video frames in the first `latent_frames` latent frames: 1 + 4 (n - 1)."""
         return 1 + self.time * (latent_frames - 1) if latent_frames > 0 else 0
+
+    def seconds(self, latent_frames: int) -> float:
+        """How long the first `latent_frames` latent frames play."""
+        return self.frames(latent_frames) / self.fps

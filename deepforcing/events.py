@@ -115,6 +115,7 @@ class StreamStarted:
     grid            rows and columns of tokens in a latent frame
     chunk_frames    latent frames denoised together
     layers, heads   of the transformer; heads of one layer
+    switch          what becomes of the cache at a new prompt, see `switching`
     """
 
     model: str
@@ -132,6 +133,7 @@ class StreamStarted:
     chunk_frames: int
     layers: int
     heads: int
+    switch: str = "keep"
 
 
 @dataclass(frozen=True)

@@ -232,7 +232,7 @@ class KVCache:
             layer.begin(keys)
         if self._new_prompt and (selection := self.policy.at_new_prompt(self.view(layer, queries))):
             self._drop(layer, selection)
-        if self._due(layer):
+        if self.due(layer):
             self._drop(layer, self.policy.choose(self.view(layer, queries)))
         view = self.view(layer, queries)
         layer.reading = self._reading(layer, self.policy.read(view), self.policy.place(view))
@@ -267,6 +267,10 @@ class KVCache:
             layer.settle(self._positions(layer))
         self.next_frame += self.geometry.chunk_frames
 
+    def due(self, layer: LayerCache) -> bool:
+        """Whether the policy must choose before the chunk in flight can be read."""
+        return self.policy.due(layer.tokens / self.geometry.tokens_per_frame, self.geometry)
+
     @property
     def tokens(self) -> int:
         """Tokens held, summed over layers (one row of the batch); by each head, where heads are kept apart."""
@@ -290,11 +294,8 @@ class KVCache:
         whole = self.policy.query_frames > 0 or self.policy.sums_attention
         return LayerCache(rotation, past, self.geometry.chunk_frames, self.rows, whole)
 
-    def _due(self, layer: LayerCache) -> bool:
-        return self.policy.due(layer.tokens / self.geometry.tokens_per_frame, self.geometry)
-
     def _waits(self, layer: LayerCache) -> bool:
-        return self.policy.asks_queries and self._due(layer)
+        return self.policy.asks_queries and self.due(layer)
 
     def _positions(self, layer: LayerCache) -> Tensor:
         start = self._grid.new_zeros(3)

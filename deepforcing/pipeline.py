@@ -34,14 +34,11 @@ from .models.tiny import is_tiny, load_tiny
 from .out_of_memory import explain_no_room, is_out_of_memory, release
 from .policies import DeepForcing, Policy, settings_of
 from .probe import AttentionProbe
+from .prompt import check_prompt
 from .run_ahead import run_ahead
+from .switching import check_switch, new_switch
 from .telemetry import cache_state, compression
-
-MAX_PROMPT_CHARACTERS = 2000
-
-
-class PromptError(ValueError):
-    """A prompt that cannot be used. The message says why."""
+from .timeline import Timeline
 
 
 class Pipeline(Components):
@@ -57,6 +54,10 @@ class Pipeline(Components):
     def latent_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of one latent frame."""
         return self.denoiser.channels, self.shape.height // self.shape.space, self.shape.width // self.shape.space
+
+    def starts(self, index: int) -> float:
+        """Seconds of video before a chunk begins."""
+        return self.shape.seconds(index * self.chunk_frames)
 
     @property
     def layers(self) -> int:
@@ -124,16 +125,6 @@ def _load_released(model: str | Path, device: torch.device, loading: Loading) ->
     return pipeline
 
 
-def check_prompt(text: str) -> str:
-    """The prompt without surrounding space. Raises PromptError when it is empty or too long."""
-    text = text.strip()
-    if not text:
-        raise PromptError("The prompt is empty: describe what the video should show.")
-    if len(text) > MAX_PROMPT_CHARACTERS:
-        raise PromptError(f"The prompt has {len(text):,} characters; at most {MAX_PROMPT_CHARACTERS:,} can be used.")
-    return text
-
-
 def check_seed(seed: int) -> int:
     """The seed itself. Raises SettingsError unless it is a whole number from 0 to 2^63 - 1."""
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
@@ -180,11 +171,13 @@ def denoise(
     policy: Policy,
     seed: int,
     probe: bool,
+    switch: str = "keep",
     stale_prompt: bool = False,
 ) -> Iterator[LatentChunk]:
     """Denoise chunk after chunk, for ever. `prompt_for(chunk index)` is asked at each chunk boundary."""
     denoiser, generator = pipeline.denoiser, torch.Generator().manual_seed(seed)
     cache = denoiser.new_cache(policy, pipeline.geometry, seed)
+    at_switch = new_switch(switch, denoiser, cache)
     watch = AttentionProbe(step=len(denoiser.sampling.steps) - 1) if probe else None
     prompt, index = None, 0
     while True:
@@ -192,12 +185,14 @@ def denoise(
         started = time.perf_counter()
         if prompt is None or prompt.text != text:
             prompt = _encode(pipeline, text, prompt if stale_prompt else None)
+            at_switch.turn(prompt)
             cache.begin_prompt()
         with cache.probed(watch) if watch else nullcontext():
             x = denoise_chunk(pipeline, cache, prompt, generator)
         telemetry = cache_state(cache), compression(cache), watch.collect(cache) if watch else None
         first = cache.next_frame
         denoiser.remember(x, cache, prompt)
+        at_switch.made(x)
         _finish(x.device)
         seconds = time.perf_counter() - started
         yield LatentChunk(index, first, x.transpose(1, 2), text, seconds, *telemetry)
@@ -238,7 +233,9 @@ def _decode_one(pipeline: Pipeline, latents: Tensor, state):
     return np.ascontiguousarray(pixels.cpu().numpy()), state
 
 
-def started_event(pipeline: Pipeline, prompt: str, policy: Policy, seed: int) -> StreamStarted:
+def started_event(
+    pipeline: Pipeline, prompt: str, policy: Policy, seed: int, switch: str = "keep"
+) -> StreamStarted:
     """What a run tells before its first chunk."""
     shape, geometry = pipeline.shape, pipeline.geometry
     return StreamStarted(
@@ -257,25 +254,28 @@ def started_event(pipeline: Pipeline, prompt: str, policy: Policy, seed: int) ->
         chunk_frames=geometry.chunk_frames,
         layers=pipeline.layers,
         heads=pipeline.heads,
+        switch=switch,
     )
 
 
 def generate_long_video(
     pipeline: Pipeline,
-    prompt: str | Callable[[int], str],
+    prompt: str | Timeline | Callable[[int], str],
     *,
     num_frames: int | None = None,
     policy: Policy | None = None,
     seed: int = 0,
+    switch: str = "keep",
     probe: bool = False,
     overlap: bool | None = None,
     stale_prompt: bool = False,
 ) -> Iterator[Chunk]:
     """Generate a video of any length, a chunk at a time, with constant memory.
 
-    prompt        text, or a function of the chunk's number that is asked at each chunk boundary
+    prompt        text, a Timeline, or a function of the chunk's number that is asked at each chunk boundary
     num_frames    video frames, the last chunk is cut to fit; None goes on until the iterator is closed
     policy        DeepForcing() when None
+    switch        what becomes of the cache at a new prompt: `keep`, `reencode` or `sink`, see `switching`
     probe         measure attention mass for each chunk
     overlap       decode beside the next chunk's denoising; None: on CUDA only
     stale_prompt  a mistake to look at: the cross-attention cache is not reset when the prompt changes, so the first
@@ -287,16 +287,16 @@ def generate_long_video(
         raise SettingsError(f"num_frames must be a whole number of at least 1, not {num_frames!r}")
     policy = policy or DeepForcing()
     policy.check(pipeline.geometry)
-    prompt_for = prompt if callable(prompt) else _always(check_prompt(prompt))
-    latents = denoise(pipeline, prompt_for, policy, check_seed(seed), probe, stale_prompt)
+    prompt_for = prompt if callable(prompt) else _by_chunk(Timeline.of(prompt), pipeline)
+    latents = denoise(pipeline, prompt_for, policy, check_seed(seed), probe, check_switch(switch), stale_prompt)
     overlap = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
     if overlap:
         latents = run_ahead(latents, pipeline.denoiser.device)
     return _cut(decode(pipeline, latents), latents, num_frames)
 
 
-def _always(text: str) -> Callable[[int], str]:
-    return lambda _: text
+def _by_chunk(timeline: Timeline, pipeline: Pipeline) -> Callable[[int], str]:
+    return lambda index: timeline.at(pipeline.starts(index))
 
 
 def _cut(chunks: Iterator[Chunk], source: Iterator[LatentChunk], num_frames: int | None) -> Iterator[Chunk]:

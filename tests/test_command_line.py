@@ -1,5 +1,8 @@
 """`python -m deepforcing`, with a small model on disk."""
 
+import json
+import re
+import subprocess
 from functools import partial
 
 import imageio_ffmpeg
@@ -15,6 +18,7 @@ from deepforcing.bench import bench
 from deepforcing.memory import Room
 from deepforcing.models.fetch import fetch
 from deepforcing.pipeline import load_pipeline
+from deepforcing.timeline import Timeline
 
 
 def generate(folder, *more):  # noqa: F811
@@ -37,9 +41,33 @@ def test_every_setting_of_a_policy_can_be_set(folder):  # noqa: F811
     assert b"max_reuse=0" in out.read_bytes() and b"score=inverted" in out.read_bytes()
 
 
+def metadata(path, key):
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-f", "ffmetadata", "-"]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    line = next(line for line in text.splitlines() if line.startswith(f"{key}="))
+    return re.sub(r"\\(.)", r"\1", line.removeprefix(f"{key}="))
+
+
+def test_prompts_with_times_are_made_and_written_into_the_file(folder):  # noqa: F811
+    out, plain = folder / "out.mp4", folder / "plain.mp4"
+    later = ["--at", "0:01", 'a "blue; #1=\\" kite']
+    assert generate(folder, "-o", str(out), *later, "--switch", "reencode") == 0
+    timeline = Timeline.from_data(json.loads(metadata(out, "prompts")))
+    assert timeline.entries == ((0, "a red balloon over the sea"), (1, 'a "blue; #1=\\" kite'))
+    assert metadata(out, "title") == "a red balloon over the sea" and metadata(out, "switch") == "reencode"
+    assert generate(folder, "-o", str(plain)) == 0
+    assert metadata(plain, "title") == "a red balloon over the sea" and b"reencode" not in plain.read_bytes()
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
+        (["--at", "soon", "b"], "a time is written as 10s, 1m30s or 0:10, not 'soon'"),
+        (["--at", "1s", "b", "--at", "0.5s", "c"], "out of order: 0:00.5 comes after 0:01"),
+        (["--at", "0s", "b"], "two prompts are at 0:00"),
+        (["--at", "1s", " "], "At 0:01: The prompt is empty"),
+        (["--at", "2s", "b"], "the prompt at 0:02 comes after the end, at 0:02"),
+        (["--switch", "blend"], "switch must be one of keep, reencode, sink, not 'blend'"),
         (["--recent", "8"], "sink 10 + recent 8 leaves nothing of budget 16"),
         (["--policy", "self-forcing", "--sink", "3"], "self-forcing has no setting 'sink'"),
         (["--set", "score=best"], "score must be one of attention, inverted, softmax"),

@@ -8,14 +8,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = [
     {"version"},
-    {"config", "events", "rope", "captions", "metrics"},
-    {"compression", "past_queries", "gauges"},
+    {"config", "events", "rope", "captions", "metrics", "prompt"},
+    {"compression", "past_queries", "gauges", "timeline"},
     {"policies"},
     {"kv_cache"},
     {"attention", "telemetry"},
     {"probe", "models"},
-    {"run_ahead", "memory", "out_of_memory", "tiers"},
-    {"fitting", "options"},
+    {"run_ahead", "memory", "out_of_memory", "tiers", "switching"},
+    {"fitting", "options", "prompt_options", "steering"},
     {"pipeline"},
     {"stream", "video_file", "bench", "needs"},
     {"trace"},

@@ -9,8 +9,9 @@ from conftest import small_pipeline
 
 from deepforcing.config import SettingsError
 from deepforcing.events import Chunk, StreamEnded, StreamStarted
-from deepforcing.pipeline import PromptError, generate_long_video
+from deepforcing.pipeline import generate_long_video
 from deepforcing.policies import DeepForcing
+from deepforcing.prompt import PromptError
 from deepforcing.stream import VideoStream
 
 WAIT = 20  # seconds, far more than any of this takes

@@ -50,6 +50,7 @@ class Recording:
             "seed": s.seed,
             "policy": s.policy,
             "settings": s.settings,
+            "switch": s.switch,
             "prompts": [{"seconds": seconds, "prompt": prompt} for seconds, prompt in self._prompts],
         }
         return {"title": s.prompt[:200], "comment": json.dumps(made, ensure_ascii=False)}

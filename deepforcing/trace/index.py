@@ -162,6 +162,7 @@ def _started(fields: Fields) -> StreamStarted:
         seed=fields.whole("seed", 0, 2**63 - 1),
         settings=_settings(fields),
         grid=(rows, columns),
+        switch=fields.text("switch") if "switch" in fields.values else "keep",  # the first traces had no other
     )
 
 
