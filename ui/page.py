@@ -13,6 +13,7 @@ from deepforcing import POLICIES, DeepForcing, Pipeline, Policy, choices_of, set
 from deepforcing.captions import TABLES
 
 from . import words
+from .evidence import measured
 from .examples import LONG
 from .figures import empty_figures
 from .form import LENGTHS
@@ -90,7 +91,8 @@ def lay_out(pipeline: Pipeline | None, default: Policy) -> Page:
             _ask(page, small=is_small(pipeline))
         page.player = _player(wide=not is_small(pipeline))
         with gr.Column(elem_id="settings"):
-            _settings(page, default, window_strip(default, pipeline.geometry) if pipeline else "")
+            strip = window_strip(default, pipeline.geometry) if pipeline else ""
+            _settings(page, default, strip, embedded=pipeline is not None and pipeline.name == "tiny")
     return page
 
 
@@ -119,7 +121,7 @@ def header(pipeline: Pipeline | None) -> str:
 
 def is_small(pipeline: Pipeline | None) -> bool:
     """Whether this is the model with the small world, whose words can be chosen from lists."""
-    return pipeline is not None and pipeline.name == "tiny"
+    return pipeline is not None and pipeline.name.startswith("tiny")
 
 
 def _ask(page: Page, small: bool) -> None:
@@ -169,9 +171,14 @@ def _player(wide: bool) -> gr.HTML:
     )
 
 
-def _settings(page: Page, default: Policy, strip: str) -> None:
+def policy_title(policy: type[Policy], embedded: bool) -> str:
+    """Name and summary, and what was measured of it where the model is the one that was measured."""
+    return "\n".join(filter(None, (policy.name, policy.summary, measured(policy.name) if embedded else "")))
+
+
+def _settings(page: Page, default: Policy, strip: str, embedded: bool) -> None:
     gr.Markdown("### Cache policy")
-    choices = [(f"{name}\n{policy.summary}", name) for name, policy in POLICIES.items()]
+    choices = [(policy_title(policy, embedded), name) for name, policy in POLICIES.items()]
     page.policy = gr.Radio(
         choices, value=default.name, show_label=False, label="Policy", container=False, elem_id="policy"
     )

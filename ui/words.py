@@ -43,7 +43,7 @@ def prompt_note(pipeline: Pipeline, prompt: str) -> str:
     if unseen := unseen_note(pipeline, prompt):
         return unseen
     count = len(prompt.split())
-    if pipeline.name == "tiny" or not 0 < count < FEW_WORDS:
+    if pipeline.name.startswith("tiny") or not 0 < count < FEW_WORDS:
         return ""
     return note(
         f"{count} word{'s' if count > 1 else ''}: this model was trained on long descriptions, and follows prompts of "

@@ -1,0 +1,24 @@
+"""What the list of policies says of each."""
+
+import json
+
+from deepforcing import POLICIES, DeepForcing, SlidingWindow
+from ui.evidence import measured
+from ui.page import policy_title
+
+
+def test_a_policy_says_what_was_measured_of_it(tmp_path):
+    path = tmp_path / "summary.json"
+    path.write_text(json.dumps({"seconds": 60, "policies": {"deep-sink": {"subject": 0.957, "colour_drift": 0.0123}}}))
+    assert measured("deep-sink", path) == "Measured at 60 s: subject right in 96 %, colour drift 0.012."
+    assert measured("h2o", path) == ""
+
+
+def test_without_evidence_nothing_is_claimed(tmp_path):
+    assert measured("deep-sink", tmp_path / "summary.json") == ""
+
+
+def test_the_shipped_evidence_is_shown_with_the_model_it_was_measured_on_only():
+    assert "Measured at 60 s" in policy_title(DeepForcing, embedded=True)
+    assert policy_title(DeepForcing, embedded=False) == f"deep-forcing\n{DeepForcing.summary}"
+    assert all(SlidingWindow.summary in policy_title(p, True) for n, p in POLICIES.items() if n == "self-forcing")
