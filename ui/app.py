@@ -99,6 +99,8 @@ class App:
     def _wire_settings(self, page: Page) -> None:
         settings = list(page.settings.values())
         page.policy.input(self.choose_policy, page.policy, settings, **QUIET)
+        if page.paper is not None:
+            page.paper.click(self.choose_papers, None, [page.policy, *settings], **QUIET)
         gr.on(
             [page.policy.change, page.seed.change, *(control.change for control in settings)],
             self.check,
@@ -198,8 +200,14 @@ class App:
 
     def choose_policy(self, name: str) -> list:
         """Show the settings that the policy has, at the model's or its own defaults."""
-        policy = self.policy if name == self.policy.name else make_policy(name)
-        has, defaults = setting_names(name), settings_of(policy)
+        return self._show(self.policy if name == self.policy.name else make_policy(name))
+
+    def choose_papers(self) -> list:
+        """Deep Forcing with the paper's settings."""
+        return [DeepForcing.name, *self._show(DeepForcing())]
+
+    def _show(self, policy: Policy) -> list:
+        has, defaults = setting_names(policy.name), settings_of(policy)
         return [
             gr.update(visible=setting in has, **({"value": defaults[setting]} if setting in has else {}))
             for setting in self.page.settings

@@ -13,7 +13,7 @@ from deepforcing import POLICIES, DeepForcing, Pipeline, Policy, choices_of, set
 from deepforcing.captions import TABLES
 
 from . import words
-from .evidence import measured
+from .evidence import measured, opening_note
 from .examples import LONG
 from .figures import empty_figures
 from .form import LENGTHS
@@ -62,6 +62,7 @@ class Page:
     parts: dict[str, gr.Radio] = field(default_factory=dict)
     player: gr.HTML = None
     policy: gr.Radio = None
+    paper: gr.Button = None  # where the page opens with something else
     strip: gr.HTML = None
     problem: gr.HTML = None
     settings: dict[str, gr.components.Component] = field(default_factory=dict)
@@ -182,6 +183,9 @@ def _settings(page: Page, default: Policy, strip: str, embedded: bool) -> None:
     page.policy = gr.Radio(
         choices, value=default.name, show_label=False, label="Policy", container=False, elem_id="policy"
     )
+    if opening := opening_note(default):
+        gr.HTML(opening, elem_id="opening", apply_default_css=False)
+        page.paper = gr.Button("The paper’s setting", size="sm", elem_id="paper-setting")
     page.strip = gr.HTML(strip, elem_id="strip", apply_default_css=False)
     has = settings_of(default)
     values = settings_of(DeepForcing()) | has  # a policy's hidden settings wait at their defaults
