@@ -156,7 +156,8 @@ OTHERS = MappingProxyType(
     {
         "policies": "Others who ran Deep Forcing again: the table of Pyramid Forcing has Self Forcing at 80.57 / 77.87 "
         "and Deep Forcing at 80.59 / 80.08 (VBench-Long total, 30 s / 60 s), with a dynamic degree of 43.1; that of "
-        "Recency Forcing has 82.14 with 56.0. So the gain is one at length, and dynamic degree depends on who rates it."
+        "Recency Forcing has it at 82.14 with 56.0. So the gain is one at length, and dynamic degree depends on who "
+        "rates it.",
     }
 )
 

@@ -31,6 +31,7 @@ def film_strip(strips: Sequence[Strip]) -> Figure:
 def _pair(panel: Axes, group: Sequence[Strip]) -> None:
     count = len(group[0].seconds)
     panel.axis("off")
+    panel.set_anchor("E")  # the room that is left goes to the names
     for row, strip in enumerate(group):
         tiles = np.split(np.asarray(Image.open(strip.path).convert("RGB")), count, axis=1)
         height = tiles[0].shape[0] / tiles[0].shape[1]
