@@ -95,8 +95,8 @@ def panels_follow_the_video(page):
     assert bars == pytest.approx(1, abs=0.01)
     assert page.locator(".df-cells figure").count() > 10
     wait(page, f"{drawn}.every((count, i) => count > {before}[i])")
-    page.get_by_label("Layer").select_option(label="2")
-    page.get_by_label("Head").select_option(label="3")
+    page.locator("#player").get_by_label("Layer").select_option(label="2")
+    page.locator("#player").get_by_label("Head").select_option(label="3")
     wait(page, "Math.abs(p.panels.plots.attention.data[0].y.reduce((a, b) => a + b, 0) - 1) < 0.01")
 
 
@@ -261,7 +261,7 @@ def test_panels_of_the_real_size_are_drawn_fast(page):
     assert page.locator(".df-cells figure").count() == 10 + sample.mapped + 6 + 3 + 3  # the last 3 were evicted
     size = page.locator(".df-cells canvas").first.evaluate("(c) => [c.width, c.height, c.clientWidth]")
     assert size[0] % 52 == 0 and size[1] % 30 == 0 and size[2] >= 2 * 52, "a token is two pixels wide, or more"
-    page.get_by_label("Layer").select_option(label="30")
+    page.locator("#player").get_by_label("Layer").select_option(label="30")
     bars = "p.panels.plots.attention.data[0].y"
     wait(page, f"{bars}.length === 59 && Math.abs({bars}.reduce((a, b) => a + b, 0) - 1) < 0.01")
 
