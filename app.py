@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin wo
 from deepforcing import ModelError, SettingsError, is_tiny, load_pipeline, needs_of, own_policy
 from deepforcing.options import add_loading, loading_from
 from ui.app import App
+from ui.evidence import opening_policy
 from ui.loading import Loader, TerminalLines
 from ui.offer import offer_of, prepare
 from ui.spaces import on_zero_gpu
@@ -52,7 +53,7 @@ def open_app(asked: argparse.Namespace) -> App:
     """The app over a model, or over the offer to fetch and load it. Raises ModelError and SettingsError."""
     model, loading = asked.model, loading_from(asked, compiled=asked.compile and not on_zero_gpu())
     if is_tiny(model):
-        return App(load_pipeline(model, loading=loading))
+        return App(load_pipeline(model, loading=loading), opening_policy() if model == "tiny" else None)
     if on_zero_gpu():  # what a worker is to have must be there before the launch; it is too short-lived to compile
         return App(prepare(model, loading, asked.accept_licence, TerminalLines()), own_policy(model, loading))
     needs = needs_of(model, loading)

@@ -6,11 +6,12 @@ import time
 import imageio_ffmpeg
 import pytest
 
-from deepforcing import DeepForcing, PromptError
+from deepforcing import DeepForcing, PromptError, read_trace
 from ui.pacing import AHEAD_SECONDS, Pace
 from ui.recording import file_name
 from ui.run import Order
 from ui.sessions import Sessions
+from ui.shelf import messages_of
 
 POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
 
@@ -22,7 +23,7 @@ def order(prompt="a red balloon", frames=None) -> Order:
 def playing(sessions, session, until, seen=None):
     """Read a run, close it when `until(message)` is true, and return all its messages; they also go to `seen`."""
     seen = [] if seen is None else seen
-    for message, file in sessions.play(session, order()):
+    for message, files in sessions.play(session, order()):
         seen.append(message)
         run = sessions.get(session)
         if run is not None:
@@ -30,7 +31,7 @@ def playing(sessions, session, until, seen=None):
         if until(message):
             sessions.close(session)
         if message["kind"] == "ended":
-            assert file is None or file.exists()
+            assert all(file is None or file.exists() for file in (files.video, files.trace))
     return seen
 
 
@@ -64,17 +65,18 @@ def test_a_report_is_carried_forward_only_for_a_moment():
     assert pace.played() == 32
 
 
-def test_a_finite_run_ends_with_a_file_that_names_what_made_it(pipeline, tmp_path):
-    sessions, kept = Sessions(pipeline), tmp_path / "copy.mp4"
+def test_a_finite_run_ends_with_files_that_name_what_made_it(pipeline, tmp_path):
+    sessions, kept, trace = Sessions(pipeline), tmp_path / "copy.mp4", tmp_path / "copy.trace"
     messages = []
-    for message, file in sessions.play("a", order(frames=40)):
+    for message, files in sessions.play("a", order(frames=40)):
         messages.append(message)
         if sessions.get("a"):
             sessions.get("a").report(10**6, True)
         if message["kind"] == "chunk" and message["index"] == 0:
             sessions.get("a").change_prompt("a blue <b>boat</b>")
-        if file is not None:
-            kept.write_bytes(file.read_bytes())
+        if files.video is not None:
+            kept.write_bytes(files.video.read_bytes())
+            trace.write_bytes(files.trace.read_bytes())
     assert [m["seq"] for m in messages] == list(range(len(messages)))
     assert messages[0]["kind"] == "started" and messages[-1]["kind"] == "ended"
     assert messages[-1]["reason"] == "finished"
@@ -85,6 +87,41 @@ def test_a_finite_run_ends_with_a_file_that_names_what_made_it(pipeline, tmp_pat
     made = metadata(kept)
     assert [part["prompt"] for part in made["prompts"]] == ["a red balloon", "a blue <b>boat</b>"]
     assert made["seed"] == 7 and made["policy"] == "deep-forcing" and made["settings"]["budget"] == 8
+    sent = [m for m in messages if m["kind"] in ("started", "chunk")]
+    replayed = list(messages_of(read_trace(trace)))
+    assert [m["prompt"] for m in replayed] == [m["prompt"] for m in sent]
+    for was, now in zip(sent[1:], replayed[1:], strict=True):
+        assert (
+            now["cache"] == was["cache"] and now["first"] == was["first"] and len(now["frames"]) == len(was["frames"])
+        )
+
+
+def test_a_trace_that_cannot_be_written_does_not_take_the_video_along(pipeline, tmp_path, monkeypatch):
+    monkeypatch.setattr("deepforcing.trace.writer.MOST_CHUNKS", 1)
+    sessions, messages = Sessions(pipeline), []
+    for message, files in sessions.play("a", order(frames=33)):
+        messages.append(message)
+        if sessions.get("a"):
+            sessions.get("a").report(10**6, True)
+        assert message["kind"] != "ended" or (files.video.exists() and files.trace is None)
+    (notice,) = [m["text"] for m in messages if m["kind"] == "notice"]
+    assert notice.startswith("The trace cannot be written any further: a trace cannot hold more than the 1 chunk")
+
+
+def test_a_video_that_cannot_be_written_is_told_once_and_the_run_goes_on(pipeline, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("no room")
+
+    monkeypatch.setattr("ui.recording.VideoWriter", refuse)
+    sessions, messages = Sessions(pipeline), []
+    for message, files in sessions.play("a", order(frames=33)):
+        messages.append(message)
+        if sessions.get("a"):
+            sessions.get("a").report(10**6, True)
+        assert files.video is None and files.trace is None
+    notices = [m["text"] for m in messages if m["kind"] == "notice"]
+    assert notices == ["The video file cannot be written any further: no room"]
+    assert messages[-1]["reason"] == "finished"
 
 
 def metadata(path) -> dict:

@@ -15,7 +15,7 @@ import imageio_ffmpeg
 import pytest
 import torch
 
-from deepforcing import DeepForcing, PromptError, SettingsError
+from deepforcing import DeepForcing, PromptError, SettingsError, read_trace
 from ui import spaces as lending
 from ui.mailbox import Mailbox, Wishes
 from ui.run import Order, Run
@@ -118,8 +118,8 @@ def test_gpu_time_follows_the_length_asked_for():
 
 
 def test_a_run_in_a_worker_hears_prompts_and_leaves_a_file(pipeline, zero_gpu, tmp_path):
-    sessions, messages, kept = Sessions(pipeline), [], tmp_path / "copy.mp4"
-    for message, file in sessions.play("a", order(frames=57)):
+    sessions, messages, kept, trace = Sessions(pipeline), [], tmp_path / "copy.mp4", tmp_path / "copy.trace"
+    for message, files in sessions.play("a", order(frames=57)):
         messages.append(json.loads(json.dumps(message)))
         run = sessions.get("a")
         if message["kind"] == "chunk":
@@ -128,13 +128,15 @@ def test_a_run_in_a_worker_hears_prompts_and_leaves_a_file(pipeline, zero_gpu, t
                 with pytest.raises(PromptError):
                     run.change_prompt("  ")
             run.report(10**6, True, message["seq"])
-        if file is not None:
-            kept.write_bytes(file.read_bytes())
+        if files.video is not None:
+            kept.write_bytes(files.video.read_bytes())
+            trace.write_bytes(files.trace.read_bytes())
     assert messages[0]["kind"] == "started" and messages[-1]["reason"] == "finished"
     prompts = [m["prompt"] for m in messages if m["kind"] == "chunk"]
     assert prompts[0] == "a red balloon" and prompts[-1] == "a blue boat" and prompts == sorted(prompts, reverse=True)
     assert [m["prompt"] for m in messages if m["kind"] == "prompt"] == ["a blue boat"]
     assert imageio_ffmpeg.count_frames_and_secs(str(kept))[0] == 57
+    assert [text for _, text in read_trace(trace).prompts] == ["a red balloon", "a blue boat"]
     assert zero_gpu[0].seconds == [lent_seconds(order(frames=57), 16)]
     assert sessions.active == 0
 

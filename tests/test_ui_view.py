@@ -4,11 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from gradio.utils import diff
 from PIL import Image
 
 from deepforcing import AttentionMass, CacheState, Chunk, Compression, Geometry, StreamEnded, StreamStarted, Timings
 from ui.telemetry import Sample
-from ui.view import Codec, chunk_message, ended_message, started_message
+from ui.view import Codec, chunk_message, ended_message, packet, started_message
 
 LAYERS, HEADS, GRID = 2, 2, (2, 3)
 SAMPLE = Sample.of(Geometry(*GRID), LAYERS, HEADS)
@@ -76,3 +77,9 @@ def test_the_start_names_the_geometry():
 
 def test_the_end_carries_the_error():
     assert ended_message(StreamEnded("error", 3, "out of <memory>"))["error"] == "out of <memory>"
+
+
+def test_a_packet_reaches_the_page_whole_whatever_came_before():
+    """Gradio sends the page what changed since the last value: of text that is all of it."""
+    before, now = packet([{"frames": [1, 2, 3, 4, 5]}] * 3), packet([{"frames": [1, 2]}])
+    assert diff(before, now) == [["replace", [], now]] and json.loads(now) == {"messages": [{"frames": [1, 2]}]}

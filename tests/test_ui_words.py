@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 from deepforcing.captions import TABLES
 from ui import words
+from ui.notes import problem
 
 
 def knowing_nothing(text):
@@ -23,7 +24,7 @@ def test_nothing_is_said_about_known_words():
 def test_markup_is_escaped_and_long_lists_are_cut():
     html = words.unseen_note(PIPELINE, "<script>alert(1)</script> " + "x" * 500 + " a b c d e f g")
     assert "<script" not in html and "x" * 40 not in html and "more words" in html
-    assert "&lt;img" in words.problem(ValueError("<img src=x>"))
+    assert "&lt;img" in problem(ValueError("<img src=x>"))
 
 
 def test_examples_and_surprises_are_sentences():

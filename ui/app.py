@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Iterator
+from pathlib import Path
 
 import gradio as gr
 
@@ -12,12 +13,16 @@ from deepforcing import DeepForcing, Pipeline, Policy, PromptError, SettingsErro
 
 from . import words
 from .form import read_length, read_policy, read_seed, setting_names
+from .header import TITLE
 from .loading import Loader
-from .page import TITLE, WEB, Page, Waiting, header, lay_out, lay_out_waiting
+from .notes import problem
+from .page import Page, Waiting, lay_out, lay_out_waiting, model_header
+from .player import launch
 from .run import Order
 from .sessions import Sessions
+from .shelf import Shelf
 from .strip import window_strip
-from .theme import gradio_theme, role_variables
+from .view import packet
 
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 KEPT_SECONDS = 3600  # finished videos can be downloaded this long
@@ -28,8 +33,8 @@ RUNS_AT_ONCE = 24  # sessions that may run or wait in line
 class App:
     """One model behind a page; a model that is yet to be fetched or loaded behind a page that says so first."""
 
-    def __init__(self, model: Pipeline | Loader, policy: Policy | None = None) -> None:
-        """policy: what the page opens with; DeepForcing() when None."""
+    def __init__(self, model: Pipeline | Loader, policy: Policy | None = None, shelf: Shelf | None = None) -> None:
+        """policy: what the page opens with; DeepForcing() when None. shelf: recorded runs; the project's when None."""
         self.loader = model if isinstance(model, Loader) else None
         self.pipeline: Pipeline | None = None
         self.sessions: Sessions | None = None
@@ -38,7 +43,7 @@ class App:
             self._use(model)
         self.blocks = gr.Blocks(title=TITLE, fill_width=True, delete_cache=(KEPT_SECONDS, KEPT_SECONDS))
         with self.blocks:
-            self.page = lay_out(self.pipeline, self.policy)
+            self.page = lay_out(self.pipeline, self.policy, Shelf.shipped() if shelf is None else shelf)
             self._wire(self.page)
             if self.loader is not None:
                 self.waiting = lay_out_waiting(self.loader.offer)
@@ -52,24 +57,18 @@ class App:
         """As gr.Blocks.launch, with the page's look. What needs nobody's word is loaded meanwhile."""
         if self.loader is not None and not self.loader.offer.asks:
             self.loader.start(self._use)
-        return self.blocks.launch(
-            theme=gradio_theme(),
-            css=role_variables(),
-            css_paths=[WEB / "page.css", WEB / "player.css", WEB / "instruments.css"],
-            ssr_mode=False,
-            footer_links=["gradio", "settings"],
-            **options,
-        )
+        return launch(self.blocks, **options)
 
     def _wire(self, page: Page) -> None:
         self._wire_run(page)
         self._wire_prompt(page)
         self._wire_settings(page)
+        page.desk.wire(page.player, page.note, interrupt=self.interrupt)
         self.blocks.unload(self.leave)
 
     def _wire_run(self, page: Page) -> None:
         inputs = [page.prompt, page.seed, page.length, page.policy, *page.settings.values()]
-        outputs = [page.player, page.generate, page.change, page.stop, page.download, page.note]
+        outputs = [page.player, page.generate, page.change, page.stop, page.download, page.save, page.note]
         page.generate.click(
             self.generate,
             inputs,
@@ -99,6 +98,8 @@ class App:
     def _wire_settings(self, page: Page) -> None:
         settings = list(page.settings.values())
         page.policy.input(self.choose_policy, page.policy, settings, **QUIET)
+        if page.paper is not None:
+            page.paper.click(self.choose_papers, None, [page.policy, *settings], **QUIET)
         gr.on(
             [page.policy.change, page.seed.change, *(control.change for control in settings)],
             self.check,
@@ -141,7 +142,7 @@ class App:
             words.progress(now),
             gr.Timer(active=not ready),
             gr.update(visible=ready),
-            header(self.pipeline) if ready else gr.skip(),
+            model_header(self.pipeline) if ready else gr.skip(),
             window_strip(self.policy, self.pipeline.geometry) if ready else gr.skip(),
         )
 
@@ -149,14 +150,15 @@ class App:
         """One run, from the click to its end."""
         try:
             order = self._order(prompt, seed, length, policy, values)
+            self.page.desk.showings.close(request.session_hash)
             yield (gr.skip(), *_buttons(running=True), "")
             unseen = deque(maxlen=MOST_UNSEEN)
-            for message, file in self.sessions.play(request.session_hash, order):
+            for message, files in self.sessions.play(request.session_hash, order):
                 self._queue(unseen, message, request.session_hash)
-                buttons = _buttons(running=False, file=file) if message["kind"] == "ended" else [gr.skip()] * 4
-                yield ({"messages": list(unseen)}, *buttons, gr.skip())
+                buttons = _buttons(running=False, **vars(files)) if message["kind"] == "ended" else [gr.skip()] * 5
+                yield (packet(unseen), *buttons, gr.skip())
         except (PromptError, SettingsError, OSError) as error:
-            yield (gr.skip(), *_buttons(running=False), words.problem(error))
+            yield (gr.skip(), *_buttons(running=False), problem(error))
 
     def _queue(self, unseen: deque, message: dict, session: str) -> None:
         """Add a message to those that the page has not confirmed. A busy browser may see only the latest of several
@@ -173,15 +175,20 @@ class App:
                 run.change_prompt(prompt)
             return words.prompt_note(self.pipeline, prompt)
         except PromptError as error:
-            return words.problem(error)
+            return problem(error)
 
     def stop(self, request: gr.Request) -> None:
-        self.sessions.close(request.session_hash)
+        self.interrupt(request.session_hash)
+
+    def interrupt(self, session: str) -> None:
+        """End the session's run, if it has one."""
+        if self.sessions is not None:
+            self.sessions.close(session)
 
     def leave(self, request: gr.Request) -> None:
         """The tab was closed."""
-        if self.sessions is not None:
-            self.sessions.close(request.session_hash)
+        self.interrupt(request.session_hash)
+        self.page.desk.showings.close(request.session_hash)
 
     def beat(self, event: gr.EventData, request: gr.Request) -> None:
         run = self._run_of(event, request)
@@ -198,8 +205,14 @@ class App:
 
     def choose_policy(self, name: str) -> list:
         """Show the settings that the policy has, at the model's or its own defaults."""
-        policy = self.policy if name == self.policy.name else make_policy(name)
-        has, defaults = setting_names(name), settings_of(policy)
+        return self._show(self.policy if name == self.policy.name else make_policy(name))
+
+    def choose_papers(self) -> list:
+        """Deep Forcing with the paper's settings."""
+        return [DeepForcing.name, *self._show(DeepForcing())]
+
+    def _show(self, policy: Policy) -> list:
+        has, defaults = setting_names(policy.name), settings_of(policy)
         return [
             gr.update(visible=setting in has, **({"value": defaults[setting]} if setting in has else {}))
             for setting in self.page.settings
@@ -211,11 +224,11 @@ class App:
         try:
             strip = window_strip(self._policy(policy, values), self.pipeline.geometry)
         except SettingsError as error:
-            trouble = words.problem(error)
+            trouble = problem(error)
         try:
             read_seed(seed)
         except SettingsError as error:
-            seed_trouble = words.problem(error)
+            seed_trouble = problem(error)
         return strip, trouble, seed_trouble, gr.update(interactive=not (trouble or seed_trouble))
 
     def _policy(self, name: str, values: tuple):
@@ -230,11 +243,11 @@ class App:
         return run if run is not None and event._data["run"] == run.id else None
 
 
-def _buttons(running: bool, file=None) -> tuple:
-    """Generate, Change, Stop, Download."""
+def _buttons(running: bool, video: Path | None = None, trace: Path | None = None) -> tuple:
+    """Generate, Change, Stop, Download MP4, Save trace."""
     return (
         gr.update(visible=not running),
         gr.update(visible=running),
         gr.update(visible=running),
-        gr.update(visible=file is not None, value=None if file is None else str(file)),
+        *(gr.update(visible=file is not None, value=file and str(file)) for file in (video, trace)),
     )

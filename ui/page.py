@@ -3,45 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from html import escape
-from pathlib import Path
 
 import gradio as gr
-import plotly
 
 from deepforcing import POLICIES, DeepForcing, Pipeline, Policy, choices_of, settings_of
 from deepforcing.captions import TABLES
 
 from . import words
+from .desk import Desk
+from .evidence import measured, opening_note
 from .examples import LONG
-from .figures import empty_figures
 from .form import LENGTHS
-from .gauges import panel
+from .header import header
 from .loading import Offer
+from .player import player
+from .shelf import Shelf
 from .strip import window_strip
-from .theme import THEMES
 
-WEB = Path(__file__).parent / "web"
-PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-TITLE = "Deep Forcing"
 LOOK_SECONDS = 0.7  # between two looks at the progress of loading
-
-# The player's modules are served as they are. Gradio finds the events that it may send by their quoted names.
-MOUNT = """
-const send = { beat: (data) => trigger('beat', data), pause: (data) => trigger('pause', data) };
-const root = window.gradio_config?.root ?? location.origin;
-const at = (path) => `${root}/gradio_api/file=${encodeURI(path)}`;
-import(at(props.module)).then(({ mount }) =>
-  mount(element, props, (use) => watch('value', use), send, at(props.plotly)));
-"""
-
-HEADER = """
-<header class="top">
-  <h1>Deep Forcing</h1>
-  <p>Endless video from a model of five-second clips, with its KV cache in plain sight.</p>
-  <p class="model">{model}</p>
-</header>
-"""
 
 
 @dataclass
@@ -55,12 +34,15 @@ class Page:
     change: gr.Button = None
     stop: gr.Button = None
     download: gr.DownloadButton = None
+    save: gr.DownloadButton = None
     note: gr.HTML = None
     examples: list[tuple[gr.Button, str]] = field(default_factory=list)  # with the prompts that they stand for
     surprise: gr.Button = None
     parts: dict[str, gr.Radio] = field(default_factory=dict)
+    desk: Desk = None
     player: gr.HTML = None
     policy: gr.Radio = None
+    paper: gr.Button = None  # where the page opens with something else
     strip: gr.HTML = None
     problem: gr.HTML = None
     settings: dict[str, gr.components.Component] = field(default_factory=dict)
@@ -81,16 +63,17 @@ class Waiting:
     timer: gr.Timer
 
 
-def lay_out(pipeline: Pipeline | None, default: Policy) -> Page:
+def lay_out(pipeline: Pipeline | None, default: Policy, shelf: Shelf) -> Page:
     """Make the components inside the current gr.Blocks. Without a pipeline all but the header stays hidden."""
-    gr.set_static_paths([WEB, PLOTLY])
-    page = Page(header=gr.HTML(header(pipeline), elem_id="header", apply_default_css=False))
+    page = Page(header=gr.HTML(model_header(pipeline), elem_id="header", apply_default_css=False))
     with gr.Column(elem_id="page", visible=pipeline is not None) as page.whole:
         with gr.Column(elem_id="ask"):
             _ask(page, small=is_small(pipeline))
-        page.player = _player(wide=not is_small(pipeline))
+            page.desk = Desk(shelf)
+        page.player = player(not is_small(pipeline), "Type a prompt, or pick an example, and press Generate.")
         with gr.Column(elem_id="settings"):
-            _settings(page, default, window_strip(default, pipeline.geometry) if pipeline else "")
+            strip = window_strip(default, pipeline.geometry) if pipeline else ""
+            _settings(page, default, strip, embedded=pipeline is not None and pipeline.name == "tiny")
     return page
 
 
@@ -104,9 +87,10 @@ def lay_out_waiting(offer: Offer) -> Waiting:
     return Waiting(whole, consent, begin, progress, gr.Timer(LOOK_SECONDS))
 
 
-def header(pipeline: Pipeline | None) -> str:
+def model_header(pipeline: Pipeline | None) -> str:
+    """HTML of the top of the page; without a pipeline nothing is said about the model."""
     if pipeline is None:
-        return HEADER.format(model="")
+        return header("")
     s, tokens = pipeline.shape, pipeline.geometry.tokens_per_frame
     facts = (
         f"{pipeline.name} model",
@@ -114,12 +98,12 @@ def header(pipeline: Pipeline | None) -> str:
         f"{tokens:,} tokens a frame",
         f"{pipeline.layers} layers of {pipeline.heads} heads",
     )
-    return HEADER.format(model=escape(" · ".join(facts)))
+    return header(" · ".join(facts))
 
 
 def is_small(pipeline: Pipeline | None) -> bool:
     """Whether this is the model with the small world, whose words can be chosen from lists."""
-    return pipeline is not None and pipeline.name == "tiny"
+    return pipeline is not None and pipeline.name.startswith("tiny")
 
 
 def _ask(page: Page, small: bool) -> None:
@@ -140,6 +124,7 @@ def _ask(page: Page, small: bool) -> None:
         page.change = gr.Button("Change prompt", variant="primary", elem_id="change", visible=False)
         page.stop = gr.Button("Stop", elem_id="stop", visible=False)
         page.download = gr.DownloadButton("Download MP4", elem_id="download", visible=False)
+        page.save = gr.DownloadButton("Save trace", elem_id="save-trace", visible=False)
     page.note = gr.HTML(elem_id="note", apply_default_css=False)
     with gr.Row(elem_id="examples"):
         page.examples = [(gr.Button(title, size="sm", elem_classes="chip"), text) for title, text in examples.items()]
@@ -154,27 +139,20 @@ def _builder(page: Page) -> None:
         page.surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
 
 
-def _player(wide: bool) -> gr.HTML:
-    return gr.HTML(
-        value=None,
-        html_template=(WEB / "player.html").read_text("utf-8"),
-        js_on_load=MOUNT,
-        apply_default_css=False,
-        elem_id="player",
-        wide=str(wide).lower(),
-        figures={theme: empty_figures(theme) for theme in THEMES},
-        gauges=panel(),
-        module=(WEB / "player.js").as_posix(),
-        plotly=PLOTLY.as_posix(),
-    )
+def policy_title(policy: type[Policy], embedded: bool) -> str:
+    """Name and summary, and what was measured of it where the model is the one that was measured."""
+    return "\n".join(filter(None, (policy.name, policy.summary, measured(policy.name) if embedded else "")))
 
 
-def _settings(page: Page, default: Policy, strip: str) -> None:
+def _settings(page: Page, default: Policy, strip: str, embedded: bool) -> None:
     gr.Markdown("### Cache policy")
-    choices = [(f"{name}\n{policy.summary}", name) for name, policy in POLICIES.items()]
+    choices = [(policy_title(policy, embedded), name) for name, policy in POLICIES.items()]
     page.policy = gr.Radio(
         choices, value=default.name, show_label=False, label="Policy", container=False, elem_id="policy"
     )
+    if opening := opening_note(default):
+        gr.HTML(opening, elem_id="opening", apply_default_css=False)
+        page.paper = gr.Button("The paper’s setting", size="sm", elem_id="paper-setting")
     page.strip = gr.HTML(strip, elem_id="strip", apply_default_css=False)
     has = settings_of(default)
     values = settings_of(DeepForcing()) | has  # a policy's hidden settings wait at their defaults

@@ -1,46 +1,106 @@
-"""The MP4 of a run, written while it runs, with what made it in its metadata."""
+"""The files of a run, written while it runs: the MP4, with what made it in its metadata, and the trace."""
 
 from __future__ import annotations
 
 import json
 import re
 import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import imageio_ffmpeg
 
-from deepforcing import Chunk, StreamStarted, VideoShape, VideoWriter, __version__
+from deepforcing import (
+    Chunk,
+    StreamEnded,
+    StreamStarted,
+    TraceWriter,
+    VideoShape,
+    VideoWriter,
+    __version__,
+)
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a run leaves; None for what could not be written, or is not there yet."""
+
+    video: Path | None = None
+    trace: Path | None = None
 
 
 class Recording:
-    """Writes chunks to `folder` and returns one playable file at the end.
+    """Writes chunks to `folder`; `finish` gives the files. What cannot be written is told once, and left out.
 
-    A file's metadata stands at its beginning; when prompts were added during the run, `finish` copies the stream once
+    An MP4's metadata stands at its beginning; when prompts were added during the run, `finish` copies the stream once
     into a file that names them all.
     """
 
-    def __init__(self, folder: Path, shape: VideoShape, started: StreamStarted) -> None:
+    def __init__(self, folder: Path, started: StreamStarted) -> None:
         self._started = started
         self._prompts = [(0.0, started.prompt)]
         self._path = folder / file_name(started.prompt, started.seed)
-        self._writer = VideoWriter(self._path, shape, metadata=self._metadata())
+        self._video: VideoWriter | None = None
+        self._trace: TraceWriter | None = None
+        self.troubles = self._attempt("video file", self._open_video) + self._attempt("trace", self._open_trace)
 
     def write(self, chunk: Chunk) -> None:
-        """Raises OSError when the file cannot be written."""
+        """What goes wrong is added to `troubles`, in words."""
         if chunk.prompt != self._prompts[-1][1]:
             self._prompts.append((round(chunk.first_frame / self._started.fps, 3), chunk.prompt))
-        self._writer.write(chunk.frames)
+        if self._video is not None:
+            self.troubles += self._attempt("video file", lambda: self._video.write(chunk.frames))
+        if self._trace is not None:
+            self.troubles += self._attempt("trace", lambda: self._trace.write(chunk))
 
     def close(self) -> None:
-        """End the file as it stands; harmless when called again."""
-        self._writer.close()
+        """End the MP4 as it stands, and give up the trace; harmless when called again, and after `finish`."""
+        for writer in (self._video, self._trace):
+            if writer is not None:
+                writer.close()
 
-    def finish(self) -> Path:
-        """Close the file, complete its metadata, and return its path."""
+    def finish(self, ended: StreamEnded) -> Files:
+        """Complete both files."""
+        files = Files()
+        if self._video is not None:
+            self._video.close()
+            if len(self._prompts) > 1:
+                _rewrite_metadata(self._path, self._metadata())
+            files = Files(self._path)
+        if self._video is not None and self._trace is not None:
+            self.troubles += self._attempt("trace", lambda: self._finish_trace(ended))
+            files = Files(self._path, self._trace and self._trace.path)
         self.close()
-        if len(self._prompts) > 1:
-            _rewrite_metadata(self._path, self._metadata())
-        return self._path
+        return files
+
+    def _open_video(self) -> None:
+        shape = VideoShape(self._started.height, self._started.width, self._started.fps)
+        self._video = VideoWriter(self._path, shape, metadata=self._metadata())
+
+    def _open_trace(self) -> None:
+        self._trace = TraceWriter(self._path.with_suffix(".trace"))
+        self._trace.write(self._started)
+
+    def _finish_trace(self, ended: StreamEnded) -> None:
+        self._trace.write(ended)
+        self._trace.finish(self._path)
+
+    def _attempt(self, what: str, write: Callable[[], None]) -> list[str]:
+        try:
+            write()
+        except (OSError, ValueError) as error:  # of the system, of a trace that is full, of text that cannot be encoded
+            return [self._give_up(what, error)]
+        return []
+
+    def _give_up(self, what: str, error: Exception) -> str:
+        if what == "trace":
+            writer, self._trace = self._trace, None
+        else:
+            writer, self._video = self._video, None
+        if writer is not None:
+            writer.close()
+        return f"The {what} cannot be written any further: {error}"
 
     def _metadata(self) -> dict[str, str]:
         s = self._started

@@ -11,7 +11,7 @@ from deepforcing import Chunk, DriftMeter, Event, Pipeline, Policy, StreamEnded,
 
 from .gauges import gauges_message
 from .pacing import Pace
-from .recording import Recording
+from .recording import Files, Recording
 from .view import chunk_message, ended_message, sample_of, started_message
 
 SILENT_SECONDS = 150  # a hidden tab's timers fire once a minute; longer silence means that nobody is there
@@ -45,7 +45,7 @@ class Run:
         self._asked: list[str] = []  # prompts asked for, not yet announced to the page
         self.seen = -1
         self.note = ""  # why the run was ended, where the viewer did not end it
-        self.file: Path | None = None
+        self.files = Files()
 
     def change_prompt(self, text: str) -> None:
         """Raises PromptError and changes nothing when the text cannot be used."""
@@ -115,21 +115,17 @@ class Run:
             yield {**message, "gauges": gauges}  # first the viewer, then the file
             yield from self._record(event)
         elif isinstance(event, StreamEnded):
-            self._finish_file()
+            if self._recording is not None:
+                self.files = self._recording.finish(event)
+                yield from self._tell_troubles()
             yield {**ended_message(event), "note": self.note}
 
     def _record(self, chunk: Chunk) -> Iterator[dict]:
-        try:
-            if chunk.index == 0:
-                self._recording = Recording(self._folder, self._pipeline.shape, self._started)
-            if self._recording is not None:
-                self._recording.write(chunk)
-        except OSError as error:
-            if self._recording is not None:
-                self._recording.close()
-            self._recording = None
-            yield {"kind": "notice", "text": f"The video file cannot be written any further: {error}"}
+        if self._recording is None:
+            self._recording = Recording(self._folder, self._started)
+        self._recording.write(chunk)
+        yield from self._tell_troubles()
 
-    def _finish_file(self) -> None:
-        if self._recording is not None:
-            self.file = self._recording.finish()
+    def _tell_troubles(self) -> Iterator[dict]:
+        while self._recording.troubles:
+            yield {"kind": "notice", "text": self._recording.troubles.pop(0)}

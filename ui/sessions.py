@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deepforcing import Pipeline
 
+from .names import run_name
+from .recording import Files
 from .run import Order, Run
 from .seats import Seats
 from .spaces import LentRun, run_maker
@@ -49,34 +50,34 @@ class Sessions:
         if run is not None:
             run.stop()
 
-    def play(self, session: str, order: Order) -> Iterator[tuple[dict, Path | None]]:
-        """Wait for the model, then run. Yields (message, finished file or None); messages are numbered.
+    def play(self, session: str, order: Order) -> Iterator[tuple[dict, Files]]:
+        """Wait for the model, then run. Yields (message, the run's files so far); messages are numbered.
 
         Raises PromptError or SettingsError for an order that cannot work, when its turn comes.
         """
-        ticket = uuid.uuid4().hex[:12]
+        ticket = run_name()
         self.close(session)
         with self._lock:
             self._wanted[session] = ticket
         self._seats.join(ticket)
         try:
-            for number, (message, file) in enumerate(self._turn(session, ticket, order)):
-                yield {"run": ticket, "seq": number, **message}, file
+            for number, (message, files) in enumerate(self._turn(session, ticket, order)):
+                yield {"run": ticket, "seq": number, **message}, files
         finally:
             self._seats.leave(ticket)
 
-    def _turn(self, session: str, ticket: str, order: Order) -> Iterator[tuple[dict, Path | None]]:
+    def _turn(self, session: str, ticket: str, order: Order) -> Iterator[tuple[dict, Files]]:
         told = 0
         while (ahead := self._seats.wait(ticket, timeout=0.25)) and self._wanted.get(session) is ticket:
             if ahead != told:
                 told = ahead
-                yield {"kind": "waiting", "ahead": ahead}, None
+                yield {"kind": "waiting", "ahead": ahead}, Files()
         if self._wanted.get(session) is ticket:
             yield from self._run(session, ticket, order)
         else:
-            yield LEFT, None
+            yield LEFT, Files()
 
-    def _run(self, session: str, ticket: str, order: Order) -> Iterator[tuple[dict, Path | None]]:
+    def _run(self, session: str, ticket: str, order: Order) -> Iterator[tuple[dict, Files]]:
         began = time.monotonic()
 
         def give_way() -> bool:
@@ -88,7 +89,7 @@ class Sessions:
                 self._runs[session] = run
             try:
                 for message in run.messages(give_way):
-                    yield message, run.file
+                    yield message, run.files
             finally:
                 with self._lock:
                     if self._runs.get(session) is run:

@@ -21,6 +21,7 @@ import gradio as gr
 from deepforcing import Pipeline, VideoStream
 
 from .mailbox import Mailbox, Wishes
+from .recording import Files
 from .run import GAVE_WAY, Order, Run
 
 MOST_SECONDS = 120  # of GPU time that one run asks for; visitors have a few minutes a day
@@ -40,7 +41,7 @@ def run_maker(pipeline: Pipeline) -> Callable[[Order, Path, str], Run | LentRun]
     if not on_zero_gpu():
         return partial(Run, pipeline)
 
-    def lent(order: Order, folder: str, name: str) -> Iterator[tuple[dict, str | None]]:
+    def lent(order: Order, folder: str, name: str) -> Iterator[tuple[dict, Files]]:
         yield from _work(pipeline, order, Path(folder), name)
 
     def seconds(order: Order, *_) -> int:
@@ -69,7 +70,7 @@ class LentRun:
         self._lock, self._wishes, self._mailbox = threading.Lock(), Wishes(), _mailbox_in(folder)
         self._give_way: Callable[[], bool] = lambda: False
         self.seen = -1
-        self.file: Path | None = None
+        self.files = Files()
 
     def change_prompt(self, text: str) -> None:
         """Raises PromptError and changes nothing when the text cannot be used."""
@@ -96,8 +97,7 @@ class LentRun:
         self._wish(lambda _: {})
         work = self._lent(self._order, str(self._folder), self.id)
         try:
-            for message, file in work:
-                self.file = Path(file) if file else None
+            for message, self.files in work:
                 yield message
         except gr.Error as error:
             yield {"kind": "ended", "reason": "error", "chunks": 0, "error": str(error.message), "note": ""}
@@ -115,12 +115,12 @@ def _mailbox_in(folder: Path) -> Mailbox:
     return Mailbox(folder / "wishes.json")
 
 
-def _work(pipeline: Pipeline, order: Order, folder: Path, name: str) -> Iterator[tuple[dict, str | None]]:
+def _work(pipeline: Pipeline, order: Order, folder: Path, name: str) -> Iterator[tuple[dict, Files]]:
     """The worker's side: run, do what the mailbox says, and end before the time is up."""
     run = Run(pipeline, order, folder, name)
     follow = _Follower(run, _mailbox_in(folder), lent_seconds(order, pipeline.shape.fps))
     for message in run.messages(follow):
-        yield message, str(run.file) if run.file else None
+        yield message, run.files
 
 
 class _Follower:

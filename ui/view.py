@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -36,6 +38,12 @@ class Codec:
         buffer = io.BytesIO()
         Image.fromarray(frame).save(buffer, self.name, **self.options)
         return text(buffer.getvalue())
+
+
+def packet(messages: Iterable[dict]) -> str:
+    """Messages as one value for the player: text, since Gradio sends only what changed in a value, and where lists in
+    lists get shorter (6.31) what the page puts together is not what was sent."""
+    return json.dumps({"messages": list(messages)})
 
 
 def started_message(event: StreamStarted) -> dict:
@@ -83,6 +91,11 @@ def chunk_message(chunk: Chunk, sample: Sample) -> dict:
         "compression": chunk.compression is not None,
         "attention": pack_attention(chunk.attention, sample),
     }
+
+
+def image_bytes(message: dict) -> int:
+    """Size of a message's images, without base64's share."""
+    return sum(len(image) for image in message.get("frames", ())) * 3 // 4
 
 
 def ended_message(event: StreamEnded) -> dict:

@@ -1,4 +1,4 @@
-"""What the page says about a prompt, a mistake, the progress of loading. All text is escaped."""
+"""What the page says about a prompt, and about the progress of loading. All text is escaped."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from deepforcing import Pipeline
 from deepforcing.captions import CAMERAS, COLOURS, MOTIONS, PLACES, SUBJECTS, TABLES, TIMES, Caption
 
 from .loading import Progress, amount
+from .notes import note
 
 MOST_NAMED = 6  # unknown words spelt out
 FEW_WORDS = 40  # a prompt shorter than this leaves most to a model that knows long ones
@@ -43,7 +44,7 @@ def prompt_note(pipeline: Pipeline, prompt: str) -> str:
     if unseen := unseen_note(pipeline, prompt):
         return unseen
     count = len(prompt.split())
-    if pipeline.name == "tiny" or not 0 < count < FEW_WORDS:
+    if pipeline.name.startswith("tiny") or not 0 < count < FEW_WORDS:
         return ""
     return note(
         f"{count} word{'s' if count > 1 else ''}: this model was trained on long descriptions, and follows prompts of "
@@ -66,16 +67,6 @@ def _step(what: str, done: int, total: int, latest: bool) -> str:
         bar = f"<progress max='{total}' value='{done}' aria-label='{name}'></progress>"
         measured = f" <span>{amount(done, total)}</span>{bar}"
     return f"<li data-complete='{complete}'><span>{name}</span>{measured}</li>"
-
-
-def problem(error: Exception) -> str:
-    """HTML of an error's message."""
-    return note(escape(str(error)), "problem")
-
-
-def note(html: str, kind: str) -> str:
-    role = "alert" if kind == "problem" else "status"
-    return f"<p class='note {kind}' role='{role}'>{html}</p>"
 
 
 def build(*chosen: str) -> str:

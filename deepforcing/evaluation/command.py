@@ -11,6 +11,7 @@ from tqdm import tqdm
 from .experiments import EXPERIMENTS, experiments_named
 from .report import write_report
 from .run import Evaluation, evaluate
+from .strip import film
 
 QUICK = {"prompts": 2, "seeds": 1, "seconds": 20}
 FULL = {"prompts": 24, "seeds": 2, "seconds": 60}
@@ -38,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
     plan = Evaluation(options.output, tuple(experiments_named(names)), options.model, workers=options.workers, **sizes)
     if not options.report_only:
         evaluate(plan, _bar)
+        film(plan, _bar)
     print(write_report(plan))
     return 0
 

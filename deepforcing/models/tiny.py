@@ -53,7 +53,8 @@ def load_tiny(
     sampling = Sampling(tuple(card["steps"]), card["shift"], card["prediction"])
     shape = VideoShape(card["size"], card["size"], card["fps"], codec.config.spatial_factor)
     denoiser = CausalWan(load_transformer(transformer, dtype).to(device), sampling)
-    return Components("tiny", denoiser, text, codec, shape, card["chunk_frames"])
+    name = str(model) if model in TRANSFORMERS else "tiny"
+    return Components(name, denoiser, text, codec, shape, card["chunk_frames"])
 
 
 def _read_card(path: Path) -> dict:

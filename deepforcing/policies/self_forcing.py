@@ -17,7 +17,7 @@ class SlidingWindow:
     """Self Forcing's own cache: the last `window` frames, nothing else (arXiv 2506.08009)."""
 
     name: ClassVar[str] = "self-forcing"
-    summary: ClassVar[str] = "Sliding window: the first frames are forgotten after five seconds, and the video drifts."
+    summary: ClassVar[str] = "Sliding window: what was made more than five seconds ago is forgotten."
     window: int = 21
 
     def __post_init__(self) -> None:

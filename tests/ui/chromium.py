@@ -11,6 +11,7 @@ PLAYER = "document.querySelector('.df').player"
 
 
 def visit(app, browser, trouble):
+    """A tab at the app, or at an address, with its player in place."""
     page = open_tab(app, browser, trouble)
     page.wait_for_function(f"document.querySelector('.df') && {PLAYER} && window.Plotly")
     return page
@@ -22,7 +23,7 @@ def open_tab(app, browser, trouble):
     page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("dialog", lambda dialog: (trouble.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    page.goto(app.blocks.local_url)
+    page.goto(app if isinstance(app, str) else app.blocks.local_url)
     return page
 
 

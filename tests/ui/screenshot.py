@@ -22,6 +22,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         page = visit(app, browser, [])
         page.get_by_role("button", name="Generate", exact=True).click()
+        wait(page, "p.history && !p.history.run.recorded")
         wait(page, f"p.clock?.position > {SECONDS} * 16", 120)
         image = Image.open(io.BytesIO(page.screenshot(full_page=True)))
         browser.close()

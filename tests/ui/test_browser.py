@@ -18,6 +18,7 @@ from deepforcing import AttentionMass, CacheState, Geometry, Loading, load_pipel
 from ui.app import App
 from ui.examples import LONG
 from ui.loading import Loader, Offer
+from ui.shelf import Shelf
 from ui.telemetry import Sample, pack_attention, pack_cache
 from ui.view import Codec
 
@@ -37,7 +38,7 @@ if not CHROMIUM.exists() and not obliged:
 
 @pytest.fixture(scope="module")
 def app():
-    app = App(load_pipeline("tiny"))
+    app = App(load_pipeline("tiny"), shelf=Shelf([]))
     app.launch(prevent_thread_lock=True, quiet=True)
     yield app
     app.blocks.close()
@@ -190,7 +191,7 @@ def test_a_published_layout_is_offered_fetched_and_streams_in_every_tab(browser,
         return load_pipeline(folder, loading=Loading(height=64, width=96))
 
     offer = Offer("## A large model\n\n5.68 GB, CC BY-NC-SA 4.0", "I agree to non-commercial use.")
-    app, trouble = App(Loader(prepare, offer)), []
+    app, trouble = App(Loader(prepare, offer), shelf=Shelf([])), []
     app.launch(prevent_thread_lock=True, quiet=True)
     try:
         tabs = [open_tab(app, browser, trouble) for _ in range(2)]

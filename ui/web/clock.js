@@ -5,8 +5,9 @@ const CATCH_UP = 1.03; // the most that playback may run faster, too little to b
 const LONG_AHEAD = 2.5; // seconds of buffer from which playback catches up
 
 export class Clock {
-  constructor(fps, firstCount) {
+  constructor(fps, firstCount, recorded = false) {
     this.fps = fps;
+    this.recorded = recorded; // the video is complete already, and comes as fast as it can
     this.position = 0; // of the frame on screen, with its fraction
     this.oldest = 0; // first frame still held
     this.newest = 0; // past the last frame held
@@ -45,13 +46,13 @@ export class Clock {
 
   // Never faster than the model makes frames, or playback would stutter.
   get speed() {
-    if (this.ended) return 1;
+    if (this.ended || this.recorded) return 1;
     if (this.made < this.fps) return (0.97 * this.made) / this.fps;
     return this.ahead > LONG_AHEAD * this.fps ? CATCH_UP : 1;
   }
 
   get preroll() {
-    return this.made > 1.5 * this.fps ? Math.min(this.firstCount, PREROLL) : PREROLL;
+    return this.recorded || this.made > 1.5 * this.fps ? Math.min(this.firstCount, PREROLL) : PREROLL;
   }
 
   tick(now) {

@@ -15,6 +15,7 @@ export class Controls {
     find("back").addEventListener("click", () => player.step(-1));
     find("next").addEventListener("click", () => player.step(1));
     find("golive").addEventListener("click", () => this.live());
+    find("link").addEventListener("click", () => player.copyLink());
     find("full").addEventListener("click", () => this.fullscreen());
     find("video").addEventListener("keydown", (event) => this.key(event));
     this.scrub.addEventListener("pointerdown", () => this.hold(true));
@@ -29,7 +30,7 @@ export class Controls {
     this.marks = [];
     this.find("marks").replaceChildren();
     this.player.root.dataset.ended = "";
-    for (const name of ["play", "back", "next", "golive", "full", "scrub"]) this.find(name).disabled = false;
+    for (const name of ["play", "back", "next", "golive", "link", "full", "scrub"]) this.find(name).disabled = false;
     this.options("layer", run.layers);
     this.options("head", run.heads);
     this.find("sampled").textContent = sampled(run);
@@ -80,7 +81,7 @@ export class Controls {
 
   state(clock) {
     const playing = clock.playing && !clock.atEnd;
-    const live = !clock.ended && clock.ahead < 5 * this.fps;
+    const live = !clock.ended && !clock.recorded && clock.ahead < 5 * this.fps;
     const key = `${playing} ${live} ${clock.buffering}`;
     if (this.key_ === key) return;
     this.key_ = key;

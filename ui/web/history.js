@@ -55,7 +55,8 @@ export class History {
   // Drop details that are too old or too much; returns the first frame that is still kept.
   prune() {
     const newest = this.chunks.at(-1);
-    const oldest = newest.first + newest.count - DETAIL_SECONDS * this.run.fps;
+    const seconds = this.run.recorded ? Infinity : DETAIL_SECONDS; // a recorded run is sent only as far as it fits
+    const oldest = newest.first + newest.count - seconds * this.run.fps;
     const enough = ({ first, count }) => first + count >= oldest && this.bytes <= DETAIL_BYTES;
     while (this.chunks.length > 1 && !enough(this.chunks[0])) this.bytes -= this.chunks.shift().size;
     return this.chunks[0].first;

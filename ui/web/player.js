@@ -7,10 +7,11 @@ import { History, ROLES } from "./history.js";
 import { KeepMap } from "./keepmap.js";
 import { Meter } from "./meter.js";
 import { Panels } from "./panels.js";
+import { describe, linkTo, Opening } from "./recorded.js";
 import { Stage } from "./stage.js";
 
 const BEAT_MS = 1000; // how often the server hears where the playhead is
-const WAITING = { finished: "The video is complete.", stopped: "Stopped.", error: "" };
+const WAITING = { finished: "The video is complete.", stopped: "Stopped." };
 
 class Player {
   constructor(element, props, tell) {
@@ -31,7 +32,7 @@ class Player {
 
   listen() {
     document.addEventListener("click", (event) => {
-      if (event.target.closest("#generate")) this.clicked = performance.now();
+      if (event.target.closest("#generate, #desk button")) this.clicked = performance.now();
       if (event.target.closest("#stop")) this.pause(true, false);
     });
     for (const select of [this.find("layer"), this.find("head"), this.find("span")]) {
@@ -49,13 +50,13 @@ class Player {
   // Messages from the server, repeated until they are confirmed.
   receive(value) {
     for (const message of value?.messages ?? []) this.accept(message);
+    if (this.history?.run.recorded) this.tell.confirm({ run: this.run, seen: this.sequence });
     this.beat();
   }
 
-  // Gradio makes its next value by changing this one in place, so whatever is kept must be a copy.
-  accept(sent) {
-    if (sent.run === this.run && sent.seq <= this.sequence) return;
-    const message = structuredClone(sent);
+  accept(message) {
+    const late = message.run < this.run; // of a run that another has taken the place of: names sort by time
+    if (late || (message.run === this.run && message.seq <= this.sequence)) return;
     this.run = message.run;
     this.sequence = message.seq;
     const take = { waiting: "waits", started: "starts", chunk: "takes", prompt: "expects", notice: "notes", ended: "ends" };
@@ -69,7 +70,8 @@ class Player {
   starts(message) {
     this.history = new History(message);
     this.frames = new Frames(message.width, message.height);
-    this.clock = new Clock(message.fps, 1 + message.stride * (message.chunk_frames - 1));
+    this.clock = new Clock(message.fps, 1 + message.stride * (message.chunk_frames - 1), Boolean(message.recorded));
+    this.opening = new Opening(this.root, message, this.clock);
     this.shownChunk = null;
     this.lastPrompt = message.prompt;
     this.notice = "";
@@ -79,8 +81,9 @@ class Player {
     this.keepmap.open(message);
     this.panels.clear();
     for (const name of ["sink", "now-text", "coming"]) this.find(name).textContent = "";
+    this.find("about").textContent = describe(message);
     this.controls.open(message);
-    this.say("Making the first frames ...", "starting");
+    this.say(message.recorded ? "Opening the recorded run ..." : "Making the first frames ...", "starting");
   }
 
   takes(chunk) {
@@ -92,6 +95,7 @@ class Player {
     if (chunk.prompt !== this.lastPrompt) this.controls.mark(chunk.first, chunk.prompt);
     this.lastPrompt = chunk.prompt;
     this.forget();
+    this.opening.look();
     this.frames.get(this.clock.frame);
     this.panels.showHistory(this.history, this.choice);
   }
@@ -119,10 +123,11 @@ class Player {
   ends({ reason, error, note }) {
     if (reason === "left") return this.say(note, this.stage.shown >= 0 ? "playing" : "idle");
     if (this.clock) this.clock.ended = true;
+    this.opening?.look();
     if (reason === "stopped") this.pause(true, false);
-    this.find("coming").textContent = note || this.notice || WAITING[reason];
+    this.find("coming").textContent = note || this.notice || (WAITING[reason] ?? "");
     this.root.dataset.ended = reason;
-    if (error) this.say(`The run ended with an error: ${error}`, "error");
+    if (error) this.say(this.clock?.recorded ? error : `The run ended with an error: ${error}`, "error");
     else if (!this.history?.chunks.length) this.say(note || "Stopped before the first frame.", "idle");
   }
 
@@ -135,7 +140,7 @@ class Player {
     if (!this.clock) return;
     if (!paused && this.clock.atEnd) this.clock.seek(this.clock.oldest);
     this.clock.playing = !paused;
-    if (tellServer && !this.clock.ended) this.tell.pause({ run: this.run, paused });
+    if (tellServer && !this.clock.ended && !this.clock.recorded) this.tell.pause({ run: this.run, paused });
     this.beat();
   }
 
@@ -149,9 +154,16 @@ class Player {
     this.clock.seek(this.clock.frame + frames);
   }
 
+  async copyLink() {
+    const link = linkTo(this.history.run.recorded.link, this.clock.frame / this.history.run.fps);
+    window.history.replaceState(null, "", link);
+    const copied = await navigator.clipboard?.writeText(link.href).then(() => true, () => false);
+    this.find("coming").textContent = copied ? "Link copied." : "The link is in the address bar.";
+  }
+
   beat() {
     const { clock } = this;
-    if (!clock || clock.ended) return;
+    if (!clock || clock.ended || clock.recorded) return;
     const playing = clock.moving && !document.hidden;
     this.tell.beat({ run: this.run, frame: clock.position, playing, seen: this.sequence });
   }
@@ -160,7 +172,7 @@ class Player {
     requestAnimationFrame((next) => this.tick(next));
     if (!this.clock) return;
     if (this.stage.shown >= 0) this.clock.tick(now); // time begins with the first frame on screen
-    if (this.clock.newest > 0) this.paint(now);
+    if (this.clock.newest > 0 && !this.opening.waits) this.paint(now);
     if (now - this.barred < 100 && this.clock.frame === this.barFrame) return;
     this.barred = now;
     this.barFrame = this.clock.frame;
@@ -228,8 +240,10 @@ function load(script) {
 export async function mount(element, props, watch, tell, plotly) {
   const player = new Player(element, props, tell);
   player.root.player = player; // for the console, and for tests
-  watch(() => player.receive(props.value));
-  player.receive(props.value);
+  const receive = () => player.receive(JSON.parse(props.value || "null"));
+  watch(receive);
+  receive();
+  tell.arrive({ search: location.search });
   await load(plotly);
   player.redraw();
 }

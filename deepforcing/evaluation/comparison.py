@@ -1,0 +1,86 @@
+"""An experiment's videos, cut down to what can be compared: whole videos of prompts and seeds that each policy has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..policies import Policy, settings_of
+from .experiments import label
+from .measure import WINDOW_SECONDS, Reading
+from .quantities import QUANTITIES
+from .statistics import Estimate, Values, Video
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """policies: those that have whole videos, in the experiment's order; missing: the others. videos: what is compared;
+    left_out: whole videos that are not, because another policy lacks that prompt and seed."""
+
+    policies: tuple[Policy, ...]
+    missing: tuple[Policy, ...]
+    videos: tuple[Video, ...]
+    left_out: int
+    seconds: int
+    _rows: Mapping[tuple[str, int, int, int], Reading]
+
+    @property
+    def starts(self) -> range:
+        """The second in which each window starts."""
+        return range(0, self.seconds, WINDOW_SECONDS)
+
+    @property
+    def telling(self) -> bool:
+        """Whether most of the experiment's policies are there; other experiments run a few of them too."""
+        return bool(self.videos) and len(self.policies) > len(self.missing)
+
+    def has(self, *policies: Policy) -> bool:
+        return bool(self.videos) and set(policies) <= set(self.policies)
+
+    def values(self, policy: Policy, quantity: str, start: int = -1) -> Values:
+        """By prompt and seed, in the window that starts then; in the last one without."""
+        name, start = label(policy), self.starts[-1] if start < 0 else start
+        return {key: getattr(self._rows[(name, *key, start)], quantity) for key in self.videos}
+
+    def estimate(self, policy: Policy, quantity: str, start: int = -1) -> Estimate:
+        return QUANTITIES[quantity].estimate(self.values(policy, quantity, start))
+
+
+def compare(readings: Iterable[Reading], policies: Sequence[Policy], seconds: int) -> Comparison:
+    """What there is of these policies, of videos of that length."""
+    rows = {(row.policy, row.prompt, row.seed, row.second): row for row in readings}
+    whole = {policy: _whole_videos(rows, label(policy), seconds) for policy in policies}
+    present = tuple(policy for policy in policies if whole[policy])
+    common = set.intersection(*(whole[policy] for policy in present)) if present else set()
+    return Comparison(
+        present,
+        tuple(policy for policy in policies if not whole[policy]),
+        tuple(sorted(common)),
+        sum(len(whole[policy] - common) for policy in present),
+        seconds,
+        rows,
+    )
+
+
+def _whole_videos(rows: Iterable[tuple[str, int, int, int]], policy: str, seconds: int) -> set[Video]:
+    windows: dict[Video, int] = {}
+    for name, prompt, seed, second in rows:
+        if name == policy and second < seconds:
+            windows[prompt, seed] = windows.get((prompt, seed), 0) + 1
+    return {video for video, count in windows.items() if count == seconds // WINDOW_SECONDS}
+
+
+def short_names(policies: Sequence[Policy]) -> dict[Policy, str]:
+    """The shortest names that tell these policies apart: their own, or with the settings in which they differ."""
+    names = [policy.name for policy in policies]
+    if len(set(names)) == len(names):
+        return dict(zip(policies, names, strict=True))
+    settings = [settings_of(policy) for policy in policies]
+    varied = [
+        key for key in dict.fromkeys(k for s in settings for k in s) if len({s[key] for s in settings if key in s}) > 1
+    ]
+    named = len(set(names)) > 1
+    return {
+        policy: " · ".join([policy.name] * named + [str(s[key]) for key in varied if key in s])
+        for policy, s in zip(policies, settings, strict=True)
+    }

@@ -1,0 +1,58 @@
+"""All that a report is made from, read from an evaluation's folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...config import SettingsError
+from ..attention import Agreement, FrameMass, SlotShare
+from ..comparison import Comparison, compare
+from ..experiments import Experiment
+from ..measure import Reading
+from ..run import Evaluation
+from .markdown import notes_by_heading
+
+NOTES = "notes.md"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """notes: what a person wrote about an experiment, by its name; see `markdown.notes_by_heading`."""
+
+    folder: Path
+    settings: Mapping[str, Any]
+    readings: tuple[Reading, ...]
+    masses: tuple[FrameMass, ...]
+    agreements: tuple[Agreement, ...]
+    slots: tuple[SlotShare, ...]
+    notes: Mapping[str, str]
+
+    @property
+    def seconds(self) -> int:
+        return self.settings["seconds"]
+
+    def compare(self, experiment: Experiment) -> Comparison:
+        seeds = experiment.seeds
+        readings = (row for row in self.readings if seeds is None or row.seed < seeds)
+        return compare(readings, experiment.policies, self.seconds)
+
+    def looked_into(self, experiment: Experiment) -> tuple[Any, ...]:
+        """The rows of an experiment on attention itself."""
+        return {"attention": self.masses, "stability": self.agreements, "slots": self.slots}[experiment.name]
+
+
+def read_evidence(plan: Evaluation) -> Evidence:
+    """Raises SettingsError where nothing has been evaluated, or a table is not one."""
+    if not plan.settings_file.exists():
+        raise SettingsError(f"{plan.output} holds no results: run `python -m deepforcing evaluate` first")
+    notes = plan.output / NOTES
+    return Evidence(
+        plan.output,
+        json.loads(plan.settings_file.read_text(encoding="utf-8")),
+        *(tuple(table.read()) for table in (plan.readings, plan.masses, plan.agreements, plan.slots)),
+        notes_by_heading(notes.read_text(encoding="utf-8")) if notes.exists() else {},
+    )

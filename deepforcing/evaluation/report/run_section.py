@@ -1,0 +1,61 @@
+"""The report's part on what was run, and the command that does it again."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from ..experiments import EXPERIMENTS
+from .evidence import Evidence
+from .markdown import counted, table
+
+
+def what_was_run(evidence: Evidence, names: Collection[str]) -> str:
+    """names: of the experiments with results."""
+    settings = evidence.settings
+    rows = [
+        ("model", f"{_model(evidence)}, weights `{settings['weights']}`, {settings['precision']}"),
+        ("videos", _videos(evidence)),
+        ("looked into", f"the attention of {counted(len({row.prompt for row in evidence.masses}), 'prompt')}"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in settings["versions"].items())),
+        ("processor", settings["processor"]),
+    ]
+    return f"{table(('', ''), rows)}\n\n```\n{command(evidence, names)}\n```"
+
+
+def command(evidence: Evidence, names: Collection[str]) -> str:
+    """What makes these results again."""
+    prompts, seeds = _counts(evidence)
+    model = "" if _model(evidence) == "tiny" else f" --model {_model(evidence)}"
+    chosen = "".join(f" {name}" for name in names) if len(names) < len(EXPERIMENTS) else ""
+    return (
+        f"python -m deepforcing evaluate{chosen} --prompts {prompts} --seeds {seeds} --seconds {evidence.seconds}"
+        f"{model} -o {_folder(evidence)}"
+    )
+
+
+def _model(evidence: Evidence) -> str:
+    return Path(evidence.settings["model"]).name
+
+
+def _folder(evidence: Evidence) -> str:
+    """As seen from here, if it lies below; its bare name otherwise, since where it lay is nobody's concern."""
+    folder, here = evidence.folder.resolve(), Path.cwd()
+    return folder.relative_to(here).as_posix() if folder.is_relative_to(here) else folder.name
+
+
+def _videos(evidence: Evidence) -> str:
+    videos = {(row.policy, row.prompt, row.seed) for row in evidence.readings}
+    policies = len({policy for policy, _, _ in videos})
+    prompts, seeds = _counts(evidence)
+    return (
+        f"{counted(len(videos), 'video')} of {evidence.seconds} s: {counted(prompts, 'prompt')} x "
+        f"{counted(seeds, 'seed')}, {policies} policies and settings, the same noise for all"
+    )
+
+
+def _counts(evidence: Evidence) -> tuple[int, int]:
+    """Prompts and seeds that there are results of; as planned where there are none."""
+    if not evidence.readings:
+        return len(evidence.settings["prompts"]), evidence.settings["seeds"]
+    return 1 + max(row.prompt for row in evidence.readings), 1 + max(row.seed for row in evidence.readings)

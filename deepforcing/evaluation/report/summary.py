@@ -1,0 +1,47 @@
+"""A few numbers for those who want no report: what each policy keeps of a long video."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from math import isnan
+from pathlib import Path
+
+from ...policies import settings_of
+from ..best import PAPER, best
+from ..comparison import Comparison, compare
+from ..experiments import EXPERIMENTS
+from ..measure import Reading
+
+_SHOWN = ("subject", "colour_drift")
+
+
+def headline(readings: Iterable[Reading], seconds: int) -> dict:
+    """Mean subject retention and colour drift at the end, by the name of each policy of `policies`; None: not measured.
+
+    {"seconds": 60, "prompts": 24, "videos": 48, "policies": {"deep-forcing": {"subject": 0.9, "colour_drift": 0.03}},
+    "opens_with": {"policy": "deep-forcing", "settings": {"phase": "none"}}}, videos being those of each policy, and
+    settings those that differ from the paper's.
+    """
+    readings = list(readings)
+    found = compare(readings, EXPERIMENTS["policies"].policies, seconds)
+    policies = {policy.name: {name: _mean(found, policy, name) for name in _SHOWN} for policy in found.policies}
+    prompts = len({prompt for prompt, _ in found.videos})
+    opening = best(readings, seconds)
+    changed = {name: value for name, value in settings_of(opening).items() if value != settings_of(PAPER)[name]}
+    return {
+        "seconds": seconds,
+        "prompts": prompts,
+        "videos": len(found.videos),
+        "policies": policies,
+        "opens_with": {"policy": opening.name, "settings": changed},
+    }
+
+
+def write_summary(path: Path, readings: Iterable[Reading], seconds: int) -> None:
+    path.write_text(json.dumps(headline(readings, seconds), indent=2) + "\n", encoding="utf-8")
+
+
+def _mean(found: Comparison, policy, quantity: str) -> float | None:
+    mean = found.estimate(policy, quantity).mean
+    return None if isnan(mean) else round(mean, 4)

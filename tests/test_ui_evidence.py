@@ -1,0 +1,49 @@
+"""What the list of policies says of each."""
+
+import json
+
+import pytest
+
+from deepforcing import POLICIES, DeepForcing, SlidingWindow, load_pipeline, settings_of
+from ui.app import App
+from ui.evidence import measured, opening_note, opening_policy
+from ui.page import policy_title
+
+
+def test_a_policy_says_what_was_measured_of_it(tmp_path):
+    path = tmp_path / "summary.json"
+    path.write_text(json.dumps({"seconds": 60, "policies": {"deep-sink": {"subject": 0.957, "colour_drift": 0.0123}}}))
+    assert measured("deep-sink", path) == "Measured at 60 s: subject right in 96 %, colour drift 0.012."
+    assert measured("h2o", path) == ""
+
+
+def test_without_evidence_nothing_is_claimed(tmp_path):
+    assert measured("deep-sink", tmp_path / "summary.json") == ""
+
+
+def test_the_shipped_evidence_is_shown_with_the_model_it_was_measured_on_only():
+    assert "Measured at 60 s" in policy_title(DeepForcing, embedded=True)
+    assert policy_title(DeepForcing, embedded=False) == f"deep-forcing\n{DeepForcing.summary}"
+    assert all(SlidingWindow.summary in policy_title(p, True) for n, p in POLICIES.items() if n == "self-forcing")
+
+
+def test_the_page_opens_with_what_the_evidence_says(tmp_path):
+    path = tmp_path / "summary.json"
+    path.write_text(json.dumps({"opens_with": {"policy": "deep-forcing", "settings": {"phase": "none"}}}))
+    assert opening_policy(path) == DeepForcing(phase="none")
+    assert opening_policy(tmp_path / "nothing.json") == DeepForcing()
+
+
+@pytest.mark.parametrize("policy", [DeepForcing(), SlidingWindow(window=12)])
+def test_a_models_own_setting_needs_no_words(policy):
+    assert opening_note(policy) == ""
+
+
+def test_the_papers_setting_is_one_click_away():
+    app = App(load_pipeline("tiny"), DeepForcing(phase="none", sink=8))
+    assert "phase none" in opening_note(app.policy) and "sink 8" in opening_note(app.policy)
+    chosen, *updates = app.choose_papers()
+    values = {name: update.get("value") for name, update in zip(app.page.settings, updates, strict=True)}
+    assert chosen == "deep-forcing" and values.items() <= settings_of(DeepForcing()).items()
+    assert values["phase"] == "released" and values["sink"] == 10
+    app.blocks.close()

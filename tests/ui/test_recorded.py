@@ -1,0 +1,233 @@
+"""Recorded runs as a viewer meets them: saved from a live run, opened without a model, linked to a moment."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+from chromium import CHROMIUM, FLAGS, look, visit, wait
+from test_trace import record, run
+
+from deepforcing import load_pipeline, read_trace
+from ui.app import App
+from ui.player import UPLOAD_BYTES
+from ui.shelf import Shelf, messages_of
+
+ROOT = Path(__file__).parents[2]
+MOMENT = 2.5  # seconds; frame 40
+
+obliged = os.environ.get("CI") == "true"
+try:
+    from playwright.sync_api import expect, sync_playwright
+except ImportError:
+    if obliged:
+        raise
+    pytest.skip("playwright is not installed", allow_module_level=True)
+expect.set_options(timeout=60_000)  # as long as a very busy machine may need; an idle one needs a fraction
+if not CHROMIUM.exists() and not obliged:
+    pytest.skip(f"there is no {CHROMIUM}", allow_module_level=True)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A recorded run of seven seconds, of a small model that draws noise; its second prompt has markup in it."""
+    return record(tmp_path_factory.mktemp("small"), run())
+
+
+@pytest.fixture
+def trouble():
+    """Errors of the console and dialogs: there are none."""
+    told = []
+    yield told
+    assert not told
+
+
+@pytest.fixture
+def app(small):
+    app = App(load_pipeline("tiny"), shelf=Shelf([small]))
+    app.launch(prevent_thread_lock=True, quiet=True)
+    yield app
+    app.blocks.close()
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """Start the page without a model, in a process where torch cannot be imported; returns its address."""
+    processes = []
+
+    def start(*traces) -> str:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        code = (
+            "import sys; sys.modules['torch'] = None\n"
+            "from deepforcing.__main__ import main\n"
+            "sys.exit(main(['replay', *sys.argv[1:]]))"
+        )
+        command = [sys.executable, "-c", code, *map(str, traces), "--port", str(port), "--host", "127.0.0.1"]
+        processes.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL))
+        address, deadline = f"http://127.0.0.1:{port}/", time.monotonic() + 90
+        while time.monotonic() < deadline and processes[-1].poll() is None:
+            try:
+                urllib.request.urlopen(address, timeout=5).close()
+                return address
+            except OSError:
+                time.sleep(0.2)
+        raise AssertionError("the page did not come up")
+
+    yield start
+    for process in processes:
+        process.terminate()
+        process.wait(30)
+
+
+def test_a_live_run_is_saved_and_opened_again_without_a_model(app, browser, serve, trouble, tmp_path):
+    page = visit(app, browser, trouble)
+    something_plays_before_anybody_asks(page)
+    page.get_by_role("button", name="Generate", exact=True).click()
+    wait(page, "p.history && !p.history.run.recorded && p.clock.newest > 90")
+    saved = save_trace(page, tmp_path)
+    page.close()
+    app.blocks.close()
+    address = serve(saved)
+    began = time.monotonic()
+    page = visit(address, browser, trouble)
+    wait(page, "p.stage.shown >= 0")
+    print(f"\nthe recorded run shows {time.monotonic() - began:.1f} s after its page is asked for")
+    wait(page, "p.clock.ended")
+    every_panel_shows_the_recorded_run(page, saved)
+    scrubbing_redraws_the_panels(page)
+    page.goto(f"{address}?trace={saved.stem}&t={MOMENT}&panel=cache")
+    a_link_shows_its_moment(page, "cache")
+    page.close()
+
+
+def something_plays_before_anybody_asks(page):
+    wait(page, "p.history?.run.recorded && p.stage.shown >= 0")
+    expect(page.locator(".df-recorded")).to_be_visible()
+    expect(page.locator(".df-live")).to_be_hidden()
+    wait(page, "p.stage.log.length > 5")
+
+
+def save_trace(page, folder: Path) -> Path:
+    page.get_by_role("button", name="Stop", exact=True).click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save trace").click()
+    saved = folder / download.value.suggested_filename
+    download.value.save_as(saved)
+    assert saved.name.startswith("a-red-balloon") and saved.suffix == ".trace"
+    return saved
+
+
+def every_panel_shows_the_recorded_run(page, path: Path):
+    """What the page has is what was recorded, to the last token."""
+    messages = list(messages_of(read_trace(path)))[1:]
+    caches = look(page, "p.history.chunks.map((chunk) => chunk.cache)")
+    assert caches == [message["cache"] for message in messages]
+    assert look(page, "p.clock.newest") == sum(len(message["frames"]) for message in messages)
+    assert look(page, "p.clock.stalls") == 0
+    wait(page, "[...p.root.querySelectorAll('[data-plot]')].every((plot) => Number(plot.dataset.drawn) >= 1)")
+    assert page.locator(".df-cells figure").count() >= 3
+    expect(page.locator(".df-about")).to_contain_text("deep-forcing (window 21, sink 10")
+    expect(page.locator(".df-about")).to_contain_text(
+        f"seed 7 · tiny model, weights {read_trace(path).started.weights}"
+    )
+    expect(page.locator("[data-meter=dit]")).to_contain_text("fps")
+
+
+def scrubbing_redraws_the_panels(page):
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("slider", name="Position in the video").focus()
+    page.keyboard.press("Home")
+    wait(page, "p.stage.shown === 0 && p.panels.plots.attention.data[0].x.length === 3")
+    page.keyboard.press("End")
+    wait(page, "p.stage.shown === p.clock.newest - 1 && p.panels.plots.attention.data[0].x.length > 3")
+    page.get_by_label("Layer").select_option(label="2")
+    wait(page, "Math.abs(p.panels.plots.attention.data[0].y.reduce((a, b) => a + b, 0) - 1) < 0.01")
+
+
+def a_link_shows_its_moment(page, panel: str):
+    page.wait_for_function("document.querySelector('.df')?.player")
+    wait(page, f"p.stage.shown === {MOMENT * 16} && p.clock.ended")
+    wait(page, f"p.root.querySelector('[data-panel={panel}]').dataset.meant")
+    box = page.locator(f"[data-panel={panel}]").bounding_box()
+    assert 0 <= box["y"] < 900, "the panel is not in view"
+    wait(page, f"!p.clock.playing && p.shownChunk.first <= {MOMENT * 16}")
+    expect(page.locator(".df-time")).to_have_text("0:02.5")
+
+
+def test_recorded_and_live_runs_take_turns_on_the_player(app, browser, trouble):
+    page = visit(app, browser, trouble)
+    page.get_by_role("button", name="Generate", exact=True).click()
+    wait(page, "p.history && !p.history.run.recorded && p.stage.shown >= 0")
+    page.get_by_role("button", name="▶ Run, 7 s").click()
+    wait(page, "p.history.run.recorded && p.clock.ended")
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+    assert app.sessions.active == 0
+    assert re.fullmatch(r"\d+\.\d\d s", page.locator("[data-meter=first]").inner_text())
+    wait(page, "p.clock.atEnd")
+    expect(page.locator(".df-now-text")).to_contain_text("<img src=x onerror=alert(1)> & ")  # text, and no picture
+    page.get_by_role("button", name="Generate", exact=True).click()
+    wait(page, "!p.history.run.recorded && p.stage.shown >= 0")
+    expect(page.locator(".df-recorded")).to_be_hidden()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+    page.close()
+
+
+def test_a_trace_from_anywhere_is_opened_or_refused_in_words(app, browser, trouble, small, tmp_path):
+    page = visit(app, browser, trouble)
+    foreign, cut = tmp_path / "holiday.trace", tmp_path / "cut.trace"
+    foreign.write_text("<img src=x onerror=alert(1)>")
+    cut.write_bytes(small.read_bytes()[:-500])
+    for path, words in ((foreign, "it is no trace"), (cut, "was cut short")):
+        upload(page, path)
+        expect(page.locator("#note")).to_contain_text(f"{path.name} cannot be read")
+        expect(page.locator("#note")).to_contain_text(words)
+    before = look(page, "p.run")
+    upload(page, small)
+    wait(page, f"p.run !== '{before}' && p.history.run.recorded.link === null && p.clock.ended")
+    expect(page.locator("#note .note")).to_have_count(0)
+    expect(page.locator(".df-link")).to_be_hidden()
+    assert app.blocks.max_file_size == UPLOAD_BYTES
+    page.close()
+
+
+def upload(page, path: Path):
+    with page.expect_file_chooser() as chooser:
+        page.locator("#open-trace").click()
+    chooser.value.set_files(path)
+
+
+def test_links_lead_to_a_moment_or_say_why_not(browser, serve, trouble, small):
+    address = serve(small)
+    page = visit(f"{address}?trace=run&t={MOMENT}&panel=life", browser, trouble)
+    a_link_shows_its_moment(page, "life")
+    page.get_by_role("button", name="One frame on").click()
+    page.get_by_role("button", name="Copy a link to this moment").click()
+    expect(page.locator(".df-coming")).to_contain_text("ink")
+    assert page.url == f"{address}?trace=run&t=2.56"
+    bad = {
+        "?trace=<script>alert(1)</script>": "no recorded run '<script>alert(1)</script>' here: there are run",
+        "?trace=run&t=soon": "t must be seconds, such as 12.5, not 'soon'",
+        "?trace=run&t=99": "run ends at 7.1 s, before 99.0 s",
+        "?trace=run&panel=kitchen": "panel must be one of video, attention, roles, life, cache, not 'kitchen'",
+    }
+    for search, words in bad.items():
+        page.goto(address + search)
+        expect(page.locator("#note")).to_contain_text(words)
+        assert look(page, "p.run ?? null") is None
+    page.close()

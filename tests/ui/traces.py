@@ -1,0 +1,83 @@
+"""Make the recorded runs that come with the project, from the weights as they are: `python -m tests.ui.traces`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tqdm import tqdm
+
+from deepforcing import (
+    DeepForcing,
+    Pipeline,
+    Policy,
+    SlidingWindow,
+    StreamEnded,
+    TraceWriter,
+    VideoWriter,
+    generate_long_video,
+    load_pipeline,
+)
+from deepforcing.pipeline import started_event
+from ui.shelf import SHIPPED
+
+SEED = 7
+BALLOON = "a red balloon drifting over the sea at night"
+
+
+@dataclass(frozen=True)
+class Take:
+    """One run. prompts: (second, prompt from there on)."""
+
+    name: str
+    policy: Policy
+    seconds: int
+    prompts: tuple[tuple[float, str], ...] = ((0, BALLOON),)
+
+
+TAKES = (
+    Take("deep-forcing", DeepForcing(), 30),
+    Take("self-forcing", SlidingWindow(), 30),
+    Take(
+        "new-prompts",
+        DeepForcing(),
+        24,
+        (
+            (0, BALLOON),
+            (8, "a green rocket rising over the desert at sunset"),
+            (16, "a purple fish circling the city at dawn"),
+        ),
+    ),
+)
+
+
+def main() -> None:
+    """Write them all."""
+    SHIPPED.mkdir(parents=True, exist_ok=True)
+    pipeline = load_pipeline("tiny")
+    for take in TAKES:
+        path = record(pipeline, take)
+        print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")
+
+
+def record(pipeline: Pipeline, take: Take) -> Path:
+    """Generate the run, with its probe, and put its trace on the shelf."""
+    frames = take.seconds * pipeline.shape.fps
+
+    def prompt_for(index: int) -> str:
+        second = max(0, 12 * index - 3) / pipeline.shape.fps
+        return [prompt for begins, prompt in take.prompts if begins <= second][-1]
+
+    chunks = generate_long_video(pipeline, prompt_for, num_frames=frames, policy=take.policy, seed=SEED, probe=True)
+    with TemporaryDirectory() as folder, TraceWriter(SHIPPED / f"{take.name}.trace") as trace:
+        trace.write(started_event(pipeline, take.prompts[0][1], take.policy, SEED))
+        video = Path(folder) / "video.mp4"
+        with VideoWriter(video, pipeline.shape, {"title": take.prompts[0][1]}) as movie:
+            for chunk in tqdm(chunks, total=1 + frames // 12, desc=take.name, leave=False, disable=None):
+                movie.write(chunk.frames)
+                trace.write(chunk)
+        trace.write(StreamEnded("finished", trace.chunks))
+        return trace.finish(video)
+
+
+if __name__ == "__main__":
+    main()

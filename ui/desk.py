@@ -1,0 +1,105 @@
+"""Recorded runs on a page: those on the shelf by one click, any by upload, a moment of one by a link."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import gradio as gr
+
+from deepforcing import TraceError, read_trace
+
+from .link import LinkError, Moment, read_link
+from .notes import problem
+from .shelf import Shelf, messages_of
+from .showing import Opening, Showings
+from .view import packet
+
+QUIET = {"show_progress": "hidden", "api_visibility": "private"}
+MOST_AT_ONCE = 24  # sessions to which a recorded run is being sent
+
+
+class Desk:
+    """Made inside gr.Blocks, where its row is to be; `wire` connects it to the player."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf, self.showings = shelf, Showings()
+        self._interrupt: Callable[[str], None] = lambda session: None
+        with gr.Row(elem_id="desk"):
+            self.label = gr.HTML("<p>Recorded runs</p>", elem_id="desk-label", apply_default_css=False)
+            self.chips = [
+                (gr.Button(f"▶ {title}", size="sm", elem_classes="chip"), name) for name, title in shelf.titles.items()
+            ]
+            self.upload = gr.UploadButton(
+                "Open a trace ...", file_types=[".trace"], size="sm", elem_id="open-trace", elem_classes="chip"
+            )
+
+    def wire(self, player: gr.HTML, note: gr.HTML, interrupt: Callable[[str], None]) -> None:
+        """interrupt: ends what else a session has on the player."""
+        self._interrupt = interrupt
+        shown = [player, note]
+        options = {"concurrency_limit": MOST_AT_ONCE, **QUIET}
+        for button, name in self.chips:
+            button.click(_opens(self, name), None, shown, **options)
+        self.upload.upload(self.open_file, self.upload, shown, **options)
+        player.arrive(self.arrive, None, shown, **options)
+        # A page may confirm a part before the answer to its last confirmation has come: none of them may be dropped.
+        player.confirm(self.confirm, queue=False, trigger_mode="multiple", **QUIET)
+
+    def open_named(self, name: str, session: str) -> Iterator[tuple]:
+        """One of the shelf, from its beginning."""
+        yield from self._play(session, lambda: self._opening(Moment(name)))
+
+    def open_file(self, path: str, request: gr.Request) -> Iterator[tuple]:
+        """An uploaded one."""
+
+        def opening() -> Opening:
+            trace = read_trace(Path(path))
+            return Opening(trace, messages_of(trace))
+
+        yield from self._play(request.session_hash, opening)
+
+    def arrive(self, event: gr.EventData, request: gr.Request) -> Iterator[tuple]:
+        """A page was opened: at the moment that its link names, or with the first run of the shelf."""
+
+        def opening() -> Opening | None:
+            moment = read_link(str(event._data["search"]))
+            if moment is not None:
+                return self._opening(moment)
+            first = self.shelf.first
+            return None if first is None else replace(self._opening(Moment(first)), unasked=True)
+
+        yield from self._play(request.session_hash, opening)
+
+    def confirm(self, event: gr.EventData, request: gr.Request) -> None:
+        """The page has received a part."""
+        self.showings.confirm(request.session_hash, str(event._data["run"]), int(event._data["seen"]))
+
+    def _opening(self, moment: Moment) -> Opening:
+        """Raises TraceError for an unknown name, LinkError for a moment that the run does not have."""
+        trace = self.shelf.get(moment.trace)
+        if moment.seconds is not None and moment.seconds > trace.seconds:
+            raise LinkError(f"{moment.trace} ends at {trace.seconds:.1f} s, before {moment.seconds:.1f} s.")
+        return Opening(trace, self.shelf.messages(moment.trace), moment, link=moment.trace)
+
+    def _play(self, session: str, opening: Callable[[], Opening | None]) -> Iterator[tuple]:
+        """Values for the player and the note."""
+        try:
+            asked = opening()
+        except (TraceError, LinkError) as error:
+            yield gr.skip(), problem(error)
+            return
+        if asked is None:
+            yield gr.skip(), gr.skip()
+            return
+        self._interrupt(session)
+        for part in self.showings.play(session, asked):
+            yield packet(part), ""
+
+
+def _opens(desk: Desk, name: str) -> Callable:
+    def opens(request: gr.Request) -> Iterator[tuple]:
+        yield from desk.open_named(name, request.session_hash)
+
+    return opens

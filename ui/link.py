@@ -1,0 +1,51 @@
+"""Links to a moment of a recorded run: `?trace=name&t=12.5&panel=cache`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qs
+
+PANELS = ("video", "attention", "roles", "life", "cache")
+MOST_CHARACTERS = 2000  # of a link's question
+
+
+class LinkError(ValueError):
+    """A link that leads nowhere. The message says which part of it."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a link leads. seconds: of the video, None for its beginning; panel: of PANELS, None for no one of them."""
+
+    trace: str
+    seconds: float | None = None
+    panel: str | None = None
+
+
+def read_link(search: str) -> Moment | None:
+    """`location.search` of a page; None where no recorded run is asked for. Raises LinkError."""
+    if len(search) > MOST_CHARACTERS:
+        raise LinkError("This link is too long.")
+    asked = {name: values[-1] for name, values in parse_qs(search.removeprefix("?"), keep_blank_values=True).items()}
+    if not {"trace", "t", "panel"} & asked.keys():
+        return None
+    if not asked.get("trace"):
+        raise LinkError("This link names no recorded run: it needs trace=NAME.")
+    return Moment(asked["trace"], _seconds(asked.get("t")), _panel(asked.get("panel")))
+
+
+def _seconds(text: str | None) -> float | None:
+    if text is not None and not re.fullmatch(r"[0-9]{1,6}([.][0-9]{1,6})?", text):
+        raise LinkError(f"In this link t must be seconds, such as 12.5, not {_short(text)!r}.")
+    return None if text is None else float(text)
+
+
+def _panel(text: str | None) -> str | None:
+    if text is not None and text not in PANELS:
+        raise LinkError(f"In this link panel must be one of {', '.join(PANELS)}, not {_short(text)!r}.")
+    return text
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:37]}..."

@@ -1,0 +1,64 @@
+"""The player on the page: one component that takes messages, plays them, and draws their panels. See web/player.js."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+import plotly
+
+from .figures import empty_figures
+from .gauges import panel
+from .theme import THEMES, gradio_theme, role_variables
+
+WEB = Path(__file__).parent / "web"
+PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+UPLOAD_BYTES = 200 * 10**6  # of a trace that somebody opens
+
+# The player's modules are served as they are. Gradio finds the events that it may send by their quoted names.
+MOUNT = """
+const send = {
+  beat: (data) => trigger('beat', data),
+  pause: (data) => trigger('pause', data),
+  confirm: (data) => trigger('confirm', data),
+  arrive: (data) => trigger('arrive', data),
+};
+const root = window.gradio_config?.root ?? location.origin;
+const at = (path) => `${root}/gradio_api/file=${encodeURI(path)}`;
+import(at(props.module)).then(({ mount }) =>
+  mount(element, props, (use) => watch('value', use), send, at(props.plotly)));
+"""
+
+
+def player(wide: bool, idle: str) -> gr.HTML:
+    """The component, for small square videos or for wide ones. idle: what it says before there is a video.
+
+    Events: beat and pause of a live run, confirm of a recorded one, arrive when it is on the page.
+    """
+    gr.set_static_paths([WEB, PLOTLY])
+    return gr.HTML(
+        value=None,
+        html_template=(WEB / "player.html").read_text("utf-8"),
+        js_on_load=MOUNT,
+        apply_default_css=False,
+        elem_id="player",
+        wide=str(wide).lower(),
+        idle=idle,
+        figures={theme: empty_figures(theme) for theme in THEMES},
+        gauges=panel(),
+        module=(WEB / "player.js").as_posix(),
+        plotly=PLOTLY.as_posix(),
+    )
+
+
+def launch(blocks: gr.Blocks, **options):
+    """As gr.Blocks.launch, with the page's look."""
+    return blocks.launch(
+        theme=gradio_theme(),
+        css=role_variables(),
+        css_paths=[WEB / "page.css", WEB / "player.css", WEB / "instruments.css"],
+        ssr_mode=False,
+        footer_links=["gradio", "settings"],
+        max_file_size=UPLOAD_BYTES,
+        **options,
+    )

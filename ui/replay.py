@@ -1,0 +1,62 @@
+"""The page without a model: recorded runs, with every panel. `python -m deepforcing replay run.trace`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import gradio as gr
+
+from deepforcing import TraceError
+
+from .desk import Desk
+from .header import TITLE, header
+from .player import launch, player
+from .shelf import Shelf
+
+
+class ReplayApp:
+    """A shelf of recorded runs behind a page; needs neither a model nor torch."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.blocks = gr.Blocks(title=TITLE, fill_width=True, delete_cache=(3600, 3600))
+        with self.blocks:
+            gr.HTML(header("recorded runs, no model"), elem_id="header", apply_default_css=False)
+            with gr.Column(elem_id="replay"):
+                self.desk = Desk(shelf)
+                note = gr.HTML(elem_id="note", apply_default_css=False)
+                wide = shelf.first is not None and _is_wide(shelf)
+                self.desk.wire(player(wide, "Open a trace, and it plays here."), note, interrupt=lambda session: None)
+            self.blocks.unload(self.leave)
+        self.blocks.queue()
+
+    def launch(self, **options):
+        """As gr.Blocks.launch, with the page's look."""
+        return launch(self.blocks, **options)
+
+    def leave(self, request: gr.Request) -> None:
+        """The tab was closed."""
+        self.desk.showings.close(request.session_hash)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve. 0 after a normal end; 2, with one readable line, for a file that is no trace."""
+    parser = argparse.ArgumentParser(prog="deepforcing replay", description=__doc__)
+    parser.add_argument("traces", nargs="*", type=Path, metavar="FILE", help="recorded runs; the first is opened")
+    parser.add_argument("--host", default=None, help="address to listen on; 0.0.0.0 lets other machines in")
+    parser.add_argument("--port", type=int, default=None, help="port; the first free one from 7860 when not given")
+    parser.add_argument("--open", action="store_true", help="open the page in a browser")
+    asked = parser.parse_args(arguments)
+    try:
+        app = ReplayApp(Shelf.shipped(*asked.traces))
+    except TraceError as error:
+        print(f"deepforcing: {error}", file=sys.stderr)
+        return 2
+    app.launch(server_name=asked.host, server_port=asked.port, inbrowser=asked.open)
+    return 0
+
+
+def _is_wide(shelf: Shelf) -> bool:
+    started = shelf.get(shelf.first).started
+    return started.width > 1.3 * started.height

@@ -1,0 +1,89 @@
+"""Recorded runs that a page offers, by name."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from deepforcing import StreamEnded, StreamStarted, Trace, TraceError, read_trace
+
+from .view import chunk_message, image_bytes, sample_of, started_message
+
+KEPT_BYTES = 20_000_000  # of images, for one run
+SHIPPED = Path(__file__).parents[1] / "assets" / "traces"
+
+
+class Shelf:
+    """Traces in files; a file's name, without its ending, is how links call it.
+
+    The messages of a run are kept once they were made, unless they are many: each visitor sees these same few runs.
+    """
+
+    def __init__(self, paths: list[Path]) -> None:
+        """Raises TraceError for a file that is none."""
+        self._traces: dict[str, Trace] = {}
+        for path in paths:
+            self._traces.setdefault(path.stem, read_trace(path))
+        self._messages: dict[str, list[dict]] = {}
+
+    @classmethod
+    def shipped(cls, *more: Path) -> Shelf:
+        """The runs that come with the project, after `more` of one's own.
+
+        Of the project's own a damaged one is told and left out. Raises TraceError for others.
+        """
+        return cls([*more, *_readable(sorted(SHIPPED.glob("*.trace")))])
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """Name -> what to call it on the page."""
+        return {name: f"{_spoken(name)}, {trace.seconds:.0f} s" for name, trace in self._traces.items()}
+
+    @property
+    def first(self) -> str | None:
+        return next(iter(self._traces), None)
+
+    def get(self, name: str) -> Trace:
+        """Raises TraceError, with the names that there are."""
+        if name not in self._traces:
+            known = f"there are {', '.join(self._traces)}" if self._traces else "there is none"
+            short = name if len(name) <= 40 else f"{name[:37]}..."
+            raise TraceError(f"There is no recorded run {short!r} here: {known}.")
+        return self._traces[name]
+
+    def messages(self, name: str) -> Iterator[dict]:
+        """As `messages_of`, at no cost from the second time on."""
+        if name in self._messages:
+            yield from self._messages[name]
+            return
+        made, size = [], 0
+        for message in messages_of(self.get(name)):
+            size += image_bytes(message)
+            if size <= KEPT_BYTES:
+                made.append(message)
+            yield message
+        if size <= KEPT_BYTES:
+            self._messages[name] = made
+
+
+def messages_of(trace: Trace) -> Iterator[dict]:
+    """The same messages that the run sent while it was live, but for its end. Raises TraceError where it is damaged."""
+    for event in trace:
+        if isinstance(event, StreamStarted):
+            yield started_message(event)
+        elif not isinstance(event, StreamEnded):
+            yield chunk_message(event, sample_of(trace.started))
+
+
+def _readable(paths: list[Path]) -> Iterator[Path]:
+    for path in paths:
+        try:
+            read_trace(path)
+            yield path
+        except TraceError as error:
+            print(error, file=sys.stderr)
+
+
+def _spoken(name: str) -> str:
+    return name.replace("-", " ").replace("_", " ").capitalize()
