@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         sliding_window_with_sinks,
     )
     from .probe import AttentionProbe
+    from .race import LEADER_RULE, RaceStarted, RaceStream, Round, Runner, check_field, read_runner
     from .rope import dynamic_temporal_rope
     from .stream import VideoStream
     from .switching import SWITCHES
@@ -55,6 +56,7 @@ _LATER = {
     "policies": "POLICIES AttentionSink DeepForcing DeepSink Policy SlidingWindow choices_of make_policy settings_of "
     "sliding_window_with_sinks",
     "probe": "AttentionProbe",
+    "race": "LEADER_RULE RaceStarted RaceStream Round Runner check_field read_runner",
     "rope": "dynamic_temporal_rope",
     "stream": "VideoStream",
     "switching": "SWITCHES",
@@ -62,6 +64,7 @@ _LATER = {
 _MODULES = {name: module for module, names in _LATER.items() for name in names.split()}
 
 __all__ = [
+    "LEADER_RULE",
     "MAX_PROMPT_CHARACTERS",
     "POLICIES",
     "SOURCES",
@@ -86,6 +89,10 @@ __all__ = [
     "Policy",
     "Progress",
     "PromptError",
+    "RaceStarted",
+    "RaceStream",
+    "Round",
+    "Runner",
     "Sampling",
     "SettingsError",
     "SlidingWindow",
@@ -101,6 +108,7 @@ __all__ = [
     "VideoStream",
     "VideoWriter",
     "__version__",
+    "check_field",
     "choices_of",
     "describe",
     "dynamic_temporal_rope",
@@ -112,6 +120,7 @@ __all__ = [
     "needs_of",
     "own_policy",
     "participative_compression",
+    "read_runner",
     "read_time",
     "read_trace",
     "readable",

@@ -1,4 +1,4 @@
-"""Command line: `python -m deepforcing generate | bench | evaluate | fetch | replay`.
+"""Command line: `python -m deepforcing generate | race | bench | evaluate | fetch | replay`.
 
 A refused request ends with status 2 and one line.
 """

@@ -26,9 +26,10 @@ from .needs import needs_of, own_policy
 from .options import add_loading, loading_from
 from .out_of_memory import explain_out_of_memory, is_out_of_memory
 from .pipeline import Pipeline, generate_long_video, load_pipeline, started_event
-from .policies import POLICIES, DeepForcing, Policy, make_policy, settings_of
+from .policies import POLICIES, DeepForcing, Policy, make_policy, read_setting, settings_of
 from .prompt import PromptError
 from .prompt_options import add_prompts, prompt_metadata, timeline_from
+from .race.command import add_race
 from .timeline import Timeline
 from .trace import TraceError, TraceWriter
 from .video_file import VideoWriter
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="command")
     _add_generate(commands.add_parser("generate", help="write a video of any length"))
     _add_bench(commands.add_parser("bench", help="measure speed and memory"))
+    add_race(commands.add_parser("race", help="policies side by side on the same noise"), _load)
     add_evaluate(commands.add_parser("evaluate", help="compare policies over a minute, and report"))
     _add_fetch(commands.add_parser("fetch", help="download a published model"))
     commands.add_parser("replay", help="show a recorded run in the browser; needs no model")  # run by __main__.py
@@ -100,7 +102,7 @@ def _policy(options: argparse.Namespace) -> Policy:
     """The policy asked for, or the model's own, with the settings that are given."""
     names = ("window", "sink", "budget", "recent", "phase")
     given = {name: value for name in names if (value := getattr(options, name)) is not None}
-    for name, value in map(_setting, options.set):
+    for name, value in map(read_setting, options.set):
         if name in given:
             raise SettingsError(f"{name} is given twice")
         given[name] = value
@@ -120,19 +122,6 @@ def _load(options: argparse.Namespace, policy: Policy) -> Pipeline:
         if needs.device.type == "cpu":
             print("note: on the CPU, a second of a large model's video takes many minutes", file=sys.stderr)
     return load_pipeline(options.model, loading=loading)
-
-
-def _setting(text: str) -> tuple[str, int | float | str]:
-    """'max_reuse=0' -> ('max_reuse', 0). What is allowed is the policy's to say."""
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise SettingsError(f"--set needs NAME=VALUE, not {text!r}")
-    for number in (int, float):
-        try:
-            return name, number(value)
-        except ValueError:
-            continue
-    return name, value
 
 
 def _generate(options: argparse.Namespace) -> int:

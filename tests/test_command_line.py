@@ -71,7 +71,7 @@ def test_prompts_with_times_are_made_and_written_into_the_file(folder):  # noqa:
         (["--recent", "8"], "sink 10 + recent 8 leaves nothing of budget 16"),
         (["--policy", "self-forcing", "--sink", "3"], "self-forcing has no setting 'sink'"),
         (["--set", "score=best"], "score must be one of attention, inverted, softmax"),
-        (["--set", "sink"], "--set needs NAME=VALUE, not 'sink'"),
+        (["--set", "sink"], "a setting is written NAME=VALUE, not 'sink'"),
         (["--sink", "8", "--set", "sink=9"], "sink is given twice"),
         (["--policy", "magic"], "unknown policy 'magic'"),
         (["--seed", "-1"], "seed must be a whole number"),
@@ -186,6 +186,39 @@ def test_an_empty_prompt_is_refused(folder, capsys):  # noqa: F811
 def test_unknown_words_are_named(folder, capsys):  # noqa: F811
     main(["generate", "a red dragon", "--model", str(folder), "--seconds", "0.5", "-o", str(folder / "out.mp4")])
     assert "has not seen: dragon" in capsys.readouterr().err
+
+
+def race(folder, *more):  # noqa: F811
+    out = ["-o", str(folder / "race.mp4"), "--seconds", "1"]
+    return main(["race", "a red balloon", "--model", str(folder), *out, *more])
+
+
+def test_a_race_is_a_video_of_all_runners_and_a_table(folder, capsys):  # noqa: F811
+    runners = ["--runner", "deep-forcing", "--runner", "self-forcing", "--runner", "deep-forcing phase=none"]
+    assert race(folder, *runners, "--seed", "3", "--at", "0:00.5", "a blue kite") == 0
+    frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(folder / "race.mp4"))
+    assert frames == 16 and seconds == pytest.approx(1, abs=0.1)
+    assert "deep-forcing phase=none: {" in metadata(folder / "race.mp4", "comment")
+    assert [entry["seconds"] for entry in json.loads(metadata(folder / "race.mp4", "prompts"))] == [0, 0.5]
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split("  ")[0] for line in lines[2:5]] == ["deep-forcing", "self-forcing", "deep-forcing phase=none"]
+    assert lines[5] == "ahead: nobody"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ([], "a race needs 2 to 4 runners, not 0"),
+        (["--runner", "deep-sink"] * 2, "2 runners are called 'deep-sink'"),
+        (["--runner", "deep-sink", "--runner", "deep-sink sink=x"], "sink must be a whole number"),
+        (["--runner", "deep-sink", "--runner", "h2o", "--seconds", "0"], "--seconds must be more than 0"),
+        (["--runner", "deep-sink", "--runner", "h2o", "--switch", "blend"], "switch must be one of"),
+    ],
+)
+def test_a_race_that_cannot_be_ends_with_status_2_and_one_line(folder, capsys, more, message):  # noqa: F811
+    assert race(folder, *more) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1 and message in errors[0] and not (folder / "race.mp4").exists()
 
 
 def test_bench_measures_every_row_it_names(folder):  # noqa: F811

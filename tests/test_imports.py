@@ -19,7 +19,7 @@ ORDER = [
     {"pipeline"},
     {"stream", "video_file", "bench", "needs"},
     {"trace"},
-    {"training", "evaluation"},
+    {"training", "evaluation", "race"},
     {"__init__"},
     {"commands"},
     {"__main__"},

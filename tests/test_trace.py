@@ -108,6 +108,13 @@ def test_what_is_known_without_reading_the_video(recorded):
     assert trace.started.settings == {**trace.started.settings, "budget": 8, "window": 9}
 
 
+def test_the_switch_is_told_and_the_first_traces_had_none(recorded, tmp_path):
+    cut = with_index(recorded, tmp_path, lambda index: index["started"].update(switch="sink"))
+    assert read_trace(cut).started.switch == "sink"
+    first = with_index(recorded, tmp_path, lambda index: index["started"].pop("switch"))
+    assert read_trace(first).started == read_trace(recorded[0]).started and read_trace(first).started.switch == "keep"
+
+
 def test_a_run_without_probe_compression_or_end(tmp_path):
     events = run(SlidingWindow(window=9), probe=False, frames=33)
     chunks = list(read_trace(record(tmp_path, events)))[1:-1]

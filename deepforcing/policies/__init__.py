@@ -12,7 +12,7 @@ from .deep_forcing import DeepForcing
 from .deep_sink import DeepSink
 from .registry import POLICIES, make_policy
 from .self_forcing import SlidingWindow
-from .settings import choices_of, settings_of
+from .settings import choices_of, read_setting, settings_of
 
 __all__ = [
     "POLICIES",
@@ -26,6 +26,7 @@ __all__ = [
     "choices_of",
     "kept_indices",
     "make_policy",
+    "read_setting",
     "settings_of",
     "sliding_window_with_sinks",
 ]

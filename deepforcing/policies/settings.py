@@ -30,3 +30,16 @@ def choices_of(policy: type[Policy], setting: str) -> tuple[str, ...]:
 def settings_of(policy: Policy) -> dict:
     """The policy's settings as plain values, for titles, files and `make_policy`."""
     return asdict(policy)
+
+
+def read_setting(text: str) -> tuple[str, int | float | str]:
+    """'max_reuse=0' -> ('max_reuse', 0). What is allowed is the policy's to say. Raises SettingsError without a '='."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise SettingsError(f"a setting is written NAME=VALUE, not {text!r}")
+    for number in (int, float):
+        try:
+            return name, number(value)
+        except ValueError:
+            continue
+    return name, value

@@ -1,0 +1,125 @@
+"""The race itself: runners take turns on one device, a chunk each, and every round is measured."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from ..events import Chunk
+from ..gauges import DriftMeter
+from ..pipeline import Pipeline, check_seed, generate_long_video
+from ..prompt import check_prompt
+from ..timeline import Timeline
+from .runner import Runner, check_field
+from .standing import Standing, leader
+
+
+@dataclass(frozen=True)
+class Lap:
+    """What one runner did in a round. seconds: wall clock that its chunk took, denoising, probe and decoding, alone on
+    the device; total_seconds: of all its chunks so far."""
+
+    chunk: Chunk
+    standing: Standing
+    seconds: float
+    total_seconds: float
+
+    @property
+    def fps(self) -> float:
+        """Video frames a second of wall clock, this chunk."""
+        return len(self.chunk.frames) / self.seconds
+
+    @property
+    def total_fps(self) -> float:
+        """The same of all chunks so far."""
+        return (self.chunk.first_frame + len(self.chunk.frames)) / self.total_seconds
+
+
+@dataclass(frozen=True)
+class Round:
+    """One chunk of every runner, in the runners' order. leader: number of the runner that is ahead, see `leader`."""
+
+    index: int
+    laps: tuple[Lap, ...]
+    leader: int | None
+
+
+def race(
+    pipeline: Pipeline,
+    prompt: str | Timeline | Callable[[int], str],
+    runners: Sequence[Runner],
+    *,
+    seed: int = 0,
+    num_frames: int | None = None,
+    probe: bool = True,
+) -> Iterator[Round]:
+    """Run two to four runners on the same prompt, seed and noise, a chunk each at a time.
+
+    prompt, num_frames, probe are as in `generate_long_video`; a function is asked once a round. Each runner has a cache
+    and a decoder of its own. Raises SettingsError and PromptError before the first round.
+    """
+    lanes, script = [], _Script(pipeline, prompt)
+    for runner in check_field(runners):
+        lanes.append(_Lane(pipeline, script, runner, check_seed(seed), num_frames, probe))
+    return _rounds(lanes, script, num_frames)
+
+
+class _Script:
+    """The prompt of the round in hand, the same for every runner."""
+
+    def __init__(self, pipeline: Pipeline, prompt: str | Timeline | Callable[[int], str]) -> None:
+        timeline = None if callable(prompt) else Timeline.of(prompt)
+        self._ask = prompt if callable(prompt) else lambda index: timeline.at(pipeline.starts(index))
+        self._text = ""
+
+    def begin(self, index: int) -> None:
+        """The next round: whoever steers the race may hold it here, or end it by an exception."""
+        self._text = check_prompt(self._ask(index))
+
+    def __call__(self, index: int) -> str:
+        return self._text
+
+
+class _Lane:
+    """One runner's video so far."""
+
+    def __init__(
+        self, pipeline: Pipeline, script: _Script, runner: Runner, seed: int, num_frames: int | None, probe: bool
+    ) -> None:
+        self._chunks = generate_long_video(
+            pipeline,
+            script,
+            num_frames=num_frames,
+            policy=runner.policy,
+            seed=seed,
+            switch=runner.switch,
+            probe=probe,
+            overlap=False,  # what one runner takes must not run into another's time
+        )
+        self._meter = DriftMeter(pipeline.shape, pipeline.chunk_frames)
+        self._seconds = 0.0
+
+    def lap(self) -> Lap:
+        began = time.perf_counter()
+        chunk = next(self._chunks)
+        seconds = time.perf_counter() - began
+        self._seconds += seconds
+        return Lap(chunk, Standing.of(chunk, self._meter.add(chunk)), seconds, self._seconds)
+
+    def close(self) -> None:
+        self._chunks.close()
+
+
+def _rounds(lanes: list[_Lane], script: _Script, num_frames: int | None) -> Iterator[Round]:
+    index = made = 0
+    try:
+        while num_frames is None or made < num_frames:
+            script.begin(index)
+            laps = tuple(lane.lap() for lane in lanes)
+            yield Round(index, laps, leader([lap.standing for lap in laps]))
+            made += len(laps[0].chunk.frames)
+            index += 1
+    finally:
+        for lane in lanes:
+            lane.close()

@@ -1,0 +1,68 @@
+"""Who takes part in a race."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..config import SettingsError
+from ..policies import Policy, make_policy, read_setting, settings_of
+from ..switching import check_switch
+
+LEAST, MOST = 2, 4
+LONGEST_LABEL = 80  # characters
+
+
+@dataclass(frozen=True)
+class Runner:
+    """A name for people to read, and the settings that are this runner's own.
+
+    switch: what becomes of its cache at a new prompt. Raises SettingsError for a label that cannot be shown.
+    """
+
+    label: str
+    policy: Policy
+    switch: str = "keep"
+
+    def __post_init__(self) -> None:
+        if not self.label.strip() or not self.label.isprintable():
+            raise SettingsError(f"a runner's label must be text that can be shown, not {self.label[:40]!r}")
+        if len(self.label) > LONGEST_LABEL:
+            raise SettingsError(f"a runner's label can have {LONGEST_LABEL} characters, not {len(self.label)}")
+        check_switch(self.switch)
+
+    @property
+    def settings(self) -> dict:
+        """All of them as plain values, for files and messages."""
+        return {"policy": self.policy.name, **settings_of(self.policy), "switch": self.switch}
+
+
+def read_runner(text: str, switch: str = "keep") -> Runner:
+    """`deep-forcing phase=none switch=sink`: a policy's name and settings; the words are the label too.
+
+    switch: of a runner that names none. Raises SettingsError for an unknown policy or setting, or one that cannot be.
+    """
+    name, *words = text.split() or [""]
+    given = [read_setting(word) for word in words]
+    for setting, count in Counter(setting for setting, _ in given).items():
+        if count > 1:
+            raise SettingsError(f"{setting} is given twice in {text!r}")
+    settings = {"switch": switch, **dict(given)}
+    switch = str(settings.pop("switch"))
+    return Runner(" ".join([name, *words]), make_policy(name, **settings), switch)
+
+
+def widest(runners: Sequence[Runner]) -> Policy:
+    """The policy with the largest window: the one that says how much memory a race needs."""
+    return max((runner.policy for runner in runners), key=lambda policy: policy.window)
+
+
+def check_field(runners: Sequence[Runner]) -> tuple[Runner, ...]:
+    """The runners themselves. Raises SettingsError unless they are two to four, each with a label of its own."""
+    if not LEAST <= len(runners) <= MOST:
+        raise SettingsError(f"a race needs {LEAST} to {MOST} runners, not {len(runners)}")
+    for label, count in Counter(runner.label for runner in runners).items():
+        if count > 1:
+            raise SettingsError(f"{count} runners are called {label!r}: give each a label of its own")
+    return tuple(runners)
