@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepforcing import Chunk, DriftMeter, Event, Pipeline, Policy, StreamEnded, StreamStarted, VideoStream
+from deepforcing import Chunk, Event, Pipeline, Policy, StreamEnded, StreamStarted, VideoStream
 
-from .gauges import gauges_message
+from .gauges import Measuring
 from .pacing import Pace
 from .recording import Files, Recording
 from .view import chunk_message, ended_message, sample_of, started_message
@@ -38,9 +38,9 @@ class Run:
             pipeline, order.prompt, policy=order.policy, seed=order.seed, num_frames=order.num_frames, max_queued=0
         )
         self._pace = Pace(pipeline.shape.fps)
-        self._meter = DriftMeter(pipeline.shape, pipeline.chunk_frames)
         self._stopping = threading.Event()
         self._started: StreamStarted | None = None
+        self._measuring: Measuring | None = None
         self._recording: Recording | None = None
         self._asked: list[str] = []  # prompts asked for, not yet announced to the page
         self.seen = -1
@@ -104,15 +104,14 @@ class Run:
 
     def _fold(self, event: Event | None) -> Iterator[dict]:
         if isinstance(event, StreamStarted):
-            self._started = event
+            self._started, self._measuring = event, Measuring(event)
             yield started_message(event)
         elif isinstance(event, Chunk):
             self._pace.made += len(event.frames)
             # The model goes on while this chunk is encoded, unless enough is made: then the next prompt shows sooner.
             self._stream.max_queued = 0 if self._pace.ahead_enough else 1
-            gauges = gauges_message(self._meter.add(event), self._pipeline.shape.fps)
             message = chunk_message(event, sample_of(self._started))
-            yield {**message, "gauges": gauges}  # first the viewer, then the file
+            yield {**message, "gauges": self._measuring.of(event)}  # first the viewer, then the file
             yield from self._record(event)
         elif isinstance(event, StreamEnded):
             if self._recording is not None:
