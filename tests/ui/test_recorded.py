@@ -224,7 +224,9 @@ def test_links_lead_to_a_moment_or_say_why_not(browser, serve, trouble, small):
         "?trace=<script>alert(1)</script>": "no recorded run '<script>alert(1)</script>' here: there are run",
         "?trace=run&t=soon": "t must be seconds, such as 12.5, not 'soon'",
         "?trace=run&t=99": "run ends at 7.1 s, before 99.0 s",
-        "?trace=run&panel=kitchen": "panel must be one of video, attention, roles, life, drift, heads, rope, cache, not 'kitchen'",
+        "?trace=run&panel=kitchen": (
+            "panel must be one of video, attention, roles, life, drift, heads, rope, cache, not 'kitchen'"
+        ),
     }
     for search, words in bad.items():
         page.goto(address + search)
