@@ -27,3 +27,10 @@ def test_the_library_example_of_the_readme_works(monkeypatch, tmp_path):
     assert "num_frames=320" in example
     exec(example.replace("num_frames=320", "num_frames=33"), {})
     assert (tmp_path / "out.mp4").stat().st_size > 1000
+
+
+def test_the_trace_example_of_the_readme_works(monkeypatch, capsys):
+    monkeypatch.chdir(Path(__file__).parents[1])
+    exec(next(s for s in SNIPPETS if "read_trace(" in s), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 41 and lines[0].startswith("0 (9, 96, 96, 3) 0 False")

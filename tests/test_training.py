@@ -207,7 +207,6 @@ def test_the_whole_recipe_makes_a_model_that_streams(tmp_path, fresh):
             teacher = load_bundle(recipe.output).transformer.state_dict()
     learnt = load_bundle(recipe.output)
     assert all(torch.equal(value, teacher[name]) for name, value in learnt.teacher.state_dict().items())
-    assert not torch.equal(learnt.transformer.proj_out.weight, learnt.teacher.proj_out.weight)
     pipeline = load_pipeline(tmp_path / "model")
     frames = [chunk.frames for chunk in generate_long_video(pipeline, "a red ball", num_frames=21)]
     assert sum(map(len, frames)) == 21 and frames[0].shape[1:] == (96, 96, 3)

@@ -53,7 +53,7 @@ def test_without_meaning_a_gauge_says_so_and_stays_plain_json():
 
 
 def test_a_likeness_is_a_return_only_after_a_jump():
-    assert message(sink_reset=0.97)["readings"]["sink_reset"]["level"] == AS_AT_START
+    assert message(sink_reset=0.97)["readings"]["sink_reset"]["level"] == A_LITTLE
     back = message(sink_reset=0.97, reset_at=480)["readings"]["sink_reset"]
     assert back["level"] == MUCH and back["shown"] == "97 %" and "jumped back" in back["words"]
 

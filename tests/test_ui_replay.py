@@ -190,4 +190,5 @@ def test_the_runs_that_are_shipped_open_and_are_small():
     for path in paths:
         trace = read_trace(path)
         assert trace.started.model == "tiny" and 10 <= trace.seconds <= 60
+        assert path.stat().st_size * 60 / trace.seconds < 10e6, "a minute is at most 10 MB"
         assert sum(len(message.get("frames", ())) for message in messages_of(trace)) == round(16 * trace.seconds)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from deepforcing import Gauges, Jump
+from deepforcing import Chunk, DriftMeter, Gauges, Jump, StreamStarted, VideoShape
 
 TOO_EARLY = "not enough video yet"
 AS_AT_START, A_LITTLE, MUCH = range(3)  # levels of a reading
@@ -39,12 +39,9 @@ class Gauge:
     @property
     def normal(self) -> tuple[float, float]:
         """From where to where a reading is as at the start."""
-        below = [band.until for band in self.bands[: self._normal_band]]
-        return max([self.axis[0], *below]), min(self.axis[1], self.bands[self._normal_band].until)
-
-    @property
-    def _normal_band(self) -> int:
-        return max(i for i, band in enumerate(self.bands) if band.level == AS_AT_START)
+        first = next(i for i, band in enumerate(self.bands) if band.level == AS_AT_START)
+        low = self.bands[first - 1].until if first else self.axis[0]
+        return low, max(band.until for band in self.bands if band.level == AS_AT_START)
 
     def read(self, value: float) -> dict:
         """The number, as it is shown, with its words; NaN is no reading."""
@@ -116,7 +113,8 @@ GAUGES = (
         (0, 1),
         (
             Band(0.7, AS_AT_START, "unlike the first frames"),
-            Band(math.inf, AS_AT_START, "like the first frames, no jump"),
+            Band(0.85, AS_AT_START, "a little like the first frames"),
+            Band(math.inf, A_LITTLE, "like the first frames, no jump"),
         ),
     ),
 )
@@ -129,6 +127,18 @@ def panel() -> list[dict]:
         {"name": gauge.name, "title": gauge.title, "what": gauge.what, "axis": gauge.axis, "normal": gauge.normal}
         for gauge in GAUGES
     ]
+
+
+class Measuring:
+    """The gauges of one run for the page, live or recorded."""
+
+    def __init__(self, started: StreamStarted) -> None:
+        shape = VideoShape(started.height, started.width, started.fps, time=started.stride)
+        self._fps, self._meter = started.fps, DriftMeter(shape, started.chunk_frames)
+
+    def of(self, chunk: Chunk) -> dict:
+        """Of the next chunk, see `gauges_message`."""
+        return gauges_message(self._meter.add(chunk), self._fps)
 
 
 def gauges_message(gauges: Gauges, fps: int) -> dict:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from deepforcing import (
     Chunk,
-    DriftMeter,
     Event,
     Pipeline,
     Policy,
@@ -18,7 +17,7 @@ from deepforcing import (
     VideoStream,
 )
 
-from .gauges import gauges_message
+from .gauges import Measuring
 from .paced import PacedRun
 from .recording import Recording
 from .view import chunk_message, ended_message, sample_of, started_message
@@ -56,9 +55,9 @@ class Run(PacedRun):
 
     def __init__(self, pipeline: Pipeline, order: Order, folder: Path, name: str) -> None:
         super().__init__(order.stream(pipeline), pipeline.shape.fps, name)
-        self._pipeline, self._folder = pipeline, folder
-        self._meter = DriftMeter(pipeline.shape, pipeline.chunk_frames)
+        self._folder = folder
         self._started: StreamStarted | None = None
+        self._measuring: Measuring | None = None
         self._recording: Recording | None = None
         self._asked: list[str] = []  # prompts asked for, not yet announced to the page
 
@@ -71,13 +70,12 @@ class Run(PacedRun):
         while self._asked:
             yield {"kind": "prompt", "prompt": self._asked.pop(0)}
         if isinstance(event, StreamStarted):
-            self._started = event
+            self._started, self._measuring = event, Measuring(event)
             yield started_message(event)
         elif isinstance(event, Chunk):
             self._made(len(event.frames))
-            gauges = gauges_message(self._meter.add(event), self._pipeline.shape.fps)
             message = chunk_message(event, sample_of(self._started))
-            yield {**message, "gauges": gauges}  # first the viewer, then the file
+            yield {**message, "gauges": self._measuring.of(event)}  # first the viewer, then the file
             yield from self._record(event)
         elif isinstance(event, StreamEnded):
             if self._recording is not None:

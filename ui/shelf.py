@@ -8,6 +8,7 @@ from pathlib import Path
 
 from deepforcing import StreamEnded, StreamStarted, Trace, TraceError, read_trace
 
+from .gauges import Measuring
 from .view import chunk_message, image_bytes, sample_of, started_message
 
 KEPT_BYTES = 20_000_000  # of images, for one run
@@ -69,11 +70,12 @@ class Shelf:
 
 def messages_of(trace: Trace) -> Iterator[dict]:
     """The same messages that the run sent while it was live, but for its end. Raises TraceError where it is damaged."""
+    measuring = Measuring(trace.started)
     for event in trace:
         if isinstance(event, StreamStarted):
             yield started_message(event)
         elif not isinstance(event, StreamEnded):
-            yield chunk_message(event, sample_of(trace.started))
+            yield {**chunk_message(event, sample_of(trace.started)), "gauges": measuring.of(event)}
 
 
 def _readable(paths: list[Path]) -> Iterator[Path]:

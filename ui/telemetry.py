@@ -63,7 +63,7 @@ def pack_cache(cache: CacheState, sample: Sample) -> dict:
         "frames": cache.frames[held].tolist(),
         "roles": [cache.roles[i] for i in held],
         "alive": pack_shares(np.concatenate((share[None], alive[layers]))),
-        "time": pack_numbers(np.concatenate((_mean_time(cache, held)[None], cache.time[np.ix_(layers, held)]))),
+        "time": pack_numbers(np.concatenate((mean_time(cache)[None, held], cache.time[np.ix_(layers, held)]))),
         "maps": maps.tolist(),
         "mean": pack_levels(kept[:, maps].mean(0)),
         "kept": pack_mask(kept[np.ix_(layers, maps)]),
@@ -73,11 +73,9 @@ def pack_cache(cache: CacheState, sample: Sample) -> dict:
     }
 
 
-def _mean_time(cache: CacheState, held: np.ndarray) -> np.ndarray:
-    """Mean temporal position [F] of the tokens of the frames `held`, all layers together."""
-    tokens = cache.kept[:, held].sum((2, 3))  # [layers, F]
-    total = np.where(tokens > 0, tokens * np.nan_to_num(cache.time[:, held]), 0).sum(0)
-    return np.divide(total, tokens.sum(0), where=tokens.any(0), out=np.full(len(held), np.nan))
+def mean_time(cache: CacheState) -> np.ndarray:
+    """Where RoPE puts each frame [F], mean over the layers that hold any of it."""
+    return np.nanmean(cache.time, 0)
 
 
 def pack_attention(attention: AttentionMass | None, sample: Sample) -> dict | None:

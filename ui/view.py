@@ -13,6 +13,7 @@ from PIL import Image
 
 from deepforcing import Chunk, Geometry, StreamEnded, StreamStarted
 
+from .placement import placement_words
 from .telemetry import Sample, pack_attention, pack_cache, text
 
 WEBP_PIXELS = 256 * 256  # up to this size WebP is smaller and quick enough; above it JPEG encodes seven times faster
@@ -88,6 +89,7 @@ def chunk_message(chunk: Chunk, sample: Sample) -> dict:
         "frames": frames,
         "seconds": {"dit": chunk.timings.dit, "decode": chunk.timings.decode, "encode": encode},
         "cache": pack_cache(chunk.cache, sample),
+        "placement": placement_words(chunk.cache, chunk.latent_frames[0]),
         "compression": chunk.compression is not None,
         "attention": pack_attention(chunk.attention, sample),
     }

@@ -1,6 +1,7 @@
 """The app as a viewer meets it: one real browser, from the prompt to the downloaded file."""
 
 import json
+import math
 import os
 import re
 import threading
@@ -14,10 +15,12 @@ from chromium import CHROMIUM, FLAGS, PLAYER, look, open_tab, visit, wait
 from small_wan import save_small_wan
 
 from app import open_app, read_arguments
-from deepforcing import AttentionMass, CacheState, Geometry, Loading, load_pipeline
+from deepforcing import AttentionMass, CacheState, Gauges, Geometry, Jump, Loading, load_pipeline
 from ui.app import App
 from ui.examples import LONG
+from ui.gauges import gauges_message
 from ui.loading import Loader, Offer
+from ui.placement import placement_words
 from ui.shelf import Shelf
 from ui.telemetry import Sample, pack_attention, pack_cache
 from ui.view import Codec
@@ -95,8 +98,9 @@ def panels_follow_the_video(page):
     assert bars == pytest.approx(1, abs=0.01)
     assert page.locator(".df-cells figure").count() > 10
     wait(page, f"{drawn}.every((count, i) => count > {before}[i])")
-    page.get_by_label("Layer").select_option(label="2")
-    page.get_by_label("Head").select_option(label="3")
+    assert page.locator(".df-grid button").count() == (1 + 6) * (1 + 4)
+    page.get_by_role("button", name="layer 2, head 3: sink mass").click()
+    assert (page.locator(".df-layer").input_value(), page.locator(".df-head").input_value()) == ("2", "3")
     wait(page, "Math.abs(p.panels.plots.attention.data[0].y.reduce((a, b) => a + b, 0) - 1) < 0.01")
 
 
@@ -117,6 +121,8 @@ def scrubbing_shows_the_past_without_the_server(page):
     wait(page, "p.stage.shown === 0 && p.shownChunk.index === 0")
     expect(page.locator(".df-now-text")).to_have_text(PROMPT)
     expect(page.locator(".df-keep-note")).to_contain_text("No compression has fired yet")
+    expect(page.locator(".df-rope-note")).to_contain_text("Nothing is cached yet")
+    expect(page.get_by_role("img", name="Colour drift: –, not enough video yet")).to_be_visible()
     wait(page, "p.panels.plots.attention.data[0].x.length === 3")  # only the chunk itself
     page.locator(".df-stage").focus()
     page.keyboard.press("ArrowRight")
@@ -261,11 +267,76 @@ def test_panels_of_the_real_size_are_drawn_fast(page):
     assert page.locator(".df-cells figure").count() == 10 + sample.mapped + 6 + 3 + 3  # the last 3 were evicted
     size = page.locator(".df-cells canvas").first.evaluate("(c) => [c.width, c.height, c.clientWidth]")
     assert size[0] % 52 == 0 and size[1] % 30 == 0 and size[2] >= 2 * 52, "a token is two pixels wide, or more"
-    page.get_by_label("Layer").select_option(label="30")
+    page.locator("#player").get_by_label("Layer").select_option(label="30")
     bars = "p.panels.plots.attention.data[0].y"
     wait(page, f"{bars}.length === 59 && Math.abs({bars}.reduce((a, b) => a + b, 0) - 1) < 0.01")
 
 
+def test_instruments_by_pointer_and_by_keyboard(page):
+    """The timeline, the gauges and the overview of heads, on chunks with known contents."""
+    sample = Sample.of(REAL, 30, 12)
+    images = [Codec.of(480, 832).encode(np.full((480, 832, 3), 90, np.uint8))] * 12
+    page.evaluate(f"(message) => {PLAYER}.receive({{ messages: [message] }})", started(sample))
+    for index, gauges in enumerate(MEASURED):
+        page.evaluate(DRAW, {**chunk(index, sample, images), "gauges": gauges_message(gauges, 16)})
+    look(page, "p.pause(true, false)")
+    gauges_and_marks(page)
+    look(page, "p.seek(40)")
+    wait(page, "p.shownChunk?.index === 3")
+    the_timeline_answers(page)
+    heads_are_picked(page)
+
+
+def gauges_and_marks(page):
+    gauge = page.get_by_role("img", name="Colour drift")
+    expect(gauge).to_have_attribute("aria-label", re.compile("10 %, shifted a little"))
+    expect(page.locator(".df-gauge[data-level='2']")).to_contain_text("jumped back to the first frames")
+    gauge.focus()
+    expect(page.locator(".df-gauge-note")).to_have_text(re.compile("^How far the hues have moved"))
+    gauge.blur()
+    expect(page.locator(".df-gauge-note")).to_contain_text("Measuring took 1.0 % of the time")
+    assert page.locator(".df-marks button").evaluate_all("all => all.map((b) => b.dataset.kind)") == ["jump", "reset"]
+    page.get_by_label("Go to a jump").select_option(label="sink reset at 1.6 s")
+    wait(page, "p.stage.shown === 25")
+    page.locator(".df-marks [data-kind=jump]").click()
+    wait(page, "p.stage.shown === 12 && p.shownChunk.index === 1")
+    expect(gauge).to_have_attribute("aria-label", re.compile("^Colour drift: –, not enough video yet"))
+
+
+def the_timeline_answers(page):
+    read, canvas = page.locator(".df-rope-read"), page.locator(".df-timeline")
+    expect(page.locator(".df-rope-note")).to_contain_text("The sink is moved by 48 frames")
+    canvas.focus()
+    page.keyboard.press("ArrowLeft")
+    expect(read).to_have_text("Latent frame 71: being made, at 2.")
+    for _ in range(80):
+        page.keyboard.press("ArrowLeft")
+    first = "Latent frame 0, sink: made 69 frames (17.3 s) before the chunk; RoPE puts it 21 frames before the chunk: "
+    expect(read).to_have_text(f"{first}moved by 48.")
+    page.keyboard.press("Escape")
+    expect(read).to_contain_text("Point at a frame")
+    box = canvas.bounding_box()
+    canvas.hover(position={"x": box["width"] - 6, "y": 10})
+    expect(read).to_have_text("Latent frame 71: being made, at 2.")
+
+
+def heads_are_picked(page):
+    assert page.locator(".df-grid button").count() == 6 * 13  # 5 of 30 layers and the mean, 12 heads and the mean
+    page.get_by_role("button", name="all layers, all heads").focus()
+    for key in ("ArrowDown", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    picked = page.locator(".df-grid button[aria-pressed=true]")
+    expect(picked).to_have_attribute("title", "layer 1, head 1: sink mass 100 %, a deep sink")
+    assert page.locator(".df-grid .df-deep").count() == 1
+    assert look(page, "[p.choice.layer, p.choice.head]") == [1, 1]
+
+
+MEASURED = [
+    Gauges(None, *[math.nan] * 5, (), None, 0.004),
+    Gauges(None, *[math.nan] * 5, (Jump(12, 3.2, math.nan),), None, 0.004),
+    Gauges((0, 81), 0.1, 1.0, 1.0, 1.0, 0.9, (Jump(25, 4, 0.9),), 25, 0.004),
+    Gauges((0, 81), 0.1, 1.0, 1.0, 1.0, 0.9, (), 25, 0.004),
+]
 REAL = Geometry(30, 52)
 DRAW = f"""(message) => {{
   const began = performance.now();
@@ -290,8 +361,12 @@ def chunk(index: int, sample, images: list[str]) -> dict:
     kept = np.ones((30, 56, 30, 52), bool)
     kept[:, 10:50] = rng.random((30, 40, 30, 52)) < np.linspace(0.01, 0.3, 40)[:, None, None]
     roles = ("sink",) * 10 + ("top-C",) * 40 + ("recent",) * 6
-    cache = CacheState(frames, kept, roles, np.zeros((30, 56), np.float32), int(kept.sum()), 4 * 10**9)
+    time = np.where(frames < 10, frames - 21, frames - first) * np.ones((30, 1), np.float32)
+    cache = CacheState(frames, kept, roles, time, int(kept.sum()), 4 * 10**9)
     mass = rng.dirichlet(np.ones(59), (30, 12)).astype(np.float32)
+    mass[..., :10] /= 4
+    mass /= mass.sum(-1, keepdims=True)
+    mass[0, 0] = np.where(np.arange(59) < 10, 0.1, 0)  # the only deep sink
     attention = AttentionMass(np.array([*frames, first, first + 1, first + 2]), (*roles, *["current"] * 3), mass)
     count = 9 if index == 0 else 12
     return {
@@ -300,6 +375,7 @@ def chunk(index: int, sample, images: list[str]) -> dict:
         "frames": images[:count],
         "seconds": {"dit": 0.3, "decode": 0.1, "encode": 0.01},
         "cache": pack_cache(cache, sample),
+        "placement": placement_words(cache, first),
         "attention": pack_attention(attention, sample),
     }
 

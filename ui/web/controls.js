@@ -50,10 +50,15 @@ export class Controls {
 
   // A flag on the track where a new prompt begins.
   mark(frame, prompt) {
+    this.flag(frame, `New prompt: ${prompt}`, `Go to the new prompt: ${prompt.slice(0, 120)}`);
+  }
+
+  // kind: what the flag looks like. Keyboards reach only prompts this way: jumps can be many, and are in a list.
+  flag(frame, title, label, kind = "prompt") {
     const flag = document.createElement("button");
-    flag.type = "button";
-    flag.title = `New prompt: ${prompt}`;
-    flag.setAttribute("aria-label", `Go to the new prompt: ${prompt.slice(0, 120)}`);
+    Object.assign(flag, { type: "button", title, tabIndex: kind === "prompt" ? 0 : -1 });
+    flag.dataset.kind = kind;
+    flag.setAttribute("aria-label", label);
     flag.addEventListener("click", () => this.player.seek(frame));
     this.find("marks").append(flag);
     this.marks.push({ frame, flag });

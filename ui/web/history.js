@@ -88,6 +88,7 @@ export class History {
       roles,
       alive: shares(alive), // share of tokens, [rows, frames]
       byRole: this.massByRole(chunk.attention),
+      readings: chunk.gauges?.readings,
     };
   }
 

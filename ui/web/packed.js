@@ -31,3 +31,8 @@ export function levels(base64, length) {
   for (let i = 0; i < length; i++) out[i] = ((packed[i >> 1] >> (i & 1 ? 0 : 4)) & 15) / 15;
   return out;
 }
+
+// float32 -> Float32Array.
+export function floats(base64) {
+  return new Float32Array(bytes(base64).buffer);
+}

@@ -3,12 +3,15 @@
 import { Clock } from "./clock.js";
 import { Controls } from "./controls.js";
 import { Frames } from "./frames.js";
+import { Gauges } from "./gauges.js";
+import { Heads } from "./heads.js";
 import { History, ROLES } from "./history.js";
 import { KeepMap } from "./keepmap.js";
 import { Meter } from "./meter.js";
 import { Panels } from "./panels.js";
 import { describe, linkTo, Opening } from "./recorded.js";
 import { Stage } from "./stage.js";
+import { Timeline } from "./timeline.js";
 
 const BEAT_MS = 1000; // how often the server hears where the playhead is
 const WAITING = { finished: "The video is complete.", stopped: "Stopped." };
@@ -23,6 +26,8 @@ class Player {
     this.panels = new Panels(this.root, props.figures, () => (document.body.classList.contains("dark") ? "dark" : "light"));
     this.keepmap = new KeepMap(this.find("cells"), this.find("keep-note"));
     this.controls = new Controls(this);
+    this.gauges = new Gauges(this.root, props.gauges, this.controls);
+    this.followers = [this.gauges, new Timeline(this.root), new Heads(this.root, (layer, head) => this.pick(layer, head))];
     this.clicked = null; // when Generate was pressed
     this.sequence = -1;
     this.listen();
@@ -83,6 +88,7 @@ class Player {
     for (const name of ["sink", "now-text", "coming"]) this.find(name).textContent = "";
     this.find("about").textContent = describe(message);
     this.controls.open(message);
+    for (const follower of this.followers) follower.open(message);
     this.say(message.recorded ? "Opening the recorded run ..." : "Making the first frames ...", "starting");
   }
 
@@ -94,6 +100,7 @@ class Player {
     this.keepmap.addThumbnails(chunk, this.frames, this.history.run.stride);
     if (chunk.prompt !== this.lastPrompt) this.controls.mark(chunk.first, chunk.prompt);
     this.lastPrompt = chunk.prompt;
+    this.gauges.take(chunk);
     this.forget();
     this.opening.look();
     this.frames.get(this.clock.frame);
@@ -212,6 +219,22 @@ class Player {
     this.panels.showChunk(chunk, this.history, this.choice);
     this.keepmap.show(chunk, this.history, this.choice.layer);
     this.find("sink").textContent = this.sinkMass(chunk);
+    this.showNext(chunk, this.followers);
+  }
+
+  // One a frame, so that video never waits for them.
+  showNext(chunk, [follower, ...others]) {
+    requestAnimationFrame(() => {
+      if (!follower || chunk !== this.shownChunk) return;
+      follower.show(chunk, this.history, this.choice);
+      this.showNext(chunk, others);
+    });
+  }
+
+  pick(layer, head) {
+    Object.assign(this.find("layer"), { value: layer });
+    Object.assign(this.find("head"), { value: head });
+    this.redraw();
   }
 
   sinkMass(chunk) {
