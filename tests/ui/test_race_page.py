@@ -101,12 +101,7 @@ def scrubbing_shows_the_past(race):
 
 
 def test_the_leader_the_table_and_the_lines_say_what_was_measured(race):
-    run = {"fps": 16, "height": 96, "width": 96, "stride": 4, "chunk_frames": 3, "prompt": "p", "run": "~"}
-    labels = ["deep", "<b>window</b>"]
-    runners = [{"label": label, "settings": {"window": 21}} for label in labels]
-    send(race, {"kind": "started", "seq": 0, "runners": runners, **run})
-    for index in range(12):
-        send(race, round_message(index))
+    start(race)
     until(race, "r.shown !== null && r.rounds.length === 12")
     race.evaluate(f"() => {RACE}.seek(130)")
     race.evaluate(f"() => {RACE}.pause(true)")
@@ -126,6 +121,27 @@ def test_the_leader_the_table_and_the_lines_say_what_was_measured(race):
     assert len(colours) == 2
     race.evaluate(f"() => {RACE}.seek(40)")
     expect(race.locator(".race-ahead")).to_contain_text("Nobody is ahead yet")
+
+
+@pytest.mark.parametrize("width", [1440, 420])
+def test_videos_and_lines_have_the_room_they_need(race, width):
+    race.set_viewport_size({"width": width, "height": 900})
+    start(race)
+    until(race, "r.shown !== null")
+    parts = ("canvas", ".df-track", "table", "article svg")  # from top to bottom
+    boxes = [race.locator(f".race {part}").first.bounding_box() for part in parts]
+    least = {1440: (400, 900, 1200, 280), 420: (170, 100, 340, 340)}[width]
+    assert all(box["width"] >= size for box, size in zip(boxes, least, strict=True)), boxes
+    assert [box["y"] for box in boxes] == sorted(box["y"] for box in boxes)
+
+
+def start(page) -> None:
+    """A race of two, twelve rounds long."""
+    run = {"fps": 16, "height": 96, "width": 96, "stride": 4, "chunk_frames": 3, "prompt": "p"}
+    runners = [{"label": label, "settings": {"window": 21}} for label in ("deep", "<b>window</b>")]
+    send(page, {"kind": "started", "seq": 0, "runners": runners, **run})
+    for index in range(12):
+        send(page, round_message(index))
 
 
 def send(page, message) -> None:
@@ -194,9 +210,12 @@ def test_nothing_is_wider_than_a_phone(app, browser):
     page.set_viewport_size({"width": 420, "height": 900})
     page.wait_for_function(f"document.querySelector('.df') && {PLAYER}")
     page.locator("#later .lp-add").click()
+    page.locator("#later .lp-text").fill(SECOND)
     page.get_by_role("tab", name="Race").click()
     page.wait_for_function(f"document.querySelector('.race') && {RACE}")
     page.locator("#race-later .lp-add").click()
+    page.locator("#race-later .lp-text").fill(SECOND)
+    start(page)
     for tab in ("Race", "Watch"):
         page.get_by_role("tab", name=tab).click()
         page.wait_for_function("document.documentElement.scrollWidth <= innerWidth")

@@ -30,15 +30,15 @@ export class Lines {
     this.draw();
   }
 
-  // A round that ends at `seconds`: a value for each runner, null where there is none.
+  // A round that ends at `seconds`: a value for each runner, null where nothing is known.
   add(seconds, values) {
     this.end = seconds;
-    values.forEach((value, i) => value !== null && this.points[i].push([seconds, value]));
+    values.forEach((value, i) => this.points[i].push([seconds, value]));
     this.draw();
   }
 
   draw() {
-    const values = this.points.flat().map(([, value]) => value);
+    const values = this.points.flat().flatMap(([, value]) => value ?? []);
     this.empty = !values.length;
     this.span = scale([...values, ...(this.mark === null ? [] : [this.mark])]);
     this.until = Math.max(10, this.end);
@@ -46,12 +46,19 @@ export class Lines {
     this.grid.replaceChildren(...this.ticks());
     const y = this.mark === null || this.empty ? -9 : this.y(this.mark);
     place(this.marked, { x1: PLOT.left, x2: WIDTH - PLOT.right, y1: y, y2: y });
-    const latest = this.labels.map((label, i) => `${label} ${this.points[i].length ? this.format(this.points[i].at(-1)[1]) : "not known"}`);
+    const latest = this.labels.map((label, i) => `${label} ${this.spoken(this.points[i].at(-1)?.[1] ?? null)}`);
     this.svg.setAttribute("aria-label", `${this.title}. Latest: ${latest.join(", ")}.`);
   }
 
+  spoken(value) {
+    return value === null ? "not known" : this.format(value);
+  }
+
+  // The line is broken where nothing is known.
   trace(points) {
-    return points.map(([x, y], i) => `${i ? "L" : "M"}${this.x(x).toFixed(1)} ${this.y(y).toFixed(1)}`).join("");
+    const goesOn = (i) => i > 0 && points[i - 1][1] !== null;
+    const step = ([x, y], i) => (y === null ? "" : `${goesOn(i) ? "L" : "M"}${this.x(x).toFixed(1)} ${this.y(y).toFixed(1)}`);
+    return points.map(step).join("");
   }
 
   x(seconds) {

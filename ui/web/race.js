@@ -215,7 +215,7 @@ class Race {
   }
 
   ahead({ leader, laps }) {
-    if (laps.some((lap) => lap.drift === null)) return "Nobody is ahead yet: the first five seconds are what the rest is compared with.";
+    if (laps.some((lap) => lap.drift === null)) return "Nobody is ahead yet: the first five seconds of a prompt are what the rest is compared with.";
     if (leader === null) return laps.some((lap) => lap.motion >= CHARTS.motion.mark) ? "Nobody is ahead: a tie." : "Nobody is ahead: no runner moves any more.";
     const others = laps.flatMap((lap, i) => (i === leader ? [] : [`${lap.drift.toFixed(3)} of ${this.lanes[i].label}`]));
     return `Ahead: ${this.lanes[leader].label}, with a drift of ${laps[leader].drift.toFixed(3)} against ${others.join(", ")}.`;
