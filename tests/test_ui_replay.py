@@ -184,6 +184,15 @@ def test_an_unknown_name_or_moment_is_told_and_nothing_is_interrupted(shelf):
     assert "my-run ends at 7.1 s, before 99.0 s." in note and not interrupted
 
 
+def test_a_page_that_opens_late_does_not_end_a_run_of_its_viewer(shelf):
+    app, interrupted, trace = ReplayApp(shelf), [], shelf.get("my-run")
+    app.desk._interrupt, app.desk._busy = interrupted.append, lambda session: session == "a"
+    unasked = Opening(trace, shelf.messages("my-run"), unasked=True)
+    assert len(list(app.desk._play("a", lambda: unasked))) == 1 and not interrupted
+    next(app.desk._play("b", lambda: unasked))
+    assert interrupted == ["b"]
+
+
 def test_the_runs_that_are_shipped_open_and_are_small():
     paths = sorted(SHIPPED.glob("*.trace"))
     assert 2 <= len(paths) <= 4 and sum(path.stat().st_size for path in paths) < 15e6

@@ -61,7 +61,7 @@ class App:
         self._wire_run(page)
         self._wire_prompt(page)
         self._wire_settings(page)
-        page.desk.wire(page.player, page.note, interrupt=self.interrupt)
+        page.desk.wire(page.player, page.note, interrupt=self.interrupt, busy=self.busy)
         page.race.wire(
             lambda: (self.pipeline, self.sessions),
             stop=self.stop,
@@ -182,6 +182,10 @@ class App:
 
     def stop(self, request: gr.Request) -> None:
         self.interrupt(request.session_hash)
+
+    def busy(self, session: str) -> bool:
+        """Whether the session has a run, or waits for one."""
+        return self.sessions is not None and self.sessions.wants(session)
 
     def interrupt(self, session: str) -> None:
         """End the session's run, if it has one."""

@@ -26,6 +26,7 @@ class Desk:
     def __init__(self, shelf: Shelf) -> None:
         self.shelf, self.showings = shelf, Showings()
         self._interrupt: Callable[[str], None] = lambda session: None
+        self._busy: Callable[[str], bool] = lambda session: False
         with gr.Row(elem_id="desk"):
             self.label = gr.HTML("<p>Recorded runs</p>", elem_id="desk-label", apply_default_css=False)
             self.chips = [
@@ -35,9 +36,15 @@ class Desk:
                 "Open a trace ...", file_types=[".trace"], size="sm", elem_id="open-trace", elem_classes="chip"
             )
 
-    def wire(self, player: gr.HTML, note: gr.HTML, interrupt: Callable[[str], None]) -> None:
-        """interrupt: ends what else a session has on the player."""
-        self._interrupt = interrupt
+    def wire(
+        self,
+        player: gr.HTML,
+        note: gr.HTML,
+        interrupt: Callable[[str], None] = lambda session: None,
+        busy: Callable[[str], bool] = lambda session: False,
+    ) -> None:
+        """interrupt: ends what else a session has on the player; busy: whether it has anything."""
+        self._interrupt, self._busy = interrupt, busy
         shown = [player, note]
         options = {"concurrency_limit": MOST_AT_ONCE, **QUIET}
         for button, name in self.chips:
@@ -90,7 +97,7 @@ class Desk:
         except (TraceError, LinkError) as error:
             yield gr.skip(), problem(error)
             return
-        if asked is None:
+        if asked is None or (asked.unasked and self._busy(session)):  # a viewer's own run is never ended unasked
             yield gr.skip(), gr.skip()
             return
         self._interrupt(session)

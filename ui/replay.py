@@ -27,7 +27,7 @@ class ReplayApp:
                 self.desk = Desk(shelf)
                 note = gr.HTML(elem_id="note", apply_default_css=False)
                 wide = shelf.first is not None and _is_wide(shelf)
-                self.desk.wire(player(wide, "Open a trace, and it plays here."), note, interrupt=lambda session: None)
+                self.desk.wire(player(wide, "Open a trace, and it plays here."), note)
             self.blocks.unload(self.leave)
         self.blocks.queue()
 

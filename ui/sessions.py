@@ -36,6 +36,10 @@ class Sessions:
         self._runs: dict[str, PacedRun | LentRun] = {}
         self._wanted: dict[str, str] = {}  # session -> its latest ticket
 
+    def wants(self, session: str) -> bool:
+        """Whether it has a run, waits in line for one, or had one that was not closed."""
+        return session in self._wanted or session in self._runs
+
     def get(self, session: str) -> PacedRun | LentRun | None:
         """The session's run, while it has the model."""
         with self._lock:

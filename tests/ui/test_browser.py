@@ -280,11 +280,16 @@ def test_instruments_by_pointer_and_by_keyboard(page):
     for index, gauges in enumerate(MEASURED):
         page.evaluate(DRAW, {**chunk(index, sample, images), "gauges": gauges_message(gauges, 16)})
     look(page, "p.pause(true, false)")
+    see_the_last_chunk(page)
     gauges_and_marks(page)
-    look(page, "p.seek(40)")
-    wait(page, "p.shownChunk?.index === 3")
+    see_the_last_chunk(page)
     the_timeline_answers(page)
     heads_are_picked(page)
+
+
+def see_the_last_chunk(page):
+    look(page, "p.seek(40)")
+    wait(page, "p.shownChunk?.index === 3")
 
 
 def gauges_and_marks(page):
