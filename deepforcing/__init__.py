@@ -38,7 +38,16 @@ if TYPE_CHECKING:
         sliding_window_with_sinks,
     )
     from .probe import AttentionProbe
-    from .race import LEADER_RULE, RaceStarted, RaceStream, Round, Runner, check_field, read_runner
+    from .race import (
+        LEADER_RULE,
+        RaceStarted,
+        RaceStream,
+        RaceVideo,
+        Round,
+        Runner,
+        check_field,
+        read_runner,
+    )
     from .rope import dynamic_temporal_rope
     from .stream import VideoStream
     from .switching import SWITCHES
@@ -56,7 +65,7 @@ _LATER = {
     "policies": "POLICIES AttentionSink DeepForcing DeepSink Policy SlidingWindow choices_of make_policy settings_of "
     "sliding_window_with_sinks",
     "probe": "AttentionProbe",
-    "race": "LEADER_RULE RaceStarted RaceStream Round Runner check_field read_runner",
+    "race": "LEADER_RULE RaceStarted RaceStream RaceVideo Round Runner check_field read_runner",
     "rope": "dynamic_temporal_rope",
     "stream": "VideoStream",
     "switching": "SWITCHES",
@@ -91,6 +100,7 @@ __all__ = [
     "PromptError",
     "RaceStarted",
     "RaceStream",
+    "RaceVideo",
     "Round",
     "Runner",
     "Sampling",

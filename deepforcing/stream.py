@@ -11,7 +11,41 @@ from .steering import Steered
 from .timeline import Timeline
 
 
-class VideoStream(Steered):
+class Prompted(Steered):
+    """A steered thread that follows a timeline of prompts, and takes others in between.
+
+    A subclass has its items ask `_next_prompt` at each boundary.
+    """
+
+    def __init__(self, pipeline: Pipeline, prompt: str | Timeline, max_queued: int, ahead: int = 0) -> None:
+        super().__init__(pipeline.denoiser.device, max_queued, ahead)
+        self.pipeline = pipeline
+        self._timeline, self._typed = Timeline.of(prompt), None
+
+    def change_prompt(self, text: str) -> None:
+        """Use another prompt from the next chunk on, until the timeline's next one.
+
+        Raises PromptError and changes nothing when it cannot be used.
+        """
+        text = check_prompt(text)
+        with self._changed:
+            self._typed = text
+
+    @property
+    def _first_prompt(self) -> str:
+        return self._typed or self._timeline.at(0)
+
+    def _next_prompt(self, index: int) -> str:
+        """The boundary; then the prompt of the moment."""
+        self._boundary(index)
+        with self._changed:
+            begins = self.pipeline.starts(index)
+            if self._typed is not None:
+                self._timeline, self._typed = self._timeline.interrupted(begins, self._typed), None
+            return self._timeline.at(begins)
+
+
+class VideoStream(Prompted):
     """Generates in a thread of its own; events are read with `get` or by iterating.
 
     Every command takes effect at the next chunk boundary. Chunks made before a command are still delivered, in order;
@@ -39,10 +73,9 @@ class VideoStream(Steered):
         stale_prompt: bool = False,
     ) -> None:
         """Raises PromptError or SettingsError at once for what cannot work; see `generate_long_video`."""
-        device = pipeline.denoiser.device
-        super().__init__(device, max_queued, ahead=device.type == "cuda" if overlap is None else overlap)
-        self.pipeline, self.policy, self.seed, self.switch = pipeline, policy or DeepForcing(), check_seed(seed), switch
-        self._timeline, self._typed = Timeline.of(prompt), None
+        ahead = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
+        super().__init__(pipeline, prompt, max_queued, ahead)
+        self.policy, self.seed, self.switch = policy or DeepForcing(), check_seed(seed), switch
         self._items = generate_long_video(
             pipeline,
             self._next_prompt,
@@ -55,29 +88,10 @@ class VideoStream(Steered):
             stale_prompt=stale_prompt,
         )
 
-    def change_prompt(self, text: str) -> None:
-        """Use another prompt from the next chunk on, until the timeline's next one.
-
-        Raises PromptError and changes nothing when it cannot be used.
-        """
-        text = check_prompt(text)
-        with self._changed:
-            self._typed = text
-
-    def _next_prompt(self, index: int) -> str:
-        """The chunk boundary; then the prompt of the moment."""
-        self._boundary(index)
-        with self._changed:
-            begins = self.pipeline.starts(index)
-            if self._typed is not None:
-                self._timeline, self._typed = self._timeline.interrupted(begins, self._typed), None
-            return self._timeline.at(begins)
-
     def _in_words(self, error: BaseException) -> str:
         if is_out_of_memory(error):
             return explain_out_of_memory(self.policy, self._device)
         return super()._in_words(error)
 
     def _started(self) -> StreamStarted:
-        prompt = self._typed or self._timeline.at(0)
-        return started_event(self.pipeline, prompt, self.policy, self.seed, self.switch)
+        return started_event(self.pipeline, self._first_prompt, self.policy, self.seed, self.switch)

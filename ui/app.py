@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from deepforcing import DeepForcing, Pipeline, Policy, PromptError, SettingsErro
 from . import words
 from .form import read_length, read_policy, read_seed, setting_names
 from .header import TITLE
+from .later import read_prompts
 from .loading import Loader
 from .notes import problem
 from .page import Page, Waiting, lay_out, lay_out_waiting, model_header
@@ -22,11 +22,9 @@ from .run import Order
 from .sessions import Sessions
 from .shelf import Shelf
 from .strip import window_strip
-from .view import packet
 
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 KEPT_SECONDS = 3600  # finished videos can be downloaded this long
-MOST_UNSEEN = 16  # messages repeated until the page confirms them; pacing keeps them fewer
 RUNS_AT_ONCE = 24  # sessions that may run or wait in line
 
 
@@ -64,10 +62,18 @@ class App:
         self._wire_prompt(page)
         self._wire_settings(page)
         page.desk.wire(page.player, page.note, interrupt=self.interrupt, busy=self.busy)
+        page.race.wire(
+            lambda: (self.pipeline, self.sessions),
+            stop=self.stop,
+            beat=self.beat,
+            pause=self.pause,
+            concurrency_limit=RUNS_AT_ONCE,
+        )
         self.blocks.unload(self.leave)
 
     def _wire_run(self, page: Page) -> None:
-        inputs = [page.prompt, page.seed, page.length, page.policy, *page.settings.values()]
+        asked = [page.prompt, page.later, page.seed, page.length, page.switch, page.policy]
+        inputs = [*asked, *page.settings.values()]
         outputs = [page.player, page.generate, page.change, page.stop, page.download, page.save, page.note]
         page.generate.click(
             self.generate,
@@ -85,7 +91,14 @@ class App:
         page.prompt.submit(fn=None, js=enter)
 
     def _wire_prompt(self, page: Page) -> None:
-        page.prompt.change(self.look_at_prompt, page.prompt, page.note, trigger_mode="always_last", **QUIET)
+        gr.on(
+            [page.prompt.change, page.later.input],
+            self.look_at_prompts,
+            [page.prompt, page.later],
+            page.note,
+            trigger_mode="always_last",
+            **QUIET,
+        )
         for button, text in page.examples:
             button.click(lambda text=text: text, None, page.prompt, **QUIET)
         if not page.parts:
@@ -146,27 +159,17 @@ class App:
             window_strip(self.policy, self.pipeline.geometry) if ready else gr.skip(),
         )
 
-    def generate(self, request: gr.Request, prompt, seed, length, policy, *values) -> Iterator[tuple]:
+    def generate(self, request: gr.Request, prompt, later, seed, length, switch, policy, *values) -> Iterator[tuple]:
         """One run, from the click to its end."""
         try:
-            order = self._order(prompt, seed, length, policy, values)
+            order = self._order(read_prompts(prompt, later), seed, length, switch, policy, values)
             self.page.desk.showings.close(request.session_hash)
             yield (gr.skip(), *_buttons(running=True), "")
-            unseen = deque(maxlen=MOST_UNSEEN)
-            for message, files in self.sessions.play(request.session_hash, order):
-                self._queue(unseen, message, request.session_hash)
+            for value, message, files in self.sessions.packets(request.session_hash, order):
                 buttons = _buttons(running=False, **vars(files)) if message["kind"] == "ended" else [gr.skip()] * 5
-                yield (packet(unseen), *buttons, gr.skip())
+                yield (value, *buttons, gr.skip())
         except (PromptError, SettingsError, OSError) as error:
             yield (gr.skip(), *_buttons(running=False), problem(error))
-
-    def _queue(self, unseen: deque, message: dict, session: str) -> None:
-        """Add a message to those that the page has not confirmed. A busy browser may see only the latest of several
-        values, so each value carries them all, and the page drops what it has."""
-        run = self.sessions.get(session)
-        while unseen and run is not None and unseen[0]["seq"] <= run.seen:
-            unseen.popleft()
-        unseen.append(message)
 
     def change_prompt(self, prompt: str, request: gr.Request):
         run = self.sessions.get(request.session_hash)
@@ -204,7 +207,12 @@ class App:
         if run is not None:
             run.pause(bool(event._data["paused"]))
 
-    def look_at_prompt(self, prompt: str) -> str:
+    def look_at_prompts(self, prompt: str, later: str) -> str:
+        """What would help the model to follow the first prompt, and what is wrong with the later ones."""
+        try:
+            read_prompts(prompt or "-", later)
+        except (PromptError, SettingsError) as error:
+            return problem(error)
         return words.prompt_note(self.pipeline, prompt)
 
     def choose_policy(self, name: str) -> list:
@@ -238,9 +246,9 @@ class App:
     def _policy(self, name: str, values: tuple):
         return read_policy(name, dict(zip(self.page.settings, values, strict=True)), self.pipeline.geometry)
 
-    def _order(self, prompt, seed, length, policy, values) -> Order:
+    def _order(self, prompt, seed, length, switch, policy, values) -> Order:
         frames = read_length(length, self.pipeline.shape.fps)
-        return Order(prompt, read_seed(seed), self._policy(policy, values), frames)
+        return Order(prompt, read_seed(seed), self._policy(policy, values), frames, switch)
 
     def _run_of(self, event: gr.EventData, request: gr.Request):
         run = self.sessions.get(request.session_hash)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import gradio as gr
 
-from deepforcing import POLICIES, DeepForcing, Pipeline, Policy, choices_of, settings_of
+from deepforcing import POLICIES, SWITCHES, DeepForcing, Pipeline, Policy, choices_of, settings_of
 from deepforcing.captions import TABLES
 
 from . import words
@@ -15,8 +15,10 @@ from .evidence import measured, opening_note
 from .examples import LONG
 from .form import LENGTHS
 from .header import header
+from .later import later_prompts
 from .loading import Offer
 from .player import player
+from .race_desk import RaceDesk
 from .shelf import Shelf
 from .strip import window_strip
 
@@ -27,9 +29,11 @@ LOOK_SECONDS = 0.7  # between two looks at the progress of loading
 class Page:
     """Every component that something listens to, or that changes."""
 
-    whole: gr.Column = None
+    whole: gr.Tabs = None
+    race: RaceDesk = None
     header: gr.HTML = None
     prompt: gr.Textbox = None
+    later: gr.HTML = None
     generate: gr.Button = None
     change: gr.Button = None
     stop: gr.Button = None
@@ -50,6 +54,7 @@ class Page:
     new_seed: gr.Button = None
     seed_note: gr.HTML = None
     length: gr.Dropdown = None
+    switch: gr.Radio = None
 
 
 @dataclass
@@ -66,15 +71,23 @@ class Waiting:
 def lay_out(pipeline: Pipeline | None, default: Policy, shelf: Shelf) -> Page:
     """Make the components inside the current gr.Blocks. Without a pipeline all but the header stays hidden."""
     page = Page(header=gr.HTML(model_header(pipeline), elem_id="header", apply_default_css=False))
-    with gr.Column(elem_id="page", visible=pipeline is not None) as page.whole:
-        with gr.Column(elem_id="ask"):
-            _ask(page, small=is_small(pipeline))
-            page.desk = Desk(shelf)
-        page.player = player(not is_small(pipeline), "Type a prompt, or pick an example, and press Generate.")
-        with gr.Column(elem_id="settings"):
-            strip = window_strip(default, pipeline.geometry) if pipeline else ""
-            _settings(page, default, strip, embedded=pipeline is not None and pipeline.name == "tiny")
+    with gr.Tabs(elem_id="views", visible=pipeline is not None) as page.whole:
+        with gr.Tab("Watch") as watch, gr.Column(elem_id="page"):
+            _watch(page, pipeline, default, shelf)
+        watch.select(fn=None, js="() => window.dispatchEvent(new Event('resize'))")  # plots that were hidden fit again
+        with gr.Tab("Race"):
+            page.race = RaceDesk(is_small(pipeline))
     return page
+
+
+def _watch(page: Page, pipeline: Pipeline | None, default: Policy, shelf: Shelf) -> None:
+    with gr.Column(elem_id="ask"):
+        _ask(page, small=is_small(pipeline))
+        page.desk = Desk(shelf)
+    page.player = player(not is_small(pipeline), "Type a prompt, or pick an example, and press Generate.")
+    with gr.Column(elem_id="settings"):
+        strip = window_strip(default, pipeline.geometry) if pipeline else ""
+        _settings(page, default, strip, embedded=pipeline is not None and pipeline.name == "tiny")
 
 
 def lay_out_waiting(offer: Offer) -> Waiting:
@@ -125,6 +138,7 @@ def _ask(page: Page, small: bool) -> None:
         page.stop = gr.Button("Stop", elem_id="stop", visible=False)
         page.download = gr.DownloadButton("Download MP4", elem_id="download", visible=False)
         page.save = gr.DownloadButton("Save trace", elem_id="save-trace", visible=False)
+    page.later = later_prompts("later")
     page.note = gr.HTML(elem_id="note", apply_default_css=False)
     with gr.Row(elem_id="examples"):
         page.examples = [(gr.Button(title, size="sm", elem_classes="chip"), text) for title, text in examples.items()]
@@ -183,6 +197,13 @@ def _run_settings(page: Page) -> None:
         page.new_seed = gr.Button("New seed", size="sm", scale=1, min_width=80, elem_id="new-seed")
     page.seed_note = gr.HTML(elem_id="seed-note", apply_default_css=False)
     page.length = gr.Dropdown(list(LENGTHS), value="endless", label="Length", elem_id="length")
+    page.switch = gr.Radio(
+        list(SWITCHES),
+        value="keep",
+        label="Cache at a new prompt",
+        info="stays, is re-encoded with the new prompt, or is cut to its sink",
+        elem_id="switch",
+    )
 
 
 def _advanced(values: dict) -> dict[str, gr.components.Component]:

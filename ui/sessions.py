@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,12 +12,16 @@ from tempfile import TemporaryDirectory
 from deepforcing import Pipeline
 
 from .names import run_name
+from .paced import PacedRun
+from .race_run import RaceOrder
 from .recording import Files
-from .run import Order, Run
+from .run import Order
 from .seats import Seats
 from .spaces import LentRun, run_maker
+from .view import packet
 
 TURN_SECONDS = 180  # how long a run may go on while others wait
+MOST_UNSEEN = 16  # messages repeated until the page confirms them; pacing keeps them fewer
 LEFT = {"kind": "ended", "reason": "left", "chunks": 0, "error": None, "note": "You left the line."}
 
 
@@ -28,14 +33,14 @@ class Sessions:
         self._turn_seconds = turn_seconds
         self._seats = Seats()
         self._lock = threading.Lock()
-        self._runs: dict[str, Run | LentRun] = {}
+        self._runs: dict[str, PacedRun | LentRun] = {}
         self._wanted: dict[str, str] = {}  # session -> its latest ticket
 
     def wants(self, session: str) -> bool:
         """Whether it has a run, waits in line for one, or had one that was not closed."""
         return session in self._wanted or session in self._runs
 
-    def get(self, session: str) -> Run | LentRun | None:
+    def get(self, session: str) -> PacedRun | LentRun | None:
         """The session's run, while it has the model."""
         with self._lock:
             return self._runs.get(session)
@@ -54,7 +59,18 @@ class Sessions:
         if run is not None:
             run.stop()
 
-    def play(self, session: str, order: Order) -> Iterator[tuple[dict, Files]]:
+    def packets(self, session: str, order: Order | RaceOrder) -> Iterator[tuple[str, dict, Files]]:
+        """As `play`, each message with the value that the page gets: a busy browser may see only the latest of several
+        values, so each one carries all messages that the page has not confirmed, and the page drops what it has."""
+        unseen = deque(maxlen=MOST_UNSEEN)
+        for message, files in self.play(session, order):
+            run = self.get(session)
+            while unseen and run is not None and unseen[0]["seq"] <= run.seen:
+                unseen.popleft()
+            unseen.append(message)
+            yield packet(unseen), message, files
+
+    def play(self, session: str, order: Order | RaceOrder) -> Iterator[tuple[dict, Files]]:
         """Wait for the model, then run. Yields (message, the run's files so far); messages are numbered.
 
         Raises PromptError or SettingsError for an order that cannot work, when its turn comes.
@@ -70,7 +86,7 @@ class Sessions:
         finally:
             self._seats.leave(ticket)
 
-    def _turn(self, session: str, ticket: str, order: Order) -> Iterator[tuple[dict, Files]]:
+    def _turn(self, session: str, ticket: str, order: Order | RaceOrder) -> Iterator[tuple[dict, Files]]:
         told = 0
         while (ahead := self._seats.wait(ticket, timeout=0.25)) and self._wanted.get(session) is ticket:
             if ahead != told:
@@ -81,7 +97,7 @@ class Sessions:
         else:
             yield LEFT, Files()
 
-    def _run(self, session: str, ticket: str, order: Order) -> Iterator[tuple[dict, Files]]:
+    def _run(self, session: str, ticket: str, order: Order | RaceOrder) -> Iterator[tuple[dict, Files]]:
         began = time.monotonic()
 
         def give_way() -> bool:

@@ -18,11 +18,12 @@ from pathlib import Path
 
 import gradio as gr
 
-from deepforcing import Pipeline, VideoStream
+from deepforcing import Pipeline
 
 from .mailbox import Mailbox, Wishes
+from .paced import GAVE_WAY, PacedRun
 from .recording import Files
-from .run import GAVE_WAY, Order, Run
+from .run import Order
 
 MOST_SECONDS = 120  # of GPU time that one run asks for; visitors have a few minutes a day
 START_SECONDS = 20  # until the first frame: the weights move to the GPU at each start
@@ -36,10 +37,10 @@ def on_zero_gpu() -> bool:
     return asked and importlib.util.find_spec("spaces") is not None
 
 
-def run_maker(pipeline: Pipeline) -> Callable[[Order, Path, str], Run | LentRun]:
+def run_maker(pipeline: Pipeline) -> Callable[[Order, Path, str], PacedRun | LentRun]:
     """What makes a run of an order, a folder for its file, and its name. To be called before the app is launched."""
     if not on_zero_gpu():
-        return partial(Run, pipeline)
+        return lambda order, folder, name: order.run(pipeline, folder, name)
 
     def lent(order: Order, folder: str, name: str) -> Iterator[tuple[dict, Files]]:
         yield from _work(pipeline, order, Path(folder), name)
@@ -63,10 +64,7 @@ class LentRun:
     def __init__(self, pipeline: Pipeline, lent: Callable, order: Order, folder: Path, name: str) -> None:
         self.id = name
         self._lent, self._order, self._folder = lent, order, folder
-        # Never started: it refuses here what could not work there.
-        self._check = VideoStream(
-            pipeline, order.prompt, policy=order.policy, seed=order.seed, num_frames=order.num_frames
-        )
+        self._check = order.stream(pipeline)  # never started: it refuses here what could not work there
         self._lock, self._wishes, self._mailbox = threading.Lock(), Wishes(), _mailbox_in(folder)
         self._give_way: Callable[[], bool] = lambda: False
         self.seen = -1
@@ -117,7 +115,7 @@ def _mailbox_in(folder: Path) -> Mailbox:
 
 def _work(pipeline: Pipeline, order: Order, folder: Path, name: str) -> Iterator[tuple[dict, Files]]:
     """The worker's side: run, do what the mailbox says, and end before the time is up."""
-    run = Run(pipeline, order, folder, name)
+    run = order.run(pipeline, folder, name)
     follow = _Follower(run, _mailbox_in(folder), lent_seconds(order, pipeline.shape.fps))
     for message in run.messages(follow):
         yield message, run.files
@@ -126,7 +124,7 @@ def _work(pipeline: Pipeline, order: Order, folder: Path, name: str) -> Iterator
 class _Follower:
     """Carries wishes from a mailbox to a run. Called between chunks and several times a second."""
 
-    def __init__(self, run: Run, mailbox: Mailbox, seconds: int) -> None:
+    def __init__(self, run: PacedRun, mailbox: Mailbox, seconds: int) -> None:
         self._run, self._mailbox, self._seconds = run, mailbox, seconds
         self._until = time.monotonic() + seconds - LEAVE_SECONDS
         self._known = Wishes()

@@ -4,12 +4,14 @@ from .course import Lap, Round, race
 from .runner import Runner, check_field, read_runner
 from .standing import LEADER_RULE, Standing, leader
 from .stream import RaceStarted, RaceStream
+from .video import RaceVideo
 
 __all__ = [
     "LEADER_RULE",
     "Lap",
     "RaceStarted",
     "RaceStream",
+    "RaceVideo",
     "Round",
     "Runner",
     "Standing",

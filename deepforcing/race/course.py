@@ -57,12 +57,14 @@ def race(
     """Run two to four runners on the same prompt, seed and noise, a chunk each at a time.
 
     prompt, num_frames, probe are as in `generate_long_video`; a function is asked once a round. Each runner has a cache
-    and a decoder of its own. Raises SettingsError and PromptError before the first round.
+    and a decoder of its own. A chunk is made and thrown away before the first round, so that no runner pays for what
+    only a first chunk takes. Raises SettingsError and PromptError before the first round.
     """
     lanes, script = [], _Script(pipeline, prompt)
     for runner in check_field(runners):
         lanes.append(_Lane(pipeline, script, runner, check_seed(seed), num_frames, probe))
-    return _rounds(lanes, script, num_frames)
+    first = generate_long_video(pipeline, script, num_frames=1, policy=runners[0].policy, probe=probe)
+    return _rounds(lanes, script, num_frames, warm_up=lambda: list(first))
 
 
 class _Script:
@@ -111,12 +113,23 @@ class _Lane:
         self._chunks.close()
 
 
-def _rounds(lanes: list[_Lane], script: _Script, num_frames: int | None) -> Iterator[Round]:
+def _in_turn(lanes: list[_Lane], index: int) -> tuple[Lap, ...]:
+    """Each runner's lap. Another one begins each round: whoever is first may find the device busy with the last one."""
+    order = [(index + i) % len(lanes) for i in range(len(lanes))]
+    laps = {number: lanes[number].lap() for number in order}
+    return tuple(laps[number] for number in range(len(lanes)))
+
+
+def _rounds(
+    lanes: list[_Lane], script: _Script, num_frames: int | None, warm_up: Callable[[], object]
+) -> Iterator[Round]:
     index = made = 0
     try:
         while num_frames is None or made < num_frames:
             script.begin(index)
-            laps = tuple(lane.lap() for lane in lanes)
+            if index == 0:
+                warm_up()
+            laps = _in_turn(lanes, index)
             yield Round(index, laps, leader([lap.standing for lap in laps]))
             made += len(laps[0].chunk.frames)
             index += 1

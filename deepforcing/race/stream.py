@@ -10,7 +10,7 @@ import torch
 from ..events import StreamStarted
 from ..out_of_memory import explain_out_of_memory, is_out_of_memory
 from ..pipeline import Pipeline, check_seed, started_event
-from ..steering import Steered
+from ..stream import Prompted
 from ..timeline import Timeline
 from .course import Round, race
 from .runner import Runner, widest
@@ -24,7 +24,7 @@ class RaceStarted:
     runners: tuple[Runner, ...]
 
 
-class RaceStream(Steered):
+class RaceStream(Prompted):
     """Races in a thread of its own: RaceStarted, then one Round after another, then exactly one StreamEnded.
 
     It is read and steered as a VideoStream is; every command takes effect between two rounds, so that all runners
@@ -45,18 +45,13 @@ class RaceStream(Steered):
         max_queued: int = 1,
     ) -> None:
         """Raises PromptError or SettingsError at once for what cannot work; see `race`."""
-        super().__init__(pipeline.denoiser.device, max_queued)
-        self.pipeline, self.runners, self.seed = pipeline, tuple(runners), check_seed(seed)
-        self._timeline = Timeline.of(prompt)
+        super().__init__(pipeline, prompt, max_queued)
+        self.runners, self.seed = tuple(runners), check_seed(seed)
         self._items = race(pipeline, self._next_prompt, self.runners, seed=seed, num_frames=num_frames, probe=probe)
-
-    def _next_prompt(self, index: int) -> str:
-        self._boundary(index)
-        return self._timeline.at(self.pipeline.starts(index))
 
     def _started(self) -> RaceStarted:
         first = self.runners[0]
-        run = started_event(self.pipeline, self._timeline.at(0), first.policy, self.seed, first.switch)
+        run = started_event(self.pipeline, self._first_prompt, first.policy, self.seed, first.switch)
         return RaceStarted(run, self.runners)
 
     def _in_words(self, error: BaseException) -> str:

@@ -15,7 +15,7 @@ export class Controls {
     find("back").addEventListener("click", () => player.step(-1));
     find("next").addEventListener("click", () => player.step(1));
     find("golive").addEventListener("click", () => this.live());
-    find("link").addEventListener("click", () => player.copyLink());
+    find("link")?.addEventListener("click", () => player.copyLink());
     find("full").addEventListener("click", () => this.fullscreen());
     find("video").addEventListener("keydown", (event) => this.key(event));
     this.scrub.addEventListener("pointerdown", () => this.hold(true));
@@ -24,13 +24,18 @@ export class Controls {
     this.scrub.addEventListener("input", () => player.seek(Number(this.scrub.value)));
   }
 
-  // A new run.
-  open(run) {
-    this.fps = run.fps;
+  // A new video.
+  enable({ fps }) {
+    this.fps = fps;
     this.marks = [];
     this.find("marks").replaceChildren();
     this.player.root.dataset.ended = "";
-    for (const name of ["play", "back", "next", "golive", "link", "full", "scrub"]) this.find(name).disabled = false;
+    for (const part of this.find("bar").querySelectorAll("button, input")) part.disabled = false;
+  }
+
+  // A new run.
+  open(run) {
+    this.enable(run);
     this.options("layer", run.layers);
     this.options("head", run.heads);
     this.find("sampled").textContent = sampled(run);
