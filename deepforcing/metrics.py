@@ -59,9 +59,14 @@ def hue_distance(first: np.ndarray, last: np.ndarray) -> float:
 
 def saturation(frames: np.ndarray) -> float:
     """Mean saturation, (max - min) / max of a pixel's channels, 0..1."""
-    values = frames.astype(np.float32)
-    high, low = values.max(-1), values.min(-1)
-    return float(np.mean((high - low) / np.maximum(high, 1)))
+    return float(saturations(frames).mean())
+
+
+def saturations(frames: np.ndarray) -> np.ndarray:
+    """The saturation of each frame, float32 [n]."""
+    red, green, blue = np.ascontiguousarray(np.moveaxis(frames, -1, 0), np.float32)  # whole planes: much faster
+    high, low = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    return ((high - low) / np.maximum(high, 1)).mean((1, 2))
 
 
 def contrast(frames: np.ndarray) -> float:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from deepforcing import Chunk, DriftMeter, Gauges, Jump, StreamStarted, VideoShape
+from deepforcing import Gauges, Jump
 
 TOO_EARLY = "not enough video yet"
 AS_AT_START, A_LITTLE, MUCH = range(3)  # levels of a reading
@@ -127,18 +127,6 @@ def panel() -> list[dict]:
         {"name": gauge.name, "title": gauge.title, "what": gauge.what, "axis": gauge.axis, "normal": gauge.normal}
         for gauge in GAUGES
     ]
-
-
-class Measuring:
-    """The gauges of one run for the page, live or recorded."""
-
-    def __init__(self, started: StreamStarted) -> None:
-        shape = VideoShape(started.height, started.width, started.fps, time=started.stride)
-        self._fps, self._meter = started.fps, DriftMeter(shape, started.chunk_frames)
-
-    def of(self, chunk: Chunk) -> dict:
-        """Of the next chunk, see `gauges_message`."""
-        return gauges_message(self._meter.add(chunk), self._fps)
 
 
 def gauges_message(gauges: Gauges, fps: int) -> dict:

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from deepforcing import (
     DeepForcing,
+    DriftMeter,
     Pipeline,
     Policy,
     SlidingWindow,
@@ -67,14 +68,16 @@ def record(pipeline: Pipeline, take: Take) -> Path:
         second = max(0, 12 * index - 3) / pipeline.shape.fps
         return [prompt for begins, prompt in take.prompts if begins <= second][-1]
 
+    started = started_event(pipeline, take.prompts[0][1], take.policy, SEED)
+    meter = DriftMeter.of(started)
     chunks = generate_long_video(pipeline, prompt_for, num_frames=frames, policy=take.policy, seed=SEED, probe=True)
     with TemporaryDirectory() as folder, TraceWriter(SHIPPED / f"{take.name}.trace") as trace:
-        trace.write(started_event(pipeline, take.prompts[0][1], take.policy, SEED))
+        trace.write(started)
         video = Path(folder) / "video.mp4"
         with VideoWriter(video, pipeline.shape, {"title": take.prompts[0][1]}) as movie:
             for chunk in tqdm(chunks, total=1 + frames // 12, desc=take.name, leave=False, disable=None):
                 movie.write(chunk.frames)
-                trace.write(chunk)
+                trace.write(chunk, meter.add(chunk))
         trace.write(StreamEnded("finished", trace.chunks))
         return trace.finish(video)
 
