@@ -152,6 +152,25 @@ class SinkPictures:
         return (_unit((_grid(y) - self.middle).reshape(len(y), -1)) @ self.differences.T).max(1)
 
 
+def scenery(frames: np.ndarray) -> np.ndarray:
+    """What stands still in a stretch: median brightness of each cell of a 24 x 24 grid, less its row's mean; [r, c].
+
+    The rows' means go, since sky above and ground below are in every video of the same caption.
+    """
+    still = np.median(_grid(luma(frames), 24), 0)
+    return still - still.mean(1, keepdims=True)
+
+
+def scenery_kept(first: np.ndarray, last: np.ndarray) -> float:
+    """How much of one stretch's scenery stands in another: their correlation, -1..1; 0 where there is none to see.
+
+    A camera that moves takes its scenery along: ask this of a still one only.
+    """
+    one, other = scenery(first), scenery(last)
+    length = np.linalg.norm(one) * np.linalg.norm(other)
+    return float((one * other).sum() / length) if length > 1e-6 else 0.0
+
+
 def _grid(y: np.ndarray, side: int = 16) -> np.ndarray:
     """Brightness [n, H, W] averaged over at most side x side cells."""
     rows, columns = (np.linspace(0, size, min(side, size), endpoint=False).astype(int) for size in y.shape[1:])
