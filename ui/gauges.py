@@ -3,6 +3,7 @@
 The thresholds were read off videos of the embedded model, 50 seconds for each of seven policies and four prompts. The
 chunk jump of a sink of 18 was 1.5 to 3, of all others at most 1.2; hues moved by at most 0.04, but for videos that lost
 their subject, by 0.1 to 0.2; sink resets were found with `attention-sink`, with phase `none`, and with a sink of 18.
+Saturation stayed between 0.95 and 1.05 under twelve settings, broken ones too: what burns was not seen on this model.
 """
 
 from __future__ import annotations
