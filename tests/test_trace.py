@@ -122,6 +122,10 @@ def test_the_switch_is_told_and_the_first_traces_had_none(recorded, tmp_path):
     assert read_trace(cut).started.switch == "sink"
     first = with_index(recorded, tmp_path, lambda index: index["started"].pop("switch"))
     assert read_trace(first).started == read_trace(recorded[0]).started and read_trace(first).started.switch == "keep"
+    stale = with_index(recorded, tmp_path, lambda index: index["started"].update(stale_prompt=True))
+    assert read_trace(stale).started.stale_prompt
+    first = with_index(recorded, tmp_path, lambda index: index["started"].pop("stale_prompt"))
+    assert read_trace(first).started == read_trace(recorded[0]).started
 
 
 MARKED = Gauges((0, 9), 0.1, 1.5, 0.7, math.nan, 2.0, 0.9, (Jump(40, 3.5, math.nan),), 40, 0.002)
@@ -352,6 +356,7 @@ def test_a_newer_trace_asks_for_an_update(recorded, tmp_path):
         (lambda index: index.pop("started"), "started is not an object"),
         (lambda index: index["started"].update(fps=0), "started: fps is not a whole number from 1 to 240"),
         (lambda index: index["started"].update(layers=True), "started: layers is not"),
+        (lambda index: index["started"].update(stale_prompt="no"), "started: stale_prompt is not true or false"),
         (lambda index: index["started"].update(grid=[6]), "started: grid is not two whole numbers"),
         (lambda index: index["started"].update(grid=[10**9, 1]), "started: grid is not a whole number"),
         (lambda index: index["started"].update(prompt=["x"]), "started: prompt is not text"),

@@ -42,8 +42,8 @@ def opening_note(policy: Policy) -> str:
     paper = settings_of(DeepForcing())
     changed = ", ".join(f"{name} {value}" for name, value in settings_of(policy).items() if value != paper[name])
     return note(
-        f"The page opens with <b>{escape(changed)}</b>: of all settings tried on this model, colours drift least with "
-        "it. See “What the app opens with” in assets/evidence/report.md.",
+        f"The page opens with <b>{escape(changed)}</b>, unlike the paper: of all settings tried on this model, colours "
+        "drift least with it. See “What the app opens with” in assets/evidence/report.md.",
         "hint",
     )
 

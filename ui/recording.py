@@ -112,6 +112,7 @@ class Recording:
             "policy": s.policy,
             "settings": s.settings,
             "switch": s.switch,
+            "stale_prompt": s.stale_prompt,
             "prompts": [{"seconds": seconds, "prompt": prompt} for seconds, prompt in self._prompts],
         }
         return {"title": s.prompt[:200], "comment": json.dumps(made, ensure_ascii=False)}

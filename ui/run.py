@@ -27,13 +27,17 @@ from .view import chunk_message, ended_message, sample_of, started_message
 
 @dataclass(frozen=True)
 class Order:
-    """What a viewer asked for. num_frames: video frames, None = until stopped. switch: the cache at a new prompt."""
+    """What a viewer asked for. num_frames: video frames, None = until stopped. switch: the cache at a new prompt.
+
+    stale_prompt: see `generate_long_video`.
+    """
 
     prompt: str | Timeline
     seed: int
     policy: Policy
     num_frames: int | None = None
     switch: str = "keep"
+    stale_prompt: bool = False
 
     def stream(self, pipeline: Pipeline) -> VideoStream:
         """Not started. Raises PromptError or SettingsError for an order that cannot work."""
@@ -45,6 +49,7 @@ class Order:
             switch=self.switch,
             num_frames=self.num_frames,
             max_queued=0,
+            stale_prompt=self.stale_prompt,
         )
 
     def run(self, pipeline: Pipeline, folder: Path, name: str) -> Run:

@@ -25,6 +25,12 @@ class Fields:
             raise self.wrong(name, f"a whole number from {least} to {most}")
         return value
 
+    def flag(self, name: str) -> bool:
+        value = self.values.get(name)
+        if not isinstance(value, bool):
+            raise self.wrong(name, "true or false")
+        return value
+
     def seconds(self, name: str) -> float:
         value = self.values.get(name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:

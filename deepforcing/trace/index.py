@@ -127,6 +127,7 @@ def _started(fields: Fields) -> StreamStarted:
         settings=_settings(fields),
         grid=(rows, columns),
         switch=fields.text("switch") if "switch" in fields.values else "keep",  # the first traces had no other
+        stale_prompt=fields.flag("stale_prompt") if "stale_prompt" in fields.values else False,
     )
 
 
