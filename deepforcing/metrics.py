@@ -152,21 +152,30 @@ class SinkPictures:
         return (_unit((_grid(y) - self.middle).reshape(len(y), -1)) @ self.differences.T).max(1)
 
 
-def scenery(frames: np.ndarray) -> np.ndarray:
-    """What stands still in a stretch: median brightness of each cell of a 24 x 24 grid, less its row's mean; [r, c].
-
-    The rows' means go, since sky above and ground below are in every video of the same caption.
-    """
-    still = np.median(_grid(luma(frames), 24), 0)
-    return still - still.mean(1, keepdims=True)
-
-
 def scenery_kept(first: np.ndarray, last: np.ndarray) -> float:
-    """How much of one stretch's scenery stands in another: their correlation, -1..1; 0 where there is none to see.
+    """How much of what stands still in one stretch stands in another: their correlation, -1..1; 0 where nothing does.
 
     A camera that moves takes its scenery along: ask this of a still one only.
     """
-    one, other = scenery(first), scenery(last)
+    return scenery_likeness(*(scenery(cells(luma(frames))) for frames in (first, last)))
+
+
+def cells(y: np.ndarray) -> np.ndarray:
+    """Brightness [n, H, W] averaged over a grid of 24 x 24, for `scenery`."""
+    return _grid(y, 24)
+
+
+def scenery(y: np.ndarray) -> np.ndarray:
+    """What stands still in a stretch of `cells` [n, r, c]: the median of each, less its row's mean; [r, c].
+
+    The rows' means go, since sky above and ground below are in every video of the same caption.
+    """
+    still = np.median(y, 0)
+    return still - still.mean(1, keepdims=True)
+
+
+def scenery_likeness(one: np.ndarray, other: np.ndarray) -> float:
+    """Correlation of two sceneries [r, c]."""
     length = np.linalg.norm(one) * np.linalg.norm(other)
     return float((one * other).sum() / length) if length > 1e-6 else 0.0
 
