@@ -79,7 +79,7 @@ class Gauges:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A chunk in numbers. Colour, sharpness and scenery are read from one frame in each latent. All but sharpness, which
+    """A chunk in numbers. Colour, sharpness, scenery are read from one frame in each latent. All but sharpness, which
     needs neighbouring pixels, is read from every n-th row and column of a large frame.
 
     first: number of its first frame; hues [36] summed; colour, detail: saturation and sharpness of each frame read;
