@@ -1,8 +1,9 @@
-"""Links to a moment of a recorded run: `?trace=name&t=12.5&panel=cache`."""
+"""Links to a moment of a recorded run, `?trace=name&t=12.5&panel=cache`, and to a lesson, `?lesson=name&step=3`."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
@@ -33,6 +34,16 @@ def read_link(search: str) -> Moment | None:
     if not asked.get("trace"):
         raise LinkError("This link names no recorded run: it needs trace=NAME.")
     return Moment(asked["trace"], _seconds(asked.get("t")), _panel(asked.get("panel")))
+
+
+def read_lesson_link(asked: Mapping[str, str]) -> tuple[str, int] | None:
+    """Of a page's query: a lesson's name and a step from 1; None where no lesson is asked for. Raises LinkError."""
+    if not asked.get("lesson"):
+        return None
+    step = asked.get("step") or "1"
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", step):
+        raise LinkError(f"In this link step must be a number such as 3, not {_short(step)!r}.")
+    return asked["lesson"], int(step)
 
 
 def _seconds(text: str | None) -> float | None:
