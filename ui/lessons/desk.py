@@ -29,6 +29,7 @@ from .verdict import Answer, judge, said
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 TAB = "learn"
+AWAY = ["away"]  # hidden by its look only: what is taken off the page would come back with another player
 IDLE = "The experiment plays here."
 NONE_HERE = "There are no lessons here. Start with --lessons FOLDER to bring some."
 NO_MODEL = "This experiment needs the model, which this page does not have. Go on without it."
@@ -53,7 +54,7 @@ class LessonDesk:
             self.trouble = gr.HTML(
                 "" if self.lessons else note(NONE_HERE, "hint"), elem_id="lesson-trouble", apply_default_css=False
             )
-        with gr.Column(elem_id="lesson", visible="hidden") as self.room:
+        with gr.Column(elem_id="lesson", elem_classes=AWAY) as self.room:
             with gr.Column(elem_id="lesson-text"):
                 self._text()
             self.player = player(
@@ -113,7 +114,7 @@ class LessonDesk:
         shown = self._shown()
         for button, lesson in zip(self.cards, self.lessons, strict=True):
             if isinstance(lesson, Lesson):
-                self._moves(button, _opens(self, lesson), shown)
+                self._moves(button, _opens(self, lesson), [*shown, self.player])
         for button, move in ((self.back, self.go_back), (self.next, self.go_on), (self.leave, self.go_away)):
             self._moves(button, move, shown)
         answers = [self.notebook, self.slider, self.choices, self.sketch]
@@ -139,17 +140,15 @@ class LessonDesk:
         ask = [self.question, self.slider, self.choices, self.sketch, self.commit]
         run = [self.about, self.run, self.play, self.stop]
         found = [self.verdict, self.plot, self.image, self.download]
-        rest = [self.trouble, self.progress, self.words, self.note, self.back, self.next, self.player]
+        rest = [self.trouble, self.progress, self.words, self.note, self.back, self.next]
         return [*boxes, *ask, *run, *found, *rest]
 
     def open(self, lesson: Lesson, notebook: Notebook, number: int = 0) -> Iterator[Updates]:
         """Begin a lesson, or go on with it where it was left."""
-        another = notebook.lesson not in (None, lesson)
+        another = notebook.lesson is not lesson
         notebook.open(lesson, number)
         for updates in self._page(notebook):
-            if another:  # what that one showed is gone
-                updates[self.player] = packet([{"run": run_name(), "seq": 0, "kind": "idle", "text": IDLE}])
-            yield updates
+            yield {**updates, self.player: _emptied() if another else gr.skip()}
 
     def go_back(self, notebook: Notebook, request: gr.Request) -> Iterator[Updates]:
         yield from self._go(notebook, request.session_hash, -1)
@@ -177,21 +176,26 @@ class LessonDesk:
         yield self._all_cards()
 
     def arrive(self, notebook: Notebook, request: gr.Request) -> Iterator[Updates]:
-        """A page was opened, perhaps by a link to a lesson's step. Yields updates for the tabs too."""
+        """A page was opened, perhaps by a link to a lesson's step. Yields updates for the tabs too.
+
+        The player is none of the outputs: it may not be on the page yet, and Gradio (6.31) would forget its settings.
+        """
         try:
             asked = read_lesson_link(request.query_params)
             if asked is None:
-                yield {self.trouble: gr.skip()}
                 return
-            name, number = asked
-            lesson = next((one for one in self.lessons if one.name == name and isinstance(one, Lesson)), None)
-            if lesson is None:
-                raise LinkError(f"There is no lesson {name[:40]!r} here.")
+            notebook.open(self._named(asked[0]), asked[1] - 1)
         except LinkError as error:
             yield {self.tabs: gr.Tabs(selected=TAB), self.trouble: problem(error)}
             return
-        for updates in self.open(lesson, notebook, number - 1):
+        for updates in self._page(notebook):
             yield {self.tabs: gr.Tabs(selected=TAB), **updates}
+
+    def _named(self, name: str) -> Lesson:
+        for lesson in self.lessons:
+            if lesson.name == name and isinstance(lesson, Lesson):
+                return lesson
+        raise LinkError(f"There is no lesson {name[:40]!r} here.")
 
     def predict(self, notebook: Notebook, number: float, choice: str | None, drawn: str) -> Iterator[Updates]:
         """Write down what the reader thinks."""
@@ -266,7 +270,7 @@ class LessonDesk:
         return run is not None and (run.trace is not None or (self._has_model and not run.recorded))
 
     def _all_cards(self) -> Updates:
-        return {self.shelf_of_cards: gr.update(visible=True), self.room: gr.update(visible="hidden"), self.trouble: ""}
+        return {self.shelf_of_cards: gr.update(visible=True), self.room: gr.update(elem_classes=AWAY), self.trouble: ""}
 
     def _page(self, notebook: Notebook) -> Iterator[Updates]:
         """Everything of a step. The picture's file lives until the page has it."""
@@ -288,7 +292,7 @@ class LessonDesk:
         place = f"<span>{escape(lesson.title)}</span> <span>Step {number} of {len(lesson.steps)}</span>"
         return {
             self.shelf_of_cards: gr.update(visible=False),
-            self.room: gr.update(visible=True, elem_classes=classes),
+            self.room: gr.update(elem_classes=classes),
             self.progress: f"<p class='lesson-place'>{place}</p>{bar}",
             self.words: f"## {notebook.step.heading}\n\n{notebook.step.text}",
             self.back: gr.update(interactive=number > 1),
@@ -396,6 +400,11 @@ def _came(seconds: float, enough: bool) -> str:
     if enough:
         return note(f"{seconds:.0f} seconds of video are measured. Watch as long as you like, then press Next.", "hint")
     return note(f"That is {seconds:.0f} s of video; to go on, at least {ENOUGH_SECONDS:.0f} s are needed.", "hint")
+
+
+def _emptied() -> str:
+    """For the player: what another lesson showed is gone."""
+    return packet([{"run": run_name(), "seq": 0, "kind": "idle", "text": IDLE}])
 
 
 def _opens(desk: LessonDesk, lesson: Lesson) -> Callable:

@@ -42,7 +42,7 @@ class Measure:
 
     def shown(self, value: float, signed: bool = False) -> str:
         """The number with its unit."""
-        digits = 0 if abs(value) >= 10 or self.unit == "tokens" else 1
+        digits = 0 if abs(value) >= 10 or abs(value) < 0.05 or self.unit == "tokens" else 1
         number = f"{value:+,.{digits}f}" if signed else f"{value:,.{digits}f}"
         return f"{number} {self.unit}".replace("-", "\u2212")
 
@@ -59,7 +59,7 @@ def _over_time(of: Callable[[dict, dict], float | None]) -> Callable[[dict, list
 
 
 def attention_of(chunk: dict) -> np.ndarray | None:
-    """Share of attention on each of the chunk's attended frames [F], mean over layers and heads; None without a probe."""
+    """Shares of attention on the frames that a chunk attends to [F], mean over layers and heads; None without a probe."""
     attention = chunk["attention"]
     if attention is None:
         return None

@@ -30,7 +30,7 @@ def draw(lesson: str, wanted: Picture, taken: Mapping[str, Taken], answers: Mapp
     verdict = None if wanted.chart is None else judge(wanted.chart, taken, answers)
     words = textwrap.wrap("" if verdict is None else verdict.words, 96)
     chart = verdict.chart if verdict is not None else None
-    heights = [_HEAD + _LINE * len(words), *map(_strip_height, runs), *([_CHART] if chart else []), _FOOT]
+    heights = [_HEAD + _LINE * (len(words) + 0.6), *map(_strip_height, runs), *([_CHART] if chart else []), _FOOT]
     figure = Figure((_WIDTH, sum(heights)), dpi=_DOTS, facecolor=_PAPER)
     FigureCanvasAgg(figure)
     head, *parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
@@ -39,7 +39,8 @@ def draw(lesson: str, wanted: Picture, taken: Mapping[str, Taken], answers: Mapp
         _draw_strip(part, run)
     if chart:
         _draw_chart(parts[len(runs)], chart)
-    parts[-1].text(0.03, 0.5, _small_print(lesson, runs or list(taken.values())), fontsize=7.5, color=_SOFT, va="center")
+    small = _small_print(lesson, runs or list(taken.values()))
+    parts[-1].text(0.03, 0.5, small, fontsize=7.5, color=_SOFT, va="center", parse_math=False)
     return _png(figure)
 
 
@@ -84,8 +85,8 @@ def _draw_chart(part: SubFigure, chart: Chart) -> None:
     for number, (label, series) in enumerate(chart.series):
         colour = COLOURS[number % 4]
         if chart.measure.bars:
-            width = 0.9 / max(1, len(series.x))
-            panel.bar(series.x, series.y, width, color=colour, alpha=0.8 if len(chart.series) == 1 else 0.55, label=label)
+            alpha = 0.8 if len(chart.series) == 1 else 0.55
+            panel.bar(series.x, series.y, 0.9 / max(1, len(series.x)), color=colour, alpha=alpha, label=label)
         else:
             panel.plot(series.x, series.y, _DASHES[number % 4], color=colour, linewidth=1.8, label=label)
     if chart.level is not None:
@@ -98,7 +99,8 @@ def _draw_chart(part: SubFigure, chart: Chart) -> None:
     panel.set_title(y, loc="left", fontsize=9, color=_INK, parse_math=False)
     if chart.measure.bars:
         panel.set_xticks([])
-    for text in panel.legend(fontsize=8, frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 0.98)).get_texts():
+    legend = panel.legend(fontsize=8, frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 0.98))
+    for text in legend.get_texts():
         text.set_parse_math(False)
 
 
@@ -114,7 +116,7 @@ def _small_print(lesson: str, runs: list[Taken]) -> str:
     models = ", ".join(dict.fromkeys(run.model for run in runs))
     seeds = ", ".join(dict.fromkeys(run.seed for run in runs))
     made = f"{models} model, seed {seeds} · " if runs else ""
-    return f"{made}Deep Forcing, lesson “{lesson}”".replace("$", r"\$")
+    return f"{made}Deep Forcing, lesson “{lesson}”"
 
 
 def _png(figure: Figure) -> bytes:

@@ -44,8 +44,12 @@ def judge(asked: Compare, taken: Mapping[str, Taken], answers: Mapping[str, Answ
         words = f"Not run here: {missing}. Go back to that step to run it, or go on without."
         return Verdict(words, _chart(asked, measure, runs, None) if runs else None)
     answer = None if asked.prediction is None else answers.get(asked.prediction.name)
-    found = _bars(asked, measure, runs, answer) if measure.bars else _values(asked, measure, runs, answer)
-    return Verdict(_sentence([said(asked.prediction, answer)] if answer is not None else [], found), _chart(asked, measure, runs, answer))
+    if measure.bars:
+        words = "; ".join(_bars(run.series[asked.measure], _name(run, runs), answer) for run in runs)
+    else:
+        words = "; ".join(_values(asked, measure, runs, answer))
+        words = words if answer is None else f"{said(asked.prediction, answer)}. {words}"
+    return Verdict(f"{words}.", _chart(asked, measure, runs, answer))
 
 
 def said(ask: Ask, answer: Answer) -> str:
@@ -55,13 +59,9 @@ def said(ask: Ask, answer: Answer) -> str:
     return "You drew a curve" if isinstance(ask.form, Sketch) else f"You chose “{answer}”"
 
 
-def _sentence(first: list[str], found: list[str]) -> str:
-    return ". ".join([*first, "; ".join(found)]) + "."
-
-
 def _values(asked: Compare, measure: Measure, runs: list[Taken], answer: Answer | None) -> list[str]:
     values = [run.series[asked.measure].value for run in runs]
-    names = ["This run"] if len(runs) == 1 else [run.label for run in runs]
+    names = [_name(run, runs) for run in runs]
     if asked.difference and None not in values:
         names, values = [f"From {names[0]} to {names[1]}"], [values[1] - values[0]]
     return [_value(asked, measure, name, value, answer) for name, value in zip(names, values, strict=True)]
@@ -96,21 +96,16 @@ def _distance(value: float, answer: float, slider: Slider) -> str:
     return f"{much} {'less' if off < 0 else 'more'} than you thought"
 
 
-def _bars(asked: Compare, measure: Measure, runs: list[Taken], answer: Answer | None) -> list[str]:
-    if answer is None:
-        return [f"{_name(run, runs)}: {_ends(run.series[asked.measure])}" for run in runs]
-    return [f"{_name(run, runs)}: {_likeness(run.series[asked.measure], answer)}" for run in runs]
-
-
 def _name(run: Taken, runs: list[Taken]) -> str:
     return "This run" if len(runs) == 1 else run.label
 
 
-def _ends(bars: Series) -> str:
+def _bars(bars: Series, name: str, drawn: tuple[float, ...] | None) -> str:
     if not bars.y:
-        return "attention was not measured"
-    old, new = (_share(bars, *part) for part in ((0, 0.25), (0.75, 1)))
-    return f"{new:.0f} % of the attention goes to the newest quarter of the window, {old:.0f} % to the oldest"
+        return f"{name}: attention was not measured"
+    new, old = _share(bars, 0.75, 1), _share(bars, 0, 0.25)
+    ends = f"{new:.0f} % of the attention goes to the newest quarter of the window, {old:.0f} % to the oldest"
+    return f"{name}: {ends}" if drawn is None else f"{name}: {_likeness(bars, drawn)}; {ends}"
 
 
 def _share(bars: Series, low: float, high: float) -> float:
@@ -119,12 +114,9 @@ def _share(bars: Series, low: float, high: float) -> float:
 
 
 def _likeness(bars: Series, drawn: tuple[float, ...]) -> str:
-    if not bars.y:
-        return "attention was not measured"
-    curve = np.array(fitted(drawn, bars).y)
-    common = np.minimum(curve, bars.y).sum() / sum(bars.y)
-    how = "close to" if common >= ALIKE else "something like" if common >= SOMEWHAT else "quite unlike"
-    return f"{how} what you drew, with {100 * common:.0f} % of the area in common; {_ends(bars)}"
+    common = np.minimum(fitted(drawn, bars).y, bars.y).sum() / sum(bars.y)
+    how = "close to it" if common >= ALIKE else "something like it" if common >= SOMEWHAT else "quite unlike it"
+    return f"{100 * common:.0f} % of its area is shared with your curve, {how}"
 
 
 def fitted(drawn: tuple[float, ...], bars: Series) -> Series:
