@@ -110,7 +110,7 @@ class LessonDesk:
     ) -> None:
         """others: the tabs beside this one; live: runs an experiment; close: ends what the session runs; beat, pause: the
         page's own; queue: options of the long events."""
-        self._live, self._close, self.tabs = live, close, tabs
+        self._live, self._close = live, close
         shown = self._shown()
         for button, lesson in zip(self.cards, self.lessons, strict=True):
             if isinstance(lesson, Lesson):
@@ -130,7 +130,8 @@ class LessonDesk:
         for event, answer in ((self.player.beat, beat), (self.player.pause, pause)):
             if answer is not None:
                 event(answer, queue=False, **QUIET)
-        blocks.load(self.arrive, self.notebook, [tabs, *shown], **QUIET)
+        self.player.arrive(self.arrive, self.notebook, shown, **QUIET)
+        blocks.load(self.turn_to, None, tabs, **QUIET)
 
     def _moves(self, button: gr.Button, move: Callable, shown: list) -> None:
         button.click(move, self.notebook, shown, **QUIET).then(fn=None, js=FOCUS)
@@ -175,21 +176,20 @@ class LessonDesk:
         notebook.take = None
         yield self._all_cards()
 
-    def arrive(self, notebook: Notebook, request: gr.Request) -> Iterator[Updates]:
-        """A page was opened, perhaps by a link to a lesson's step. Yields updates for the tabs too.
+    def turn_to(self, request: gr.Request) -> object:
+        """A page was opened: its link may want this tab. What is on the tab can be told only when it is there: updates
+        before make Gradio (6.31) forget all else about a component."""
+        return gr.Tabs(selected=TAB) if request.query_params.get("lesson") else gr.skip()
 
-        The player is none of the outputs: it may not be on the page yet, and Gradio (6.31) would forget its settings.
-        """
+    def arrive(self, notebook: Notebook, event: gr.EventData) -> Iterator[Updates]:
+        """The tab is there, perhaps by a link to a lesson's step."""
         try:
-            asked = read_lesson_link(request.query_params)
-            if asked is None:
-                return
-            notebook.open(self._named(asked[0]), asked[1] - 1)
+            asked = read_lesson_link(str(event._data["search"]))
+            if asked is not None:
+                notebook.open(self._named(asked[0]), asked[1] - 1)
+                yield from self._page(notebook)
         except LinkError as error:
-            yield {self.tabs: gr.Tabs(selected=TAB), self.trouble: problem(error)}
-            return
-        for updates in self._page(notebook):
-            yield {self.tabs: gr.Tabs(selected=TAB), **updates}
+            yield {self.trouble: problem(error)}
 
     def _named(self, name: str) -> Lesson:
         for lesson in self.lessons:
