@@ -74,8 +74,9 @@ def test_layers_that_did_not_fire_leave_only_the_mean():
 @pytest.mark.parametrize(("layers", "heads"), [(30, 12), (40, 40)])
 def test_panels_of_the_real_size_stay_small_with_a_contest(layers, heads, thinned):
     sample = Sample.of(REAL, layers, heads)
-    panels = pack_cache(cache(layers, REAL, 10, thinned, 6), sample), pack_attention(
-        attention(layers, heads, thinned + 19), sample
+    panels = (
+        pack_cache(cache(layers, REAL, 10, thinned, 6), sample),
+        pack_attention(attention(layers, heads, thinned + 19), sample),
     )
     contest = pack_contest(fired(layers, REAL, thinned + 9, 0.2), sample, layers, room_beside(*panels))
     assert len(json.dumps([*panels, contest])) <= MOST_BYTES

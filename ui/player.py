@@ -56,7 +56,7 @@ def launch(blocks: gr.Blocks, **options):
     return blocks.launch(
         theme=gradio_theme(),
         css=role_variables(),
-        css_paths=[WEB / "page.css", WEB / "player.css", WEB / "instruments.css", WEB / "inside.css", WEB / "later.css", WEB / "race.css"],
+        css_paths=[WEB / f"{name}.css" for name in ("page", "player", "instruments", "inside", "later", "race")],
         ssr_mode=False,
         footer_links=["gradio", "settings"],
         max_file_size=UPLOAD_BYTES,

@@ -44,14 +44,14 @@ export class Heat {
     const known = latent !== null && chunk?.attention;
     const on = (layer, head) => massOn(chunk, latent, layer, head, columns);
     this.mass = known ? run.layers.map((_, i) => run.heads.map((_, j) => on(i + 1, j + 1))) : null;
-    this.name.textContent = latent === null ? "" : `latent frame ${latent}`;
+    this.name.textContent = latent === null ? "a frame" : `latent frame ${latent}`;
     this.words.textContent = this.inWords(latent, known && on(0, 0));
     this.tell();
     this.draw();
   }
 
   inWords(latent, mean) {
-    if (latent === null) return "Point at a frame below, or reach it by keys, to see which layers and heads look at it.";
+    if (latent === null) return "Point at a frame that the cache keeps, or reach it by keys, to see which layers and heads look at it.";
     if (!this.mass) return this.chunk ? "Attention was not measured in this run." : "";
     this.most = Math.max(...this.mass.flat());
     if (!this.most) return "The chunk on screen does not look at this frame.";
@@ -101,11 +101,12 @@ export class Heat {
     Object.assign(context, { fillStyle: colour("soft"), font: "10px system-ui, sans-serif", textBaseline: "middle" });
     const every = Math.ceil(10 / size); // a number to a layer, where there is room
     run.layers.forEach((layer, i) => i % every || context.fillText(`${i ? "" : "layer "}${layer + 1}`, 0, TOP + (i + 0.5) * size));
+    context.fillText("head", 0, TOP / 2 - 1);
     context.textAlign = "center";
-    run.heads.forEach((head, j) => context.fillText(`${j ? "" : "head "}${head + 1}`, LEFT + (j + 0.5) * wide, TOP / 2 - 1));
+    run.heads.forEach((head, j) => context.fillText(head + 1, LEFT + (j + 0.5) * wide, TOP / 2 - 1));
     run.layers.forEach((_, i) => run.heads.forEach((_, j) => {
       const share = mass && this.most ? mass[i][j] / this.most : 0;
-      context.globalAlpha = 0.1 + 0.9 * share;
+      context.globalAlpha = share ? 0.12 + 0.88 * share : 0.45;
       context.fillStyle = colour(share ? "role-sink" : "line");
       context.fillRect(LEFT + j * wide, TOP + i * size, wide - 1.5, size - 1.5);
     }));

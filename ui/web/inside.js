@@ -1,7 +1,7 @@
 // Look inside: the life of the token that was picked, as far as it has arrived.
 
 import { videoOf } from "./history.js";
-import { endOf, heldShare, lifeOf, massOn, rankWords } from "./life.js";
+import { endOf, heldShare, lifeOf, massOn, rankWords, withheld } from "./life.js";
 import { outline } from "./picking.js";
 import { Spark } from "./spark.js";
 import { itemsOf, placed } from "./timeline.js";
@@ -84,7 +84,7 @@ export class Inside {
     const states = run.layers.map((layer, i) => {
       const share = heldShare(chunk, token, i + 1, history.tokens);
       const end = endOf(lifeOf(token, history, i + 1), token, i + 1, run);
-      return { name: layer + 1, share, end, since: share ? -1 : end?.seconds ?? 0, state: stateOf(share, end, run.settings) };
+      return { name: layer + 1, share, end, since: share ? -1 : end?.seconds ?? 0, state: token.latent < chunk.latents[1] ? stateOf(share, end, run.settings) : "not there yet" };
     });
     this.find("layers").replaceChildren(...states.map(newSquare));
     const groups = new Map();
@@ -109,8 +109,8 @@ export class Inside {
 
   unranked(steps) {
     if (this.run.settings.budget === undefined) return "This policy never compresses.";
-    const withheld = steps.some(({ chunk, standing }) => !standing && chunk.contest?.left);
-    return withheld ? "Its ranks were not sent." : "It has stood in no compression so far.";
+    if (this.token.latent < this.run.settings.sink) return "The sink does not compete: it is kept for ever.";
+    return steps.some(({ chunk }) => withheld(chunk, this.token.latent)) ? "Its ranks were not sent." : "It has stood in no compression so far.";
   }
 
   massPoints({ chunks, columns }, { layer, head }) {

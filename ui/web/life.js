@@ -40,6 +40,12 @@ function standing({ contest }, { latent, index }, line, tokens) {
   return { rank: Math.max(1, Math.round(rank * stood)), stood, places, score };
 }
 
+// Whether the frame's tokens may have stood in a compression whose ranks were sent for other frames only.
+export function withheld({ contest, cache, latents }, latent) {
+  const competes = latent < latents[0] && !["sink", "recent"].includes(cache.roles[cache.frames.indexOf(latent)]);
+  return Boolean(competes && contest?.left && !contest.frames.includes(latent));
+}
+
 // Attention mass on a latent frame for a chunk; null where it was not measured, 0 where the chunk does not see the frame.
 export function massOn({ attention }, latent, line, head, columns) {
   if (!attention) return null;
@@ -48,8 +54,8 @@ export function massOn({ attention }, latent, line, head, columns) {
 }
 
 export function rankWords({ rank, stood, places, score }, line) {
-  const number = (value) => value.toLocaleString("en", { maximumSignificantDigits: Math.abs(value) < 1 ? 2 : 5 });
-  const scored = score === null ? "" : `, score ${number(score).replace("-", "−")}`;
+  const number = (value) => value.toLocaleString("en");
+  const scored = score === null ? "" : `, score ${score.toLocaleString("en", { maximumSignificantDigits: 4 }).replace("-", "−")}`;
   return `${line ? "" : "mean "}rank ${number(rank)} of ${number(stood)}, ${number(places)} places${scored}`;
 }
 
@@ -75,7 +81,7 @@ function spentIn(steps, line, { max_reuse: most, heads }) {
 function reasonOf(steps, { latent }, line, { policy, switch: switched }) {
   const [{ chunk: before, share }, { chunk, standing }] = steps.slice(-2);
   if (standing) return ["evicted", ` by compression: ${rankWords(standing, line)}`];
-  if (chunk.contest?.left && !chunk.contest.frames.includes(latent)) return ["evicted", " by compression; its rank was not sent"];
+  if (withheld(chunk, latent)) return ["evicted", " by compression; its rank was not sent"];
   const cut = switched === "sink" || policy === "infinity-rope";
   if (cut && chunk.prompt !== before.prompt) return ["cut", " at the new prompt"];
   const older = chunk.cache.frames.some((frame, i) => frame < latent && chunk.cache.roles[i] !== "sink");

@@ -4,8 +4,8 @@ const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowD
 const FRAMES = { ArrowLeft: -1, ArrowRight: 1, PageUp: -1, PageDown: 1, Home: -Infinity, End: Infinity };
 
 export class Picking {
-  // map: of class KeepMap; screen: the video's canvas; choose, point: told the token, and the frame under pointer or keys;
-  // onScreen: () -> the latent frame of the video's picture, null without.
+  // map: of class KeepMap; screen: the video's canvas; choose: told the token, and whether it was picked on the
+  // video; point: told the frame under pointer or keys; onScreen: () -> the video's latent frame, null without.
   constructor(map, screen, { choose, point, onScreen }) {
     Object.assign(this, { map, choose, point, at: null });
     const { root } = map;
@@ -16,7 +16,7 @@ export class Picking {
     root.addEventListener("keydown", (event) => this.key(event));
     screen.addEventListener("click", (event) => {
       const latent = onScreen();
-      if (latent !== null) choose({ latent, ...under(event, screen, map) });
+      if (latent !== null) choose({ latent, ...under(event, screen, map) }, true);
     });
   }
 

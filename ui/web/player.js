@@ -57,7 +57,10 @@ class Player {
   // What the viewer points at and picks.
   listenToPicks() {
     new Picking(this.keepmap, this.stage.canvas, {
-      choose: (token) => this.choose(token),
+      choose: (token, onVideo) => {
+        this.choose(token);
+        if (onVideo) this.find("coming").textContent = "This patch is followed under “Look inside”.";
+      },
       point: (pointed) => this.heat.frames({ pointed }),
       onScreen: () => (this.stage.shown < 0 ? null : latentOf(this.stage.shown, this.history.run.stride)),
     });

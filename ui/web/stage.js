@@ -52,7 +52,7 @@ export class Stage {
     this.context.drawImage(bitmap, 0, 0, width, height);
     if (!(this.patch?.first <= this.shown && this.shown < this.patch.end)) return;
     const { x, y, wide, high } = this.patch;
-    outline(this.context, x * width, y * height, wide * width, high * height, Math.max(1, width / 400));
+    outline(this.context, x * width, y * height, wide * width, high * height, Math.max(1, Math.round(width / 300)));
   }
 
   // Paint a frame unless it is on screen already; returns whether it is the first of the run.
