@@ -174,7 +174,7 @@ def test_phases_and_depths_are_told_apart(full):
 def test_scenery_is_judged(full):
     part = section(full[1], "scenery")
     assert row(part, "Deep Forcing keeps what").endswith(
-        "deep-forcing · released · attention minus self-forcing: +0.50 | **reproduces** |"
+        "scenery kept, deep-forcing minus self-forcing: +0.50 | **reproduces** |"
     )
     assert "**does not**" in row(part, "Ten sink frames keep more")
     assert row(part, "self-forcing |") == "| self-forcing | 1.00<br>0.10 |"

@@ -78,5 +78,7 @@ def short_names(policies: Sequence[Policy]) -> dict[Policy, str]:
 
 
 def _varied(policy: Policy, policies: Sequence[Policy]) -> list[str]:
+    """The value of the one setting in which namesakes differ; of several, those that are not the default."""
     settings = [settings_of(other) for other in policies if other.name == policy.name]
-    return [str(value) for key, value in settings_of(policy).items() if len({s[key] for s in settings}) > 1]
+    varied = [key for key in settings[0] if len({s[key] for s in settings}) > 1]
+    return label(policy).split()[1:] if len(varied) > 1 else [str(settings_of(policy)[key]) for key in varied]
