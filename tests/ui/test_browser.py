@@ -70,6 +70,7 @@ def test_prompt_to_video_to_file(page, tmp_path):
     page.get_by_label("Prompt", exact=True).fill(PROMPT)
     page.get_by_role("button", name="Generate", exact=True).click()
     wait(page, "p.stage.shown >= 0")
+    look(page, "p.choose({ latent: 2, row: 1, column: 1 })")  # its life is told at every chunk, and holds nothing up
     wait(page, "p.stage.log.length > 100")
     frames_come_in_order_and_without_stalls(page)
     panels_follow_the_video(page)

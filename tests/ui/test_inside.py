@@ -305,8 +305,6 @@ def test_a_live_run_is_looked_into_while_it_plays(app, browser, trouble, tmp_pat
     expect(part(page, "end")).to_contain_text("Still held at ")
     wait(page, "p.stage.shown > 150")
     expect(part(page, "end")).to_contain_text("evicted at ", ignore_case=True)
-    stalls, made = look(page, "p.clock.stalls"), look(page, "p.clock.made")
-    assert stalls == 0 or made < 20, "the model was faster than the video and still it stalled"
     told = Told(read_trace(save_trace(page, tmp_path)), (11, 2, 2))
     last = max((told.gone(layer) for layer in range(1, 7)), key=lambda chunk: chunk.index)
     wait(page, "p.clock.atEnd || (p.pause(true), true)")

@@ -20,6 +20,8 @@ export class Inside {
     const [rows, columns] = run.grid;
     Object.assign(this, { run, rows, columns, last: null });
     for (const name of ["frame", "patch"]) this.find(name).style.aspectRatio = `${run.width} / ${run.height}`;
+    this.squares = run.layers.map((layer) => Object.assign(document.createElement("li"), { textContent: layer + 1 }));
+    this.find("layers").replaceChildren(...this.squares);
     this.choose(null);
   }
 
@@ -42,15 +44,20 @@ export class Inside {
     if (!token) return;
     const steps = lifeOf(token, history, choice.layer);
     const made = videoOf(token.latent, run.stride)[0] / run.fps;
-    const write = (name, text) => (this.find(name).textContent = text);
-    write("name", `Latent frame ${token.latent}, row ${token.row + 1} of ${this.rows}, column ${token.column + 1} of ${this.columns}`);
-    write("made", `Made at ${made.toFixed(1)} s. ${this.roleIn(chunk)}`);
-    write("place", this.placeIn(chunk, choice.layer));
-    write("end", this.endWords(steps, chunk, choice.layer));
+    this.write("name", `Latent frame ${token.latent}, row ${token.row + 1} of ${this.rows}, column ${token.column + 1} of ${this.columns}`);
+    this.write("made", `Made at ${made.toFixed(1)} s. ${this.roleIn(chunk)}`);
+    this.write("place", this.placeIn(chunk, choice.layer));
+    this.write("end", this.endWords(steps, chunk, choice.layer));
     this.showLayers(chunk, history);
     const now = chunk.first / run.fps;
     this.ranks.show(this.rankPoints(steps, choice.layer), now, this.unranked(steps), true);
     this.mass.show(this.massPoints(history, choice), now, "Attention on it was not measured.");
+  }
+
+  // What is there already is left alone: a layout takes time, and what is read out would be read out again.
+  write(name, text) {
+    const place = this.find(name);
+    if (place.textContent !== text) place.textContent = text;
   }
 
   roleIn({ cache, latents }) {
@@ -84,15 +91,16 @@ export class Inside {
     const states = run.layers.map((layer, i) => {
       const share = heldShare(chunk, token, i + 1, history.tokens);
       const end = endOf(lifeOf(token, history, i + 1), token, i + 1, run);
-      return { name: layer + 1, share, end, since: share ? -1 : end?.seconds ?? 0, state: token.latent < chunk.latents[1] ? stateOf(share, end, run.settings) : "not there yet" };
+      const state = token.latent < chunk.latents[1] ? stateOf(share, end, run.settings) : "not there yet";
+      return { name: layer + 1, share, end, state, since: share ? -1 : end?.seconds ?? 0 };
     });
-    this.find("layers").replaceChildren(...states.map(newSquare));
+    states.forEach((state, i) => fill(this.squares[i], state));
     const groups = new Map();
     for (const { state, name } of states.sort((one, other) => one.since - other.since)) {
       groups.set(state, [...(groups.get(state) ?? []), name]);
     }
     const named = (layers) => (layers.length === run.layers.length ? "all" : layers.join(", "));
-    this.find("held").textContent = sentence([...groups].map(([state, layers]) => `${named(layers)} ${state}`).join("; "));
+    this.write("held", sentence([...groups].map(([state, layers]) => `${named(layers)} ${state}`).join("; ")));
   }
 
   rankPoints(steps, layer) {
@@ -151,11 +159,9 @@ function stateOf(share, end, { max_reuse }) {
   return `gone${end?.seconds ? ` at ${end.seconds.toFixed(1)} s` : ""}${end?.spent ? `, after being chosen ${max_reuse} times` : ""}`;
 }
 
-function newSquare({ name, share, state, end }) {
-  const square = document.createElement("li");
-  Object.assign(square, { textContent: name, title: `layer ${name}: ${end ? `${share ? "held; later " : ""}${end.words}` : state}` });
+function fill(square, { name, share, state, end }) {
+  square.title = `layer ${name}: ${end ? `${share ? "held; later " : ""}${end.words}` : state}`;
   square.dataset.held = share === null ? "unknown" : Boolean(share);
-  return square;
 }
 
 function sentence(words) {

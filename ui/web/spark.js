@@ -30,7 +30,8 @@ export class Spark {
 
   tell() {
     const point = this.points[this.at];
-    this.read.textContent = point ? point.words : this.otherwise;
+    const words = point ? point.words : this.otherwise;
+    if (this.read.textContent !== words) this.read.textContent = words;
   }
 
   choose(index) {
