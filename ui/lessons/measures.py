@@ -59,7 +59,7 @@ def _over_time(of: Callable[[dict, dict], float | None]) -> Callable[[dict, list
 
 
 def attention_of(chunk: dict) -> np.ndarray | None:
-    """Shares of attention on the frames that a chunk attends to [F], mean over layers and heads; None without a probe."""
+    """Attention on each frame that a chunk attends to, 0..1 [F], mean over layers and heads; None without a probe."""
     attention = chunk["attention"]
     if attention is None:
         return None
