@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from deepforcing import AttentionMass, Chunk
 
-from .figures import attention_bars, life_map, blank_figure, share_areas
+from .figures import attention_bars, blank_figure, life_map, share_areas
 from .keepmap import keep_figure, pictures_of
 from .rails import rope_figure
 from .theme import ROLES, RUNNER_COLOURS
