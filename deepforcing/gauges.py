@@ -58,6 +58,7 @@ class Gauges:
                   `metrics.dynamic_degree`
     chunk_jump    1 = none, see `metrics.chunk_jump`
     sink_reset    -1..1, see `metrics.sink_reset`
+    scenery       -1..1, see `metrics.scenery_kept`; says little when the camera moves
     jumps         in this chunk, at most one in two seconds; a sink reset is always told
     reset_at      where the last sink reset of the last five seconds lies, None without one
     seconds       spent on measuring this chunk
@@ -70,6 +71,7 @@ class Gauges:
     motion: float
     chunk_jump: float
     sink_reset: float
+    scenery: float
     jumps: tuple[Jump, ...]
     reset_at: int | None
     seconds: float
@@ -77,12 +79,12 @@ class Gauges:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A chunk in numbers. Colour and sharpness are read from one frame in each latent, colour and motion from every
-    n-th row and column of a large frame; sharpness needs neighbouring pixels.
+    """A chunk in numbers. Colour, sharpness, scenery are read from one frame in each latent. All but sharpness, which
+    needs neighbouring pixels, is read from every n-th row and column of a large frame.
 
     first: number of its first frame; hues [36] summed; colour, detail: saturation and sharpness of each frame read;
-    changes [frames], the first leads to its first frame and is NaN at the video's beginning; likeness [frames] to the
-    sink.
+    cells: see `metrics.cells`; changes [frames], the first leads to its first frame and is NaN at the video's
+    beginning; likeness [frames] to the sink.
     """
 
     first: int
@@ -90,6 +92,7 @@ class _Piece:
     hues: np.ndarray
     colour: np.ndarray
     detail: np.ndarray
+    cells: np.ndarray
     changes: np.ndarray
     likeness: np.ndarray
 
@@ -150,6 +153,7 @@ class DriftMeter:
             frames=len(y),
             hues=metrics.hue_weights(coarse[:: self._time]),
             colour=metrics.saturations(coarse[:: self._time]),
+            cells=metrics.cells(y[:: self._time]),
             detail=metrics.detail(metrics.luma(chunk.frames[:: self._time])),
             changes=np.concatenate([np.full(len(y) - len(changes), np.nan, np.float32), changes]),
             likeness=np.full(len(y), np.nan) if early else self._sink.likeness(y),
@@ -194,6 +198,7 @@ class DriftMeter:
             motion=_ratio(_motion(later), _motion(self._start), NO_MOTION) if ready else math.nan,
             chunk_jump=self._chunk_jump() if _length(self._recent) >= self._least else math.nan,
             sink_reset=float(max(piece.likeness.max() for piece in later)) if ready else math.nan,
+            scenery=metrics.scenery_likeness(_scenery(self._start), _scenery(later)) if ready else math.nan,
             jumps=jumps,
             reset_at=self._told.frame if reset else None,
             seconds=time.perf_counter() - began,
@@ -224,6 +229,10 @@ def _colour(pieces: list[_Piece]) -> float:
 
 def _detail(pieces: list[_Piece]) -> float:
     return float(np.concatenate([piece.detail for piece in pieces]).mean())
+
+
+def _scenery(pieces: list[_Piece]) -> np.ndarray:
+    return metrics.scenery(np.concatenate([piece.cells for piece in pieces]))
 
 
 def _motion(pieces: list[_Piece]) -> float:

@@ -128,7 +128,7 @@ def test_the_switch_is_told_and_the_first_traces_had_none(recorded, tmp_path):
     assert read_trace(first).started == read_trace(recorded[0]).started
 
 
-MARKED = Gauges((0, 9), 0.1, 1.5, 0.7, math.nan, 2.0, 0.9, (Jump(40, 3.5, math.nan),), 40, 0.002)
+MARKED = Gauges((0, 9), 0.1, 1.5, 0.7, math.nan, 2.0, 0.9, 0.5, (Jump(40, 3.5, math.nan),), 40, 0.002)
 
 
 def marked(recorded, folder: Path) -> tuple[Path, list]:

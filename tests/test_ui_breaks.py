@@ -56,7 +56,7 @@ def test_every_word_of_every_setting_is_known():
 def test_a_line_names_all_that_is_broken():
     assert broken_line(STARTED) == "Nothing is broken."
     two = replace(STARTED, settings={**STARTED.settings, "phase": "none", "sink": 4}, stale_prompt=True)
-    words = "Broken: the sink stays where it was in time; a sink of 4 frames is too small; "
+    words = "Unlike the paper: the sink stays where it was in time; a sink of 4 frames is too small; "
     assert broken_line(two) == started_message(two)["broken"] == words + "the model is not told of a new prompt."
     assert broken_line(replace(STARTED, policy="self-forcing", settings={"window": 9})) == ""
 

@@ -6,7 +6,7 @@ import pytest
 from deepforcing import Gauges, Jump
 from ui.gauges import A_LITTLE, AS_AT_START, GAUGES, MUCH, TOO_EARLY, gauges_message, panel, symptoms
 
-GOOD = Gauges((0, 81), 0.01, 1.02, 1.01, 0.98, 0.9, 0.4, (), None, 0.001)
+GOOD = Gauges((0, 81), 0.01, 1.02, 1.01, 0.98, 0.9, 0.4, 0.9, (), None, 0.001)
 BY_NAME = {gauge.name: gauge for gauge in GAUGES}
 
 
@@ -35,6 +35,7 @@ def test_words_follow_the_numbers():
         "motion": "as at the start",
         "chunk_jump": "chunks join smoothly",
         "sink_reset": "unlike the first frames",
+        "scenery": "as at the start",
     }
     assert message(colour_drift=0.1)["readings"]["colour_drift"] == {
         "value": 0.1,

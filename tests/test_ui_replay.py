@@ -77,7 +77,7 @@ def test_a_recorded_run_sends_what_a_live_one_sends(shelf):
 
 
 def test_recorded_gauges_are_shown_and_others_are_measured(path, tmp_path):
-    gauges = Gauges((0, 9), 0.5, 1.5, 1.0, 1.0, 2.0, 0.9, (), None, 0.002)
+    gauges = Gauges((0, 9), 0.5, 1.5, 1.0, 1.0, 2.0, 0.9, 0.5, (), None, 0.002)
     measured = read_trace(record(tmp_path, run(), lambda chunk: gauges))
     shown = [message["gauges"] for message in list(messages_of(measured))[1:]]
     assert all(sent["readings"]["chunk_jump"]["shown"] == "× 2.0" for sent in shown)

@@ -8,13 +8,24 @@ from pathlib import Path
 
 import gradio as gr
 
-from deepforcing import DeepForcing, Pipeline, Policy, PromptError, SettingsError, make_policy, settings_of
+from deepforcing import (
+    DeepForcing,
+    Pipeline,
+    Policy,
+    PromptError,
+    SettingsError,
+    make_policy,
+    read_runner,
+    settings_of,
+)
 
 from . import words
 from .breaks import mended
 from .form import read_length, read_policy, read_seed, setting_names
 from .header import TITLE
 from .later import read_prompts
+from .lessons.library import read_lessons
+from .lessons.live import run_live
 from .loading import Loader
 from .notes import problem
 from .page import Page, Waiting, lay_out, lay_out_waiting, model_header
@@ -32,8 +43,17 @@ RUNS_AT_ONCE = 24  # sessions that may run or wait in line
 class App:
     """One model behind a page; a model that is yet to be fetched or loaded behind a page that says so first."""
 
-    def __init__(self, model: Pipeline | Loader, policy: Policy | None = None, shelf: Shelf | None = None) -> None:
-        """policy: what the page opens with; DeepForcing() when None. shelf: recorded runs; the project's when None."""
+    def __init__(
+        self,
+        model: Pipeline | Loader,
+        policy: Policy | None = None,
+        shelf: Shelf | None = None,
+        lessons: Path | None = None,
+    ) -> None:
+        """policy: what the page opens with; DeepForcing() when None. shelf: recorded runs; the project's when None.
+
+        lessons: a folder with more of them. Raises LessonError where it is none.
+        """
         self.loader = model if isinstance(model, Loader) else None
         self.pipeline: Pipeline | None = None
         self.sessions: Sessions | None = None
@@ -42,7 +62,8 @@ class App:
             self._use(model)
         self.blocks = gr.Blocks(title=TITLE, fill_width=True, delete_cache=(KEPT_SECONDS, KEPT_SECONDS))
         with self.blocks:
-            self.page = lay_out(self.pipeline, self.policy, Shelf.shipped() if shelf is None else shelf)
+            shelf = Shelf.shipped() if shelf is None else shelf
+            self.page = lay_out(self.pipeline, self.policy, shelf, read_lessons(shelf, read_runner, lessons))
             self._wire(self.page)
             if self.loader is not None:
                 self.waiting = lay_out_waiting(self.loader.offer)
@@ -66,6 +87,16 @@ class App:
         page.race.wire(
             lambda: (self.pipeline, self.sessions),
             stop=self.stop,
+            beat=self.beat,
+            pause=self.pause,
+            concurrency_limit=RUNS_AT_ONCE,
+        )
+        page.learn.wire(
+            self.blocks,
+            page.whole,
+            page.others,
+            live=lambda *asked: run_live(self.pipeline, self.sessions, *asked),
+            close=self.interrupt,
             beat=self.beat,
             pause=self.pause,
             concurrency_limit=RUNS_AT_ONCE,
@@ -200,6 +231,7 @@ class App:
         """The tab was closed."""
         self.interrupt(request.session_hash)
         self.page.desk.showings.close(request.session_hash)
+        self.page.learn.showings.close(request.session_hash)
 
     def beat(self, event: gr.EventData, request: gr.Request) -> None:
         run = self._run_of(event, request)

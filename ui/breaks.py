@@ -77,9 +77,9 @@ def mended(policy: str, settings: dict) -> dict:
 
 
 def broken_line(started: StreamStarted) -> str:
-    """For the page: `Broken: the sink stays where it was in time.`; of other methods nothing is said."""
+    """For the page: `Unlike the paper: the sink stays where it was in time.`; of other methods nothing is said."""
     if found := broken(started.policy, started.settings, started.stale_prompt):
-        return f"Broken: {'; '.join(found)}."
+        return f"Unlike the paper: {'; '.join(found)}."
     return "Nothing is broken." if started.policy in METHOD else ""
 
 

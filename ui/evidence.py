@@ -14,13 +14,15 @@ SUMMARY = Path(__file__).parents[1] / "assets" / "evidence" / "summary.json"
 
 
 def measured(policy: str, path: Path = SUMMARY) -> str:
-    """One line such as `Measured at 60 s: subject right in 98 %, colour drift 0.016.`; empty where nothing was."""
+    """One line such as `Measured at 60 s: scenery kept 0.55, subject right in 98 %, colour drift 0.016.`; empty where
+    nothing was. Of the scenery 1 is all."""
     summary = _summary(path)
     found = summary and summary["policies"].get(policy)
     if not found:
         return ""
+    scenery = "" if found.get("scenery") is None else f"scenery kept {found['scenery']:.2f}, "
     return (
-        f"Measured at {summary['seconds']} s: subject right in {100 * found['subject']:.0f} %, "
+        f"Measured at {summary['seconds']} s: {scenery}subject right in {100 * found['subject']:.0f} %, "
         f"colour drift {found['colour_drift']:.3f}."
     )
 

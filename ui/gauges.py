@@ -46,7 +46,7 @@ class Gauge:
         """From where to where a reading is as at the start."""
         first = next(i for i, band in enumerate(self.bands) if band.level == AS_AT_START)
         low = self.bands[first - 1].until if first else self.axis[0]
-        return low, max(band.until for band in self.bands if band.level == AS_AT_START)
+        return low, min(max(band.until for band in self.bands if band.level == AS_AT_START), self.axis[1])
 
     def band(self, value: float) -> Band:
         return next(band for band in self.bands if value < band.until)
@@ -137,6 +137,18 @@ GAUGES = (
             Band(0.7, AS_AT_START, "unlike the first frames"),
             Band(0.85, AS_AT_START, "a little like the first frames"),
             Band(math.inf, A_LITTLE, "like the first frames, no jump"),
+        ),
+    ),
+    Gauge(
+        "scenery",
+        "Scenery",
+        "How much of what stands still is as it was at the start. A camera that moves takes the scenery along.",
+        "%",
+        (0, 1),
+        (
+            Band(0.3, MUCH, "another scene"),
+            Band(0.6, A_LITTLE, "partly as at the start"),
+            Band(math.inf, AS_AT_START, "as at the start"),
         ),
     ),
 )

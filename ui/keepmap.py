@@ -13,7 +13,7 @@ from PIL import Image
 
 from deepforcing import Chunk
 
-from .figures import plain_figure
+from .figures import blank_figure
 from .theme import INK, ROLE_COLOURS
 
 GONE, EVICTED = 0.93, 0.72  # darkness of tokens thrown away earlier, and for this chunk, as on the page
@@ -43,7 +43,7 @@ def keep_figure(
     cells = cells_of(chunk, layer)
     tiles = [_tile(cell, (pictures or {}).get(cell.frame), theme) for cell in cells]
     sheet, corners = _sheet(tiles)
-    figure = plain_figure(theme, "", "")
+    figure = blank_figure(theme, "", "")
     figure.add_image(source=_png(sheet), hoverinfo="skip")
     for cell, (left, top), tile in zip(cells, corners, tiles, strict=True):
         share = f"{cell.role}: {cell.kept.mean():.0%} of its tokens in the cache"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import gradio as gr
@@ -17,6 +18,8 @@ from .form import LENGTHS
 from .header import header
 from .knobs import knobs, stale_knob
 from .later import later_prompts
+from .lessons.desk import TAB, LessonDesk
+from .lessons.lesson import Broken, Lesson
 from .loading import Offer
 from .player import player
 from .race_desk import RaceDesk
@@ -32,6 +35,8 @@ class Page:
 
     whole: gr.Tabs = None
     race: RaceDesk = None
+    learn: LessonDesk = None
+    others: list[gr.Tab] = field(default_factory=list)  # the tabs beside the lessons'
     header: gr.HTML = None
     prompt: gr.Textbox = None
     later: gr.HTML = None
@@ -71,15 +76,20 @@ class Waiting:
     timer: gr.Timer
 
 
-def lay_out(pipeline: Pipeline | None, default: Policy, shelf: Shelf) -> Page:
+def lay_out(
+    pipeline: Pipeline | None, default: Policy, shelf: Shelf, lessons: Sequence[Lesson | Broken] = ()
+) -> Page:
     """Make the components inside the current gr.Blocks. Without a pipeline all but the header stays hidden."""
     page = Page(header=gr.HTML(model_header(pipeline), elem_id="header", apply_default_css=False))
     with gr.Tabs(elem_id="views", visible=pipeline is not None) as page.whole:
         with gr.Tab("Watch") as watch, gr.Column(elem_id="page"):
             _watch(page, pipeline, default, shelf)
         watch.select(fn=None, js="() => window.dispatchEvent(new Event('resize'))")  # plots that were hidden fit again
-        with gr.Tab("Race"):
+        with gr.Tab("Race") as race:
             page.race = RaceDesk(is_small(pipeline))
+        with gr.Tab("Learn", id=TAB):
+            page.learn = LessonDesk(lessons, shelf, live=True, wide=not is_small(pipeline))
+        page.others = [watch, race]
     return page
 
 

@@ -14,7 +14,7 @@ import plotly.graph_objects as go
 
 from deepforcing import AttentionMass, Chunk
 
-from .figures import attention_bars, life_map, plain_figure, share_areas
+from .figures import attention_bars, blank_figure, life_map, share_areas
 from .keepmap import keep_figure, pictures_of
 from .rails import rope_figure
 from .theme import ROLES, RUNNER_COLOURS
@@ -71,7 +71,7 @@ def race_figure(
     runners: Sequence[Runner], rounds: Sequence[Round], what: str = "drift", fps: int = 16, theme: str = "light"
 ) -> go.Figure:
     """A line a runner. what: a field of `Standing`, such as drift, motion, sink_mass, cache_bytes."""
-    figure = plain_figure(theme, "seconds of video", what.replace("_", " "))
+    figure = blank_figure(theme, "seconds of video", what.replace("_", " "))
     for number, runner in enumerate(runners):
         laps = [each.laps[number] for each in rounds]
         ends = [(lap.chunk.first_frame + len(lap.chunk.frames)) / fps for lap in laps]

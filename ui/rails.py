@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from deepforcing import Chunk
 
-from .figures import plain_figure
+from .figures import blank_figure
 from .telemetry import mean_time
 from .theme import INK, ROLE_COLOURS, ROLES
 
@@ -54,7 +54,7 @@ def rope_figure(chunk: Chunk, window: int = 21, layer: int | None = None, theme:
     items = items_of(chunk, layer)
     near, end = window + 2, chunk.latent_frames[1] - chunk.latent_frames[0]
     scale = Scale(near, min([-2 * near, *(min(item.made, item.put) for item in items)]), end)
-    figure = plain_figure(theme, "latent frames from the chunk", "")
+    figure = blank_figure(theme, "latent frames from the chunk", "")
     for role in reversed(ROLES):  # the sink is drawn over the others
         own = [item for item in items if item.role == role]
         figure.add_scatter(**_threads(own, scale), line={"color": ROLE_COLOURS[theme][role], "shape": "spline"})

@@ -14,6 +14,7 @@ from PIL import Image
 from deepforcing import Chunk, Geometry, StreamEnded, StreamStarted
 
 from .breaks import broken_line
+from .contest import pack_contest, room_beside
 from .placement import placement_words
 from .telemetry import Sample, pack_attention, pack_cache, text
 
@@ -75,12 +76,15 @@ def sample_of(event: StreamStarted) -> Sample:
 def chunk_message(chunk: Chunk, sample: Sample) -> dict:
     """Frames and telemetry of one chunk. `seconds` are measured; `encode` is the time spent here on the images.
 
-    compression: whether it fired for this chunk. What it threw away is the difference to the chunk before.
+    compression: whether it fired for this chunk. What it threw away is the difference to the chunk before;
+    contest: how it came to that.
     """
     began = time.perf_counter()
     codec = Codec.of(*chunk.frames.shape[1:3])
     frames = [codec.encode(frame) for frame in chunk.frames]
     encode = time.perf_counter() - began
+    cache, attention = pack_cache(chunk.cache, sample), pack_attention(chunk.attention, sample)
+    room = room_beside(cache, attention)
     return {
         "kind": "chunk",
         "index": chunk.index,
@@ -90,10 +94,11 @@ def chunk_message(chunk: Chunk, sample: Sample) -> dict:
         "mime": codec.mime,
         "frames": frames,
         "seconds": {"dit": chunk.timings.dit, "decode": chunk.timings.decode, "encode": encode},
-        "cache": pack_cache(chunk.cache, sample),
+        "cache": cache,
         "placement": placement_words(chunk.cache, chunk.latent_frames[0]),
         "compression": chunk.compression is not None,
-        "attention": pack_attention(chunk.attention, sample),
+        "contest": pack_contest(chunk.compression, sample, len(chunk.cache.kept), room),
+        "attention": attention,
     }
 
 

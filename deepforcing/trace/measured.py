@@ -16,6 +16,7 @@ _RANGES = {
     "motion": (0, _MOST),
     "chunk_jump": (0, _MOST),
     "sink_reset": (-1.001, 1.001),
+    "scenery": (-1.001, 1.001),
 }
 
 

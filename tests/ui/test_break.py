@@ -52,7 +52,7 @@ def test_a_break_shows_its_symptom_and_is_mended(page, tmp_path):
     panel.get_by_label("Stale prompt").check()
     watch_to_the_end(page)
     expect(line).to_have_text(
-        "Broken: a sink of 18 frames is too large; the model is not told of a new prompt. "
+        "Unlike the paper: a sink of 18 frames is too large; the model is not told of a new prompt. "
         "Symptom seen: flicker at chunk borders."
     )
     with page.expect_download() as download:

@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from deepforcing import (
     DeepForcing,
+    DeepSink,
     DriftMeter,
     Pipeline,
     Policy,
@@ -22,7 +23,7 @@ from deepforcing.pipeline import started_event
 from ui.shelf import SHIPPED
 
 SEED = 7
-BALLOON = "a red balloon drifting over the sea at night"
+BALLOON = "a red balloon drifting over the city at sunset"
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,17 @@ class Take:
 TAKES = (
     Take("deep-forcing", DeepForcing(), 30),
     Take("self-forcing", SlidingWindow(), 30),
+    Take("the-sink-left-behind", DeepForcing(phase="none"), 30),
+    Take("drawn-by-lot", DeepForcing(score="random"), 20),
+    Take("sink-of-eighteen", DeepSink(sink=18), 15),
     Take(
         "new-prompts",
-        DeepForcing(),
+        DeepForcing(phase="none"),
         24,
         (
             (0, BALLOON),
             (8, "a green rocket rising over the desert at sunset"),
-            (16, "a purple fish circling the city at dawn"),
+            (16, "a white boat swaying over the sea by day"),
         ),
     ),
 )
