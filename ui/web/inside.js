@@ -144,7 +144,7 @@ export class Inside {
       context.imageSmoothingEnabled = false;
       context.setTransform(scale, 0, 0, scale, -x * scale, -y * scale);
       context.drawImage(picture, 0, 0);
-      outline(context, column * wide, row * high, wide, high, 3 / scale);
+      outline(context, column * wide, row * high, wide, high, 5 / scale);
     };
     draw("frame", 0, 0, picture.width, picture.height);
     const size = 2 * AROUND + 1;
