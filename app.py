@@ -7,6 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin would take the processor from the server
 
@@ -14,6 +15,7 @@ from deepforcing import ModelError, SettingsError, is_tiny, load_pipeline, needs
 from deepforcing.options import add_loading, loading_from
 from ui.app import App
 from ui.evidence import opening_policy
+from ui.lessons.lesson import LessonError
 from ui.loading import Loader, TerminalLines
 from ui.offer import offer_of, prepare
 from ui.spaces import on_zero_gpu
@@ -29,6 +31,7 @@ def read_arguments(arguments: list[str] | None = None, environment: Mapping[str,
         action="store_true",
         help="agree to the licences, also non-commercial ones, fetch and load without asking",
     )
+    parser.add_argument("--lessons", type=Path, metavar="FOLDER", help="more lessons, as Markdown files")
     parser.add_argument("--host", default=None, help="address to listen on; 0.0.0.0 lets other machines in")
     parser.add_argument("--port", type=int, default=None, help="port; the first free one from 7860 when not given")
     parser.add_argument("--share", action="store_true", help="make a public link")
@@ -43,23 +46,26 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         app = open_app(asked)
         app.launch(server_name=asked.host, server_port=asked.port, share=asked.share, inbrowser=asked.open)
-    except (ModelError, SettingsError, OSError) as error:
+    except (ModelError, SettingsError, LessonError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
 def open_app(asked: argparse.Namespace) -> App:
-    """The app over a model, or over the offer to fetch and load it. Raises ModelError and SettingsError."""
+    """The app over a model, or over the offer to fetch and load it. Raises ModelError, SettingsError, LessonError."""
     model, loading = asked.model, loading_from(asked, compiled=asked.compile and not on_zero_gpu())
     if is_tiny(model):
-        return App(load_pipeline(model, loading=loading), opening_policy() if model == "tiny" else None)
+        policy = opening_policy() if model == "tiny" else None
+        return App(load_pipeline(model, loading=loading), policy, lessons=asked.lessons)
     if on_zero_gpu():  # what a worker is to have must be there before the launch; it is too short-lived to compile
-        return App(prepare(model, loading, asked.accept_licence, TerminalLines()), own_policy(model, loading))
+        pipeline = prepare(model, loading, asked.accept_licence, TerminalLines())
+        return App(pipeline, own_policy(model, loading), lessons=asked.lessons)
     needs = needs_of(model, loading)
     offer = offer_of(needs, asked.accept_licence)
     print(offer.text, *(["", "Go on in the page, or start with --accept-licence."] if offer.asks else []), sep="\n")
-    return App(Loader(lambda report: prepare(model, loading, True, report), offer, TerminalLines()), needs.plan.policy)
+    loader = Loader(lambda report: prepare(model, loading, True, report), offer, TerminalLines())
+    return App(loader, needs.plan.policy, lessons=asked.lessons)
 
 
 if __name__ == "__main__":

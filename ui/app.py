@@ -8,12 +8,24 @@ from pathlib import Path
 
 import gradio as gr
 
-from deepforcing import DeepForcing, Pipeline, Policy, PromptError, SettingsError, make_policy, settings_of
+from deepforcing import (
+    DeepForcing,
+    Pipeline,
+    Policy,
+    PromptError,
+    SettingsError,
+    make_policy,
+    read_runner,
+    settings_of,
+)
 
 from . import words
+from .breaks import mended
 from .form import read_length, read_policy, read_seed, setting_names
 from .header import TITLE
 from .later import read_prompts
+from .lessons.library import read_lessons
+from .lessons.live import run_live
 from .loading import Loader
 from .notes import problem
 from .page import Page, Waiting, lay_out, lay_out_waiting, model_header
@@ -31,8 +43,17 @@ RUNS_AT_ONCE = 24  # sessions that may run or wait in line
 class App:
     """One model behind a page; a model that is yet to be fetched or loaded behind a page that says so first."""
 
-    def __init__(self, model: Pipeline | Loader, policy: Policy | None = None, shelf: Shelf | None = None) -> None:
-        """policy: what the page opens with; DeepForcing() when None. shelf: recorded runs; the project's when None."""
+    def __init__(
+        self,
+        model: Pipeline | Loader,
+        policy: Policy | None = None,
+        shelf: Shelf | None = None,
+        lessons: Path | None = None,
+    ) -> None:
+        """policy: what the page opens with; DeepForcing() when None. shelf: recorded runs; the project's when None.
+
+        lessons: a folder with more of them. Raises LessonError where it is none.
+        """
         self.loader = model if isinstance(model, Loader) else None
         self.pipeline: Pipeline | None = None
         self.sessions: Sessions | None = None
@@ -41,7 +62,8 @@ class App:
             self._use(model)
         self.blocks = gr.Blocks(title=TITLE, fill_width=True, delete_cache=(KEPT_SECONDS, KEPT_SECONDS))
         with self.blocks:
-            self.page = lay_out(self.pipeline, self.policy, Shelf.shipped() if shelf is None else shelf)
+            shelf = Shelf.shipped() if shelf is None else shelf
+            self.page = lay_out(self.pipeline, self.policy, shelf, read_lessons(shelf, read_runner, lessons))
             self._wire(self.page)
             if self.loader is not None:
                 self.waiting = lay_out_waiting(self.loader.offer)
@@ -69,10 +91,20 @@ class App:
             pause=self.pause,
             concurrency_limit=RUNS_AT_ONCE,
         )
+        page.learn.wire(
+            self.blocks,
+            page.whole,
+            page.others,
+            live=lambda *asked: run_live(self.pipeline, self.sessions, *asked),
+            close=self.interrupt,
+            beat=self.beat,
+            pause=self.pause,
+            concurrency_limit=RUNS_AT_ONCE,
+        )
         self.blocks.unload(self.leave)
 
     def _wire_run(self, page: Page) -> None:
-        asked = [page.prompt, page.later, page.seed, page.length, page.switch, page.policy]
+        asked = [page.prompt, page.later, page.seed, page.length, page.switch, page.stale, page.policy]
         inputs = [*asked, *page.settings.values()]
         outputs = [page.player, page.generate, page.change, page.stop, page.download, page.save, page.note]
         page.generate.click(
@@ -111,6 +143,7 @@ class App:
     def _wire_settings(self, page: Page) -> None:
         settings = list(page.settings.values())
         page.policy.input(self.choose_policy, page.policy, settings, **QUIET)
+        page.mend.click(self.mend, page.policy, [page.stale, *settings], **QUIET)
         if page.paper is not None:
             page.paper.click(self.choose_papers, None, [page.policy, *settings], **QUIET)
         gr.on(
@@ -159,10 +192,12 @@ class App:
             window_strip(self.policy, self.pipeline.geometry) if ready else gr.skip(),
         )
 
-    def generate(self, request: gr.Request, prompt, later, seed, length, switch, policy, *values) -> Iterator[tuple]:
+    def generate(
+        self, request: gr.Request, prompt, later, seed, length, switch, stale, policy, *values
+    ) -> Iterator[tuple]:
         """One run, from the click to its end."""
         try:
-            order = self._order(read_prompts(prompt, later), seed, length, switch, policy, values)
+            order = self._order(read_prompts(prompt, later), seed, length, switch, stale, policy, values)
             self.page.desk.showings.close(request.session_hash)
             yield (gr.skip(), *_buttons(running=True), "")
             for value, message, files in self.sessions.packets(request.session_hash, order):
@@ -196,6 +231,7 @@ class App:
         """The tab was closed."""
         self.interrupt(request.session_hash)
         self.page.desk.showings.close(request.session_hash)
+        self.page.learn.showings.close(request.session_hash)
 
     def beat(self, event: gr.EventData, request: gr.Request) -> None:
         run = self._run_of(event, request)
@@ -217,7 +253,15 @@ class App:
 
     def choose_policy(self, name: str) -> list:
         """Show the settings that the policy has, at the model's or its own defaults."""
-        return self._show(self.policy if name == self.policy.name else make_policy(name))
+        return self._show(self._opening(name))
+
+    def mend(self, name: str) -> list:
+        """The prompt is told again, and nothing of the settings is broken; the rest is as `choose_policy` has it."""
+        opening = self._opening(name)
+        return [False, *self._show(make_policy(name, **mended(name, settings_of(opening))))]
+
+    def _opening(self, name: str) -> Policy:
+        return self.policy if name == self.policy.name else make_policy(name)
 
     def choose_papers(self) -> list:
         """Deep Forcing with the paper's settings."""
@@ -246,9 +290,9 @@ class App:
     def _policy(self, name: str, values: tuple):
         return read_policy(name, dict(zip(self.page.settings, values, strict=True)), self.pipeline.geometry)
 
-    def _order(self, prompt, seed, length, switch, policy, values) -> Order:
+    def _order(self, prompt, seed, length, switch, stale, policy, values) -> Order:
         frames = read_length(length, self.pipeline.shape.fps)
-        return Order(prompt, read_seed(seed), self._policy(policy, values), frames, switch)
+        return Order(prompt, read_seed(seed), self._policy(policy, values), frames, switch, stale)
 
     def _run_of(self, event: gr.EventData, request: gr.Request):
         run = self.sessions.get(request.session_hash)

@@ -21,7 +21,7 @@ FIGURES = ("attention", "shares", "life")
 
 def attention_bars(attention: AttentionMass | None = None, theme: str = "light") -> go.Figure:
     """Attention mass by attended latent frame, mean over layers and heads, one bar a frame, coloured by its role."""
-    figure = _figure(theme, "latent frame", "share of attention")
+    figure = blank_figure(theme, "latent frame", "share of attention")
     frames, shares, roles = [], [], []
     if attention is not None:
         frames, shares, roles = attention.frames, attention.mass.mean((0, 1)), attention.roles
@@ -45,7 +45,7 @@ def share_areas(seconds: Sequence[float] = (), shares: np.ndarray | None = None,
     seconds: [chunks + 1], where each chunk begins and the last one ends. shares: [chunks, 4], columns in the order of
     `theme.ROLES`.
     """
-    figure = _figure(theme, "seconds of video", "share of attention")
+    figure = blank_figure(theme, "seconds of video", "share of attention")
     for column, role in enumerate(ROLES):
         colour = ROLE_COLOURS[theme][role]
         figure.add_scatter(
@@ -71,7 +71,7 @@ def life_map(
     seconds: [chunks + 1], where each chunk begins and the last one ends. frames: [frames].
     alive: [frames, chunks], the role's number in `theme.ROLES` plus the share of tokens alive (0..1]; NaN for none.
     """
-    figure = _figure(theme, "seconds of video", "latent frame")
+    figure = blank_figure(theme, "seconds of video", "latent frame")
     figure.add_heatmap(
         x=list(seconds),
         y=list(frames),
@@ -106,7 +106,7 @@ def empty_figures(theme: str) -> dict[str, dict]:
     return {name: json.loads(made[name].to_json()) for name in FIGURES}
 
 
-def _figure(theme: str, x_title: str, y_title: str) -> go.Figure:
+def blank_figure(theme: str, x_title: str, y_title: str) -> go.Figure:
     axis = {
         "gridcolor": GRID[theme],
         "linecolor": GRID[theme],

@@ -1,4 +1,4 @@
-"""Links to a moment of a recorded run: `?trace=name&t=12.5&panel=cache`."""
+"""Links to a moment of a recorded run, `?trace=name&t=12.5&panel=cache`, and to a lesson, `?lesson=name&step=3`."""
 
 from __future__ import annotations
 
@@ -25,14 +25,29 @@ class Moment:
 
 def read_link(search: str) -> Moment | None:
     """`location.search` of a page; None where no recorded run is asked for. Raises LinkError."""
-    if len(search) > MOST_CHARACTERS:
-        raise LinkError("This link is too long.")
-    asked = {name: values[-1] for name, values in parse_qs(search.removeprefix("?"), keep_blank_values=True).items()}
+    asked = _asked(search)
     if not {"trace", "t", "panel"} & asked.keys():
         return None
     if not asked.get("trace"):
         raise LinkError("This link names no recorded run: it needs trace=NAME.")
     return Moment(asked["trace"], _seconds(asked.get("t")), _panel(asked.get("panel")))
+
+
+def read_lesson_link(search: str) -> tuple[str, int] | None:
+    """Likewise a lesson's name and a step, from 1; None where no lesson is asked for. Raises LinkError."""
+    asked = _asked(search)
+    if "lesson" not in asked:
+        return None
+    step = asked.get("step", "1")
+    if not re.fullmatch(r"[1-9][0-9]{0,2}", step):
+        raise LinkError(f"In this link step must be a number such as 3, not {_short(step)!r}.")
+    return asked["lesson"], int(step)
+
+
+def _asked(search: str) -> dict[str, str]:
+    if len(search) > MOST_CHARACTERS:
+        raise LinkError("This link is too long.")
+    return {name: values[-1] for name, values in parse_qs(search.removeprefix("?"), keep_blank_values=True).items()}
 
 
 def _seconds(text: str | None) -> float | None:

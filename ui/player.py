@@ -13,6 +13,7 @@ from .theme import THEMES, gradio_theme, role_variables
 
 WEB = Path(__file__).parent / "web"
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+STYLES = ("page", "player", "instruments", "inside", "later", "race", "learn")
 UPLOAD_BYTES = 200 * 10**6  # of a trace that somebody opens
 
 # The player's modules are served as they are. Gradio finds the events that it may send by their quoted names.
@@ -30,8 +31,12 @@ import(at(props.module)).then(({ mount }) =>
 """
 
 
-def player(wide: bool, idle: str) -> gr.HTML:
+def player(
+    wide: bool, idle: str, elem_id: str = "player", starts: str = "#generate, #desk button", stops: str = "#stop"
+) -> gr.HTML:
     """The component, for small square videos or for wide ones. idle: what it says before there is a video.
+
+    starts, stops: CSS selectors of the buttons that begin and end its runs.
 
     Events: beat and pause of a live run, confirm of a recorded one, arrive when it is on the page.
     """
@@ -41,9 +46,11 @@ def player(wide: bool, idle: str) -> gr.HTML:
         html_template=(WEB / "player.html").read_text("utf-8"),
         js_on_load=MOUNT,
         apply_default_css=False,
-        elem_id="player",
+        elem_id=elem_id,
         wide=str(wide).lower(),
         idle=idle,
+        starts=starts,
+        stops=stops,
         figures={theme: empty_figures(theme) for theme in THEMES},
         gauges=panel(),
         module=(WEB / "player.js").as_posix(),
@@ -56,7 +63,7 @@ def launch(blocks: gr.Blocks, **options):
     return blocks.launch(
         theme=gradio_theme(),
         css=role_variables(),
-        css_paths=[WEB / f"{name}.css" for name in ("page", "player", "instruments", "inside", "later", "race")],
+        css_paths=[WEB / f"{name}.css" for name in STYLES],
         ssr_mode=False,
         footer_links=["gradio", "settings"],
         max_file_size=UPLOAD_BYTES,

@@ -10,8 +10,11 @@ import gradio as gr
 
 from deepforcing import TraceError
 
-from .desk import Desk
+from .desk import MOST_AT_ONCE, Desk
 from .header import TITLE, header
+from .lessons.desk import TAB, LessonDesk
+from .lessons.lesson import LessonError
+from .lessons.library import read_lessons
 from .player import launch, player
 from .shelf import Shelf
 
@@ -19,15 +22,21 @@ from .shelf import Shelf
 class ReplayApp:
     """A shelf of recorded runs behind a page; needs neither a model nor torch."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: Shelf, lessons: Path | None = None) -> None:
+        """lessons: a folder with more of them. Raises LessonError where it is none."""
         self.blocks = gr.Blocks(title=TITLE, fill_width=True, delete_cache=(3600, 3600))
         with self.blocks:
             gr.HTML(header("recorded runs, no model"), elem_id="header", apply_default_css=False)
-            with gr.Column(elem_id="replay"):
-                self.desk = Desk(shelf)
-                note = gr.HTML(elem_id="note", apply_default_css=False)
-                wide = shelf.first is not None and _is_wide(shelf)
-                self.desk.wire(player(wide, "Open a trace, and it plays here."), note)
+            with gr.Tabs(elem_id="views") as tabs:
+                with gr.Tab("Watch") as watch, gr.Column(elem_id="replay"):
+                    self.desk = Desk(shelf)
+                    note = gr.HTML(elem_id="note", apply_default_css=False)
+                    wide = shelf.first is not None and _is_wide(shelf)
+                    self.desk.wire(player(wide, "Open a trace, and it plays here."), note)
+                with gr.Tab("Learn", id=TAB):
+                    # A policy's settings cannot be checked without torch; here they are never used either.
+                    self.learn = LessonDesk(read_lessons(shelf, lambda runner: None, lessons), shelf, live=False)
+            self.learn.wire(self.blocks, tabs, [watch], concurrency_limit=MOST_AT_ONCE)
             self.blocks.unload(self.leave)
         self.blocks.queue()
 
@@ -38,19 +47,21 @@ class ReplayApp:
     def leave(self, request: gr.Request) -> None:
         """The tab was closed."""
         self.desk.showings.close(request.session_hash)
+        self.learn.showings.close(request.session_hash)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve. 0 after a normal end; 2, with one readable line, for a file that is no trace."""
+    """Serve. 0 after a normal end; 2, with one readable line, for a file that is no trace, or a folder that is none."""
     parser = argparse.ArgumentParser(prog="deepforcing replay", description=__doc__)
     parser.add_argument("traces", nargs="*", type=Path, metavar="FILE", help="recorded runs; the first is opened")
+    parser.add_argument("--lessons", type=Path, metavar="FOLDER", help="more lessons, as Markdown files")
     parser.add_argument("--host", default=None, help="address to listen on; 0.0.0.0 lets other machines in")
     parser.add_argument("--port", type=int, default=None, help="port; the first free one from 7860 when not given")
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     asked = parser.parse_args(arguments)
     try:
-        app = ReplayApp(Shelf.shipped(*asked.traces))
-    except TraceError as error:
+        app = ReplayApp(Shelf.shipped(*asked.traces), asked.lessons)
+    except (TraceError, LessonError) as error:
         print(f"deepforcing: {error}", file=sys.stderr)
         return 2
     app.launch(server_name=asked.host, server_port=asked.port, inbrowser=asked.open)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from deepforcing import Chunk, Geometry, StreamEnded, StreamStarted
 
+from .breaks import broken_line
 from .contest import pack_contest, room_beside
 from .placement import placement_words
 from .telemetry import Sample, pack_attention, pack_cache, text
@@ -52,12 +53,13 @@ def started_message(event: StreamStarted) -> dict:
     """What the player needs to know before the first chunk.
 
     grid: rows and columns of tokens in a latent frame; stride: video frames a latent frame, the very first one has 1.
-    layers, heads: those that are sent one by one; `of` counts all of them.
+    layers, heads: those that are sent one by one; `of` counts all of them. broken: see `breaks`.
     """
     sample = sample_of(event)
     return {
         "kind": "started",
         **asdict(event),
+        "broken": broken_line(event),
         "seed": str(event.seed),  # as text: JavaScript's numbers end at 2^53
         "grid": list(event.grid),
         "layers": list(sample.layers),

@@ -339,10 +339,10 @@ def heads_are_picked(page):
 
 
 MEASURED = [
-    Gauges(None, *[math.nan] * 5, (), None, 0.004),
-    Gauges(None, *[math.nan] * 5, (Jump(12, 3.2, math.nan),), None, 0.004),
-    Gauges((0, 81), 0.1, 1.0, 1.0, 1.0, 0.9, (Jump(25, 4, 0.9),), 25, 0.004),
-    Gauges((0, 81), 0.1, 1.0, 1.0, 1.0, 0.9, (), 25, 0.004),
+    Gauges(None, *[math.nan] * 7, (), None, 0.004),
+    Gauges(None, *[math.nan] * 7, (Jump(12, 3.2, math.nan),), None, 0.004),
+    Gauges((0, 81), 0.1, 1.0, 1.0, 1.0, 1.0, 0.9, 0.8, (Jump(25, 4, 0.9),), 25, 0.004),
+    Gauges((0, 81), 0.1, 1.0, 1.0, 1.0, 1.0, 0.9, 0.8, (), 25, 0.004),
 ]
 REAL = Geometry(30, 52)
 DRAW = f"""(message) => {{

@@ -15,14 +15,24 @@ export class Panels {
     this.plots = Object.fromEntries([...root.querySelectorAll("[data-plot]")].map((e) => [e.dataset.plot, e]));
     this.queue = new Map(); // plot name -> [arrays for its traces, change to its layout]; the latest wins
     this.drawing = false;
+    this.hidden = new Map(); // the same, of plots that cannot be seen: drawn when they can
+    const seen = new ResizeObserver((entries) => entries.forEach(({ target }) => this.catchUp(target)));
+    Object.values(this.plots).forEach((place) => seen.observe(place));
   }
 
   // Draw one panel a frame, so that video never waits for plots.
   draw(name, fill, adjust = () => {}) {
     if (!window.Plotly) return;
+    this.hidden.delete(name);
+    if (!this.plots[name].clientWidth) return void this.hidden.set(name, [fill, adjust]);
     this.queue.set(name, [fill, adjust]);
     if (!this.drawing) requestAnimationFrame(() => this.drawNext());
     this.drawing = true;
+  }
+
+  catchUp(place) {
+    const missed = place.clientWidth && this.hidden.get(place.dataset.plot);
+    if (missed) this.draw(place.dataset.plot, ...missed);
   }
 
   // Axes without data; a plot's first drawing is slow, so it is done before there is a video to disturb.

@@ -36,16 +36,16 @@ class Player {
     this.followers = [this.gauges, this.inside, this.heat, new Timeline(this.root), heads];
     this.clicked = null; // when Generate was pressed
     this.sequence = -1;
-    this.listen();
+    this.listen(props);
     this.listenToPicks();
     requestAnimationFrame((now) => this.tick(now));
     setInterval(() => this.beat(), BEAT_MS);
   }
 
-  listen() {
+  listen({ starts, stops }) {
     document.addEventListener("click", (event) => {
-      if (event.target.closest("#generate, #desk button")) this.clicked = performance.now();
-      if (event.target.closest("#stop")) this.pause(true, false);
+      if (event.target.closest(starts)) this.clicked = performance.now();
+      if (event.target.closest(stops)) this.pause(true, false);
     });
     for (const select of [this.find("layer"), this.find("head"), this.find("span")]) {
       select.addEventListener("change", () => this.redraw());
@@ -97,8 +97,14 @@ class Player {
     if (late || (message.run === this.run && message.seq <= this.sequence)) return;
     this.run = message.run;
     this.sequence = message.seq;
-    const take = { waiting: "waits", started: "starts", chunk: "takes", prompt: "expects", notice: "notes", ended: "ends" };
+    const take = { idle: "idles", waiting: "waits", started: "starts", chunk: "takes", prompt: "expects", notice: "notes", ended: "ends" };
     this[take[message.kind]](message);
+  }
+
+  // What was shown is over; nothing has begun.
+  idles({ text }) {
+    if (this.clock) this.pause(true, false);
+    this.say(text, "idle");
   }
 
   waits({ ahead }) {

@@ -1,0 +1,22 @@
+"""A lesson's experiment with the page's own model: an order like any other, so it waits its turn and keeps the pace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from deepforcing import Pipeline, read_runner
+
+from ..run import Order
+from ..sessions import Sessions
+from .lesson import Run
+
+
+def run_live(pipeline: Pipeline, sessions: Sessions, session: str, run: Run, text: str) -> Iterator[tuple[str, dict]]:
+    """text: the runner, with the reader's answers. Yields (value for the player, message).
+
+    Raises SettingsError or PromptError for an experiment that cannot work.
+    """
+    runner = read_runner(text)
+    order = Order(run.prompt, run.seed, runner.policy, run.seconds * pipeline.shape.fps, runner.switch)
+    for value, message, _ in sessions.packets(session, order):
+        yield value, message
