@@ -12,9 +12,7 @@ from deepforcing import Chunk, Trace, load_pipeline, read_trace
 from ui.app import App
 from ui.shelf import SHIPPED, Shelf
 
-MOMENT = 20.25  # seconds; the last video frame of a chunk before a compression
-SPENT = (62, 2, 2)  # a token that layer 6 of the recorded run had to let go because it had been chosen often enough
-LAYER = 6
+MOMENT = 20.25  # seconds
 
 obliged = os.environ.get("CI") == "true"
 try:
@@ -101,6 +99,21 @@ class Told:
         return chunk.attention.mass[..., chunk.attention.frames.tolist().index(self.latent)]
 
 
+def spent_token(trace: Trace) -> tuple[tuple[int, int, int], int]:
+    """A token of the second half that a layer had to let go because it had been chosen seven times; and that layer."""
+    chosen: dict[tuple, int] = {}
+    for chunk in trace:
+        for layer, *at in (
+            np.argwhere(chunk.compression.candidate).tolist() if getattr(chunk, "compression", None) else ()
+        ):
+            token = (int(chunk.compression.frames[at[0]]), *at[1:])
+            if chunk.compression.kept[layer, *at]:
+                chosen[layer, token] = chosen.get((layer, token), 0) + 1
+            elif chosen.get((layer, token), 0) == 7 and token[0] > 48:
+                return token, layer + 1
+    raise AssertionError("no token was chosen seven times")
+
+
 def opened(app, browser, trouble, name: str, seconds: float):
     page = visit(f"{app.blocks.local_url}?trace={name}&t={seconds}&panel=inside", browser, trouble)
     wait(
@@ -141,22 +154,26 @@ def seconds_of(chunk: Chunk) -> str:
 
 
 def test_the_life_of_a_token_is_the_one_that_the_trace_tells(app, browser, trouble):
-    told = Told(read_trace(SHIPPED / "deep-forcing.trace"), SPENT)
-    page = opened(app, browser, trouble, "deep-forcing", MOMENT)
+    trace = read_trace(SHIPPED / "deep-forcing.trace")
+    token, layer = spent_token(trace)
+    told = Told(trace, token)
+    third = told.contests()[2]
+    page = opened(app, browser, trouble, "deep-forcing", third.first_frame / 16)
     expect(page.locator(".df-inside-hint")).to_contain_text("or a patch of the video, to follow it")
-    click_token(page, *SPENT)
+    click_token(page, *token)
     expect(page.locator(".df-inside-hint")).to_be_hidden()
-    where_it_came_from_and_who_holds_it(page, told)
+    where_it_came_from_and_who_holds_it(page, told, third)
     the_mean_over_layers(page, told)
-    page.locator("#player").get_by_label("Layer").select_option(label=str(LAYER))
-    one_layer(page, told)
-    attention_on_its_frame(page, told)
-    scrubbed_past_its_end(page, told)
+    page.locator("#player").get_by_label("Layer").select_option(label=str(layer))
+    one_layer(page, told, layer)
+    attention_on_its_frame(page, told, layer)
+    the_heat_map(page, told.mass(third), told.latent)
+    scrubbed_past_its_end(page, told, layer)
     page.close()
 
 
-def where_it_came_from_and_who_holds_it(page, told: Told):
-    chunk, frame = told.at(MOMENT), told.latent
+def where_it_came_from_and_who_holds_it(page, told: Told, chunk: Chunk):
+    frame = told.latent
     role = chunk.cache.roles[chunk.cache.frames.tolist().index(frame)]
     made = (1 + 4 * (frame - 1)) / 16
     expect(part(page, "made")).to_have_text(f"Made at {made:.1f} s. Its frame is {role} for the chunk on screen.")
@@ -187,28 +204,27 @@ def the_mean_over_layers(page, told: Told):
     expect(part(page, "end")).to_contain_text(f"Later evicted at {end} by compression: mean rank")
 
 
-def one_layer(page, told: Told):
-    gone = told.gone(LAYER)
+def one_layer(page, told: Told, layer: int):
+    gone = told.gone(layer)
     expect(part(page, "end")).to_contain_text(
-        f"Later let go at {seconds_of(gone)} by compression: {told.rank(gone, LAYER)}"
+        f"Later let go at {seconds_of(gone)} by compression: {told.rank(gone, layer)}"
     )
     expect(part(page, "end")).to_contain_text("It had been chosen 7 times, the most allowed.")
     words = read_all(page, "ranks")
     assert len(words) == 8, "chosen seven times, and then barred"
     for spoken, chunk in zip(words, told.contests(), strict=True):
-        outcome = "kept" if told.held(chunk)[LAYER - 1] else "evicted"
+        outcome = "kept" if told.held(chunk)[layer - 1] else "evicted"
         score = float(re.search(r"score (\S+?):", spoken).group(1).replace(",", "").replace("−", "-"))
-        assert score == pytest.approx(told.scores(chunk)[LAYER - 1], rel=1e-3)
-        assert spoken.startswith(f"{seconds_of(chunk)}: {told.rank(chunk, LAYER)}") and spoken.endswith(f": {outcome}")
+        assert score == pytest.approx(told.scores(chunk)[layer - 1], rel=1e-3)
+        assert spoken.startswith(f"{seconds_of(chunk)}: {told.rank(chunk, layer)}") and spoken.endswith(f": {outcome}")
 
 
-def attention_on_its_frame(page, told: Told):
+def attention_on_its_frame(page, told: Told, layer: int):
     seen = [chunk for chunk in told.chunks if told.latent in chunk.attention.frames]
-    expected = [f"{seconds_of(chunk)}: {told.mass(chunk)[LAYER - 1].mean():.2%}" for chunk in seen]
+    expected = [f"{seconds_of(chunk)}: {told.mass(chunk)[layer - 1].mean():.2%}" for chunk in seen]
     for spoken, words in zip(read_all(page, "mass"), expected, strict=True):
         (at, share), (when, mass) = (text.replace(" %", "%").split(" of ")[0].split(": ") for text in (spoken, words))
         assert at == when and float(share[:-1]) == pytest.approx(float(mass[:-1]), abs=0.011)
-    the_heat_map(page, told.mass(told.at(MOMENT)), told.latent)
 
 
 def the_heat_map(page, mass: np.ndarray, latent: int):
@@ -225,14 +241,14 @@ def the_heat_map(page, mass: np.ndarray, latent: int):
     assert np.allclose(shown, mass, atol=2e-5)
 
 
-def scrubbed_past_its_end(page, told: Told):
-    look(page, "p.seek(475)")
-    wait(page, "p.shownChunk.first > 450")
-    expect(part(page, "end")).to_contain_text(f"Let go at {seconds_of(told.gone(LAYER))}")
+def scrubbed_past_its_end(page, told: Told, layer: int):
+    look(page, "p.seek(p.clock.newest - 1)")
+    wait(page, "p.shownChunk.index === p.history.chunks.at(-1).index")
+    expect(part(page, "end")).to_contain_text(f"Let go at {seconds_of(told.gone(layer))}")
     expect(part(page, "made")).to_contain_text("Nothing of its frame is left.")
     expect(page.locator(".df-heat-words")).to_have_text("The chunk on screen does not look at this frame.")
-    look(page, "p.seek(160)")
-    wait(page, "p.shownChunk.first < 170")
+    look(page, "p.seek(0)")
+    wait(page, "p.shownChunk.index === 0")
     expect(part(page, "made")).to_contain_text("At the moment on screen it is not there yet.")
 
 

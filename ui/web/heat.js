@@ -62,7 +62,8 @@ export class Heat {
 
   tell() {
     const { cell, mass, run } = this;
-    const shown = cell && mass && `Layer ${run.layers[cell[0]] + 1}, head ${run.heads[cell[1]] + 1}: ${percent(mass[cell[0]][cell[1]])}`;
+    const [row, column] = cell ?? [];
+    const shown = cell && mass && `Layer ${run.layers[row] + 1}, head ${run.heads[column] + 1}: ${percent(mass[row][column])}`;
     this.read.textContent = shown || (mass ? "Point at a cell, or use the arrow keys, for its value." : "");
   }
 

@@ -44,7 +44,8 @@ export class Inside {
     if (!token) return;
     const steps = lifeOf(token, history, choice.layer);
     const made = videoOf(token.latent, run.stride)[0] / run.fps;
-    this.write("name", `Latent frame ${token.latent}, row ${token.row + 1} of ${this.rows}, column ${token.column + 1} of ${this.columns}`);
+    const place = `row ${token.row + 1} of ${this.rows}, column ${token.column + 1} of ${this.columns}`;
+    this.write("name", `Latent frame ${token.latent}, ${place}`);
     this.write("made", `Made at ${made.toFixed(1)} s. ${this.roleIn(chunk)}`);
     this.write("place", this.placeIn(chunk, choice.layer));
     this.write("end", this.endWords(steps, chunk, choice.layer));
@@ -105,7 +106,12 @@ export class Inside {
 
   rankPoints(steps, layer) {
     const { layers } = this.run.of;
-    const kept = (share) => (share === null ? "" : layer ? `: ${share ? "kept" : "evicted"}` : `: kept by ${share < 1 && layers > 15 ? "about " : ""}${Math.round(share * layers)} of ${layers} layers`);
+    const kept = (share) => {
+      if (share === null) return "";
+      if (layer) return share ? ": kept" : ": evicted";
+      const about = share < 1 && layers > 15 ? "about " : ""; // shares of a mean come in steps of 1/15
+      return `: kept by ${about}${Math.round(share * layers)} of ${layers} layers`;
+    };
     return steps.filter(({ standing }) => standing).map(({ seconds, share, standing }) => ({
       seconds,
       value: 1 - standing.rank / standing.stood,
@@ -118,7 +124,8 @@ export class Inside {
   unranked(steps) {
     if (this.run.settings.budget === undefined) return "This policy never compresses.";
     if (this.token.latent < this.run.settings.sink) return "The sink does not compete: it is kept for ever.";
-    return steps.some(({ chunk }) => withheld(chunk, this.token.latent)) ? "Its ranks were not sent." : "It has stood in no compression so far.";
+    const some = steps.some(({ chunk }) => withheld(chunk, this.token.latent));
+    return some ? "Its ranks were not sent." : "It has stood in no compression so far.";
   }
 
   massPoints({ chunks, columns }, { layer, head }) {
@@ -128,7 +135,8 @@ export class Inside {
     const most = Math.max(1e-9, ...masses);
     return seen.map(({ first }, i) => {
       const seconds = first / this.run.fps;
-      return { seconds, value: masses[i] / most, words: `${seconds.toFixed(1)} s: ${(100 * masses[i]).toFixed(2)} % of the attention` };
+      const words = `${seconds.toFixed(1)} s: ${(100 * masses[i]).toFixed(2)} % of the attention`;
+      return { seconds, value: masses[i] / most, words };
     });
   }
 
@@ -144,7 +152,7 @@ export class Inside {
       context.imageSmoothingEnabled = false;
       context.setTransform(scale, 0, 0, scale, -x * scale, -y * scale);
       context.drawImage(picture, 0, 0);
-      outline(context, column * wide, row * high, wide, high, 3 / scale);
+      outline(context, column * wide, row * high, wide, high, 5 / scale);
     };
     draw("frame", 0, 0, picture.width, picture.height);
     const size = 2 * AROUND + 1;

@@ -30,7 +30,8 @@ export class Picking {
     const { chosen, rows, columns } = this.map;
     const move = chosen && MOVES[event.key];
     const middle = { row: rows >> 1, column: columns >> 1 };
-    if (move) this.choose({ latent: chosen.latent, row: within(chosen.row + move[0], rows), column: within(chosen.column + move[1], columns) });
+    const moved = move && { row: within(chosen.row + move[0], rows), column: within(chosen.column + move[1], columns) };
+    if (moved) this.choose({ latent: chosen.latent, ...moved });
     else if (event.key in FRAMES) this.step(FRAMES[event.key], chosen);
     else if (event.key === "Enter" && !chosen && this.at !== null) this.choose({ latent: this.at, ...middle });
     else if (event.key === "Escape" && chosen) this.choose(null);
