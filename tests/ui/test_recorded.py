@@ -99,6 +99,7 @@ def test_a_live_run_is_saved_and_opened_again_without_a_model(app, browser, serv
     something_plays_before_anybody_asks(page)
     page.get_by_role("button", name="Generate", exact=True).click()
     wait(page, "p.history && !p.history.run.recorded && p.clock.newest > 90")
+    a_token_is_followed(page)
     saved = save_trace(page, tmp_path)
     page.close()
     app.blocks.close()
@@ -109,10 +110,18 @@ def test_a_live_run_is_saved_and_opened_again_without_a_model(app, browser, serv
     print(f"\nthe recorded run shows {time.monotonic() - began:.1f} s after its page is asked for")
     wait(page, "p.clock.ended")
     every_panel_shows_the_recorded_run(page, saved)
+    a_token_is_followed(page)
     scrubbing_redraws_the_panels(page)
     page.goto(f"{address}?trace={saved.stem}&t={MOMENT}&panel=cache")
     a_link_shows_its_moment(page, "cache")
     page.close()
+
+
+def a_token_is_followed(page):
+    page.locator(".df-cells figure[data-latent='1'] canvas").click(position={"x": 4, "y": 4})
+    expect(page.locator(".df-inside-name")).to_have_text("Latent frame 1, row 1 of 6, column 1 of 6")
+    expect(page.locator(".df-inside-made")).to_contain_text("Made at 0.1 s. Its frame is sink")
+    expect(page.locator(".df-inside-held")).to_have_text("All hold it.")
 
 
 def something_plays_before_anybody_asks(page):
