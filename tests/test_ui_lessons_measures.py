@@ -69,7 +69,8 @@ def test_attention_cache_and_reach_are_those_of_the_events(taken, chunks):
 def test_gauges_are_those_of_the_meter(taken, chunks):
     meter = DriftMeter(VideoShape(96, 96, 16), 3)
     read = [meter.add(chunk) for chunk in chunks]
-    for name, scale in (("colour_drift", 100), ("sharpness", 100), ("motion", 100), ("chunk_jump", 1), ("sink_reset", 100)):
+    scales = {"colour_drift": 100, "sharpness": 100, "motion": 100, "chunk_jump": 1, "sink_reset": 100}
+    for name, scale in scales.items():
         values = [scale * getattr(gauges, name) for gauges in read]
         known = [value for value in values if not np.isnan(value)]
         assert 0 < len(known) < len(values), "a gauge knows nothing at first"

@@ -122,7 +122,8 @@ def test_a_picture_is_a_png_and_the_same_each_time(strip, chart):
     data = draw("Lesson", wanted, RUNS, answers)
     assert data.startswith(b"\x89PNG") and data == draw("Lesson", wanted, RUNS, answers)
     picture = Image.open(BytesIO(data))
-    assert picture.width == 1200 and (np.asarray(picture.convert("L"))[-60:] < 200).any(), "what made it is written below"
+    below = np.asarray(picture.convert("L"))[-60:]
+    assert picture.width == 1200 and (below < 200).any(), "what made it is written there"
 
 
 def test_the_strip_shows_the_run_s_own_frames():
