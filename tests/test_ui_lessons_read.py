@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 
 from deepforcing import POLICIES, StreamStarted, Timeline, read_runner
+from deepforcing.__main__ import main
 from ui.lessons.lesson import Ask, Broken, Compare, LessonError, Picture, Run, Sketch, Slider
 from ui.lessons.library import ASSETS, read_lessons
 from ui.lessons.measures import MEASURES
 from ui.lessons.reader import Checks, read_lesson
+from ui.link import PANELS
 from ui.shelf import Shelf
 
 FIXTURES = Path(__file__).parent / "fixtures" / "lessons"
@@ -145,6 +147,19 @@ def test_a_broken_lesson_leaves_the_others_alone(tmp_path):
     assert isinstance(own[0], Broken) and "unknown policy 'deep-wish'" in own[0].error and own[1].title == "Whole"
     with pytest.raises(LessonError, match="is no folder"):
         read_lessons(Shelf([]), read_runner, tmp_path / "none")
+
+
+def test_a_folder_that_is_none_ends_with_one_line(tmp_path, capsys):
+    assert main(["replay", "--lessons", str(tmp_path / "none")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("deepforcing: ") and "is no folder" in error and error.count("\n") == 1
+
+
+def test_the_manual_names_every_measure_panel_and_key():
+    manual = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text("utf-8").partition("## Add a lesson")[2]
+    keys = {name for block in (Ask, Run, Compare, Picture) for name in block.__dataclass_fields__}
+    for name in (*MEASURES, *PANELS[1:], *(keys - {"form", "chart"})):
+        assert name in manual, f"{name} is not described"
 
 
 @pytest.mark.parametrize("measure", MEASURES)
