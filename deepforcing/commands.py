@@ -16,6 +16,7 @@ from .bench import Row, bench, bench_shape
 from .config import SettingsError
 from .evaluation.command import add_evaluate
 from .events import Chunk, StreamEnded
+from .gauges import DriftMeter
 from .models.components import ModelError, device_for
 from .models.fetch import LicenceError, Progress, fetch, present
 from .models.found import find, unknown_model
@@ -171,9 +172,11 @@ def _recording(options: argparse.Namespace, pipeline: Pipeline, policy: Policy) 
     if options.trace is None:
         yield lambda chunk: None
         return
+    started = started_event(pipeline, options.prompt.strip(), policy, options.seed, options.switch)
+    meter = DriftMeter.of(started)
     with TraceWriter(options.trace) as trace:
-        trace.write(started_event(pipeline, options.prompt.strip(), policy, options.seed, options.switch))
-        yield trace.write
+        trace.write(started)
+        yield lambda chunk: trace.write(chunk, meter.add(chunk))
         trace.write(StreamEnded("finished", trace.chunks))
         print(f"{trace.finish(options.output)}: {readable(Path(options.trace).stat().st_size)}")
 

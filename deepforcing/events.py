@@ -116,6 +116,7 @@ class StreamStarted:
     chunk_frames    latent frames denoised together
     layers, heads   of the transformer; heads of one layer
     switch          what becomes of the cache at a new prompt, see `switching`
+    stale_prompt    a mistake made on purpose: the model is not told of a new prompt, see `generate_long_video`
     """
 
     model: str
@@ -134,6 +135,7 @@ class StreamStarted:
     layers: int
     heads: int
     switch: str = "keep"
+    stale_prompt: bool = False
 
 
 @dataclass(frozen=True)

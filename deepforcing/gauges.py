@@ -15,7 +15,7 @@ import numpy as np
 
 from . import metrics
 from .config import VideoShape
-from .events import Chunk
+from .events import Chunk, StreamStarted
 
 START_SECONDS = 5  # what later stretches are compared with, and the length of the trailing stretch itself
 LEAST_SECONDS = 2  # of a trailing stretch that says something
@@ -26,7 +26,7 @@ LEAST_JUMP = 1.0  # unless it is smaller than this, in 255ths of brightness
 QUIET_SECONDS = 2  # between two jumps that are told
 RESET = 0.85  # a jump to a picture this similar to one of the sink's is a sink reset
 PIXELS = 128 * 128  # of a frame that are looked at for colour and motion
-NO_DETAIL, NO_MOTION = 1e-5, 1e-3  # added to both sides of a ratio, so that flat and still videos have one
+NO_DETAIL, NO_COLOUR, NO_MOTION = 1e-5, 1e-2, 1e-3  # added to both sides of a ratio: flat, grey, still videos have one
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,11 @@ class Gauges:
     start         the video frames compared with, as (first, past the last): the video's first five seconds, or, after
                   a change of prompt, the first five once the picture has settled; None until they are complete
     colour_drift  0..1, see `metrics.colour_drift`
-    sharpness, motion  as a multiple of the start's, see `metrics.sharpness`, `metrics.dynamic_degree`
+    sharpness, saturation, motion  as a multiple of the start's, see `metrics.sharpness`, `metrics.saturation`,
+                  `metrics.dynamic_degree`
     chunk_jump    1 = none, see `metrics.chunk_jump`
     sink_reset    -1..1, see `metrics.sink_reset`
+    scenery       -1..1, see `metrics.scenery_kept`; says little when the camera moves
     jumps         in this chunk, at most one in two seconds; a sink reset is always told
     reset_at      where the last sink reset of the last five seconds lies, None without one
     seconds       spent on measuring this chunk
@@ -65,9 +67,11 @@ class Gauges:
     start: tuple[int, int] | None
     colour_drift: float
     sharpness: float
+    saturation: float
     motion: float
     chunk_jump: float
     sink_reset: float
+    scenery: float
     jumps: tuple[Jump, ...]
     reset_at: int | None
     seconds: float
@@ -75,17 +79,20 @@ class Gauges:
 
 @dataclass(frozen=True)
 class _Piece:
-    """A chunk in numbers. Colour and sharpness are read from one frame in each latent, colour and motion from every
-    n-th row and column of a large frame; sharpness needs neighbouring pixels.
+    """A chunk in numbers. Colour, sharpness, scenery are read from one frame in each latent. All but sharpness, which
+    needs neighbouring pixels, is read from every n-th row and column of a large frame.
 
-    first: number of its first frame; hues [36] summed; detail: sharpness of each frame read; changes [frames], the
-    first leads to its first frame and is NaN at the video's beginning; likeness [frames] to the sink.
+    first: number of its first frame; hues [36] summed; colour, detail: saturation and sharpness of each frame read;
+    cells: see `metrics.cells`; changes [frames], the first leads to its first frame and is NaN at the video's
+    beginning; likeness [frames] to the sink.
     """
 
     first: int
     frames: int
     hues: np.ndarray
+    colour: np.ndarray
     detail: np.ndarray
+    cells: np.ndarray
     changes: np.ndarray
     likeness: np.ndarray
 
@@ -113,6 +120,12 @@ class DriftMeter:
         self._start: list[_Piece] = []
         self._recent: list[_Piece] = []
 
+    @classmethod
+    def of(cls, started: StreamStarted) -> DriftMeter:
+        """For the run that began with this event."""
+        shape = VideoShape(started.height, started.width, started.fps, time=started.stride)
+        return cls(shape, started.chunk_frames)
+
     def add(self, chunk: Chunk) -> Gauges:
         """Measure the next chunk."""
         began = time.perf_counter()
@@ -139,6 +152,8 @@ class DriftMeter:
             first=chunk.first_frame,
             frames=len(y),
             hues=metrics.hue_weights(coarse[:: self._time]),
+            colour=metrics.saturations(coarse[:: self._time]),
+            cells=metrics.cells(y[:: self._time]),
             detail=metrics.detail(metrics.luma(chunk.frames[:: self._time])),
             changes=np.concatenate([np.full(len(y) - len(changes), np.nan, np.float32), changes]),
             likeness=np.full(len(y), np.nan) if early else self._sink.likeness(y),
@@ -179,9 +194,11 @@ class DriftMeter:
             start=(self._start[0].first, self._start[-1].end) if complete else None,
             colour_drift=metrics.hue_distance(_hues(self._start), _hues(later)) if ready else math.nan,
             sharpness=_ratio(_detail(later), _detail(self._start), NO_DETAIL) if ready else math.nan,
+            saturation=_ratio(_colour(later), _colour(self._start), NO_COLOUR) if ready else math.nan,
             motion=_ratio(_motion(later), _motion(self._start), NO_MOTION) if ready else math.nan,
             chunk_jump=self._chunk_jump() if _length(self._recent) >= self._least else math.nan,
             sink_reset=float(max(piece.likeness.max() for piece in later)) if ready else math.nan,
+            scenery=metrics.scenery_likeness(_scenery(self._start), _scenery(later)) if ready else math.nan,
             jumps=jumps,
             reset_at=self._told.frame if reset else None,
             seconds=time.perf_counter() - began,
@@ -206,8 +223,16 @@ def _hues(pieces: list[_Piece]) -> np.ndarray:
     return metrics.hue_shares(np.sum([piece.hues for piece in pieces], 0))
 
 
+def _colour(pieces: list[_Piece]) -> float:
+    return float(np.concatenate([piece.colour for piece in pieces]).mean())
+
+
 def _detail(pieces: list[_Piece]) -> float:
     return float(np.concatenate([piece.detail for piece in pieces]).mean())
+
+
+def _scenery(pieces: list[_Piece]) -> np.ndarray:
+    return metrics.scenery(np.concatenate([piece.cells for piece in pieces]))
 
 
 def _motion(pieces: list[_Piece]) -> float:

@@ -1,8 +1,9 @@
 """What a model will take, before it is loaded.
 
 Everything is computed from configuration. Weights are counted on modules without memory. The cache is three tensors a
-layer: keys, values, and the keys as RoPE turned them for the chunk in flight. What a pass and a decoder need for a
-moment is counted in their largest tensors; how many are alive at once was measured by following every tensor's life.
+layer: keys, values, and the keys as RoPE turned them for the chunk in flight; what else policies keep is in `_extra`.
+What a pass and a decoder need for a moment is counted in their largest tensors; how many are alive at once was measured
+by following every tensor's life.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from .models.tiny_codec import CodecConfig, TinyCodec
 from .models.wan_text import Keep
 from .policies import Policy
 
-_BOOKKEEPING = 6 * 8  # bytes a cached token and layer: position, frame, time, count of choices
+_BOOKKEEPING = 6 * 8  # bytes a cached token, layer and row of the cache: position, frame, time, count of choices
+_DROPPED = 4 * 8 + 6  # the same: its place and what became of it, with scores, until the chunk that dropped it is clean
+_FLOAT = 4  # bytes of what is kept in float32 whatever the model's type: queries of the past, attention received
 _PASS = 13.4  # a pass's largest moment in tensors of [chunk tokens, width]: attention, in float32 ...
 _FEED_FORWARD = 5.4  # ... or the feed-forward net, besides its two inner tensors
 _OPENING = 2.6  # turning a layer's history, in tensors of [history tokens, width]
@@ -48,6 +51,7 @@ class Sizes:
     """
 
     layers: int
+    heads: int
     width: int
     ffn: int
     patch: tuple[int, int]
@@ -66,6 +70,7 @@ def sizes_of(transformer: Mapping, decoders: Mapping[str, Mapping | CodecConfig]
     net.enable_layerwise_casting(storage_dtype=FP8, compute_dtype=net.dtype)
     return Sizes(
         layers=net.config.num_layers,
+        heads=net.config.num_attention_heads,
         width=net.config.num_attention_heads * net.config.attention_head_dim,
         ffn=net.config.ffn_dim,
         patch=tuple(net.config.patch_size[1:]),
@@ -142,8 +147,9 @@ class Plan:
 class Forecast:
     """Bytes on the device by use, and on the host.
 
-    cache: keys and values of a full window; turned: the same keys with RoPE, for the chunk in flight.
-    text: while it stays there; prompting: the encoder's weights for a new prompt, where they come and go.
+    cache: keys and values of a full window, and what the policy has kept with them; turned: the same keys with RoPE,
+    for the chunk in flight. text: while it stays there; prompting: the encoder's weights for a new prompt, where they
+    come and go.
     """
 
     weights: int
@@ -180,7 +186,7 @@ def forecast(sizes: Sizes, plan: Plan, device: torch.device) -> Forecast:
     on_host = (full if plan.weights == "offload" else 0) + (text if plan.text in ("move", "cpu") else 0)
     return Forecast(
         weights=_resident(sizes, plan.weights, element),
-        cache=2 * one + sizes.layers * window * _BOOKKEEPING,
+        cache=2 * one + _extra(sizes, plan, geometry),
         turned=one,
         activations=int(element * max(passing, _OPENING * (window - chunk) * sizes.width)),
         decoder=decoder.parameters * element,
@@ -190,6 +196,20 @@ def forecast(sizes: Sizes, plan: Plan, device: torch.device) -> Forecast:
         libraries=0 if device.type == "cpu" else _LIBRARIES,
         host=on_host,
     )
+
+
+def _extra(sizes: Sizes, plan: Plan, geometry: Geometry) -> int:
+    """Bytes that are kept besides keys and values: of each token, and of each head's where heads keep their own; sums
+    of past queries, single ones where the policy looks at them; the values once more of what is read, where that is
+    not all."""
+    policy, frame, element = plan.policy, geometry.tokens_per_frame, plan.dtype.itemsize
+    rows = sizes.heads if policy.heads_apart else 1
+    token = rows * (_BOOKKEEPING + _DROPPED + (_FLOAT if policy.sums_attention else 0))
+    queries = _FLOAT * (policy.window + policy.query_frames * frame)
+    if policy.query_frames or policy.sums_attention:
+        queries += element * geometry.tokens_per_chunk  # of the latest pass
+    read = min(policy.window, policy.read_frames + geometry.chunk_frames) if policy.read_frames else 0
+    return sizes.layers * (policy.window * frame * token + sizes.width * (queries + element * read * frame))
 
 
 def _in_one_place(plan: Plan) -> Plan:

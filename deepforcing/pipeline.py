@@ -234,7 +234,7 @@ def _decode_one(pipeline: Pipeline, latents: Tensor, state):
 
 
 def started_event(
-    pipeline: Pipeline, prompt: str, policy: Policy, seed: int, switch: str = "keep"
+    pipeline: Pipeline, prompt: str, policy: Policy, seed: int, switch: str = "keep", stale_prompt: bool = False
 ) -> StreamStarted:
     """What a run tells before its first chunk."""
     shape, geometry = pipeline.shape, pipeline.geometry
@@ -255,6 +255,7 @@ def started_event(
         layers=pipeline.layers,
         heads=pipeline.heads,
         switch=switch,
+        stale_prompt=stale_prompt,
     )
 
 

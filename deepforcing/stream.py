@@ -76,6 +76,7 @@ class VideoStream(Prompted):
         ahead = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
         super().__init__(pipeline, prompt, max_queued, ahead)
         self.policy, self.seed, self.switch = policy or DeepForcing(), check_seed(seed), switch
+        self.stale_prompt = stale_prompt
         self._items = generate_long_video(
             pipeline,
             self._next_prompt,
@@ -94,4 +95,4 @@ class VideoStream(Prompted):
         return super()._in_words(error)
 
     def _started(self) -> StreamStarted:
-        return started_event(self.pipeline, self._first_prompt, self.policy, self.seed, self.switch)
+        return started_event(self.pipeline, self._first_prompt, self.policy, self.seed, self.switch, self.stale_prompt)

@@ -170,7 +170,7 @@ def test_generate_records_a_trace_of_what_the_page_would_show(folder, capsys):  
     chunks = list(trace)[1:-1]
     assert trace.seconds == 2 and trace.started.seed == 3 and trace.started.settings["sink"] == 4
     assert all(chunk.attention is not None for chunk in chunks) and sum(len(chunk.frames) for chunk in chunks) == 32
-    assert list(trace)[-1].reason == "finished"
+    assert list(trace)[-1].reason == "finished" and trace.is_measured
 
 
 def test_a_trace_that_cannot_be_written_is_refused_before_the_run(folder, capsys):  # noqa: F811

@@ -19,6 +19,7 @@ from deepforcing.evaluation.experiments import EXPERIMENTS, experiments_named, l
 from deepforcing.evaluation.measure import Job, Reading, measure, windows
 from deepforcing.evaluation.prompts import even_prompts
 from deepforcing.evaluation.run import Evaluation, evaluate
+from deepforcing.evaluation.scenery import scenes
 from deepforcing.evaluation.table import Table
 from deepforcing.policies import DeepForcing, DeepSink, SlidingWindow
 
@@ -145,6 +146,26 @@ def test_choices_agree_by_chance_or_better(pipeline):
 
 def test_looking_inside_changes_nothing(pipeline):
     assert choices(pipeline, 0, "a red ball", 0, 9) == choices(pipeline, 0, "a red ball", 0, 9)
+
+
+def test_scenery_is_measured_against_the_first_window_and_against_another_video(pipeline):
+    jobs = [Job(policy, 2, 0, 15) for policy in (SlidingWindow(), DeepForcing())]
+    rows = scenes(pipeline, jobs, "a red ball")
+    assert [(row.policy, row.second) for row in rows] == [
+        (p, s) for p in ("self-forcing", "deep-forcing") for s in (0, 5, 10)
+    ]
+    assert rows[0].scenery == rows[3].scenery == pytest.approx(1) and abs(rows[1].scenery) <= 1
+    assert len({row.chance for row in rows}) == 1 and rows[0].chance < 0.99
+
+
+def test_scenery_is_looked_at_once(tmp_path):
+    plan = Evaluation(tmp_path, tuple(experiments_named(["scenery"])), prompts=1, seeds=1, seconds=10, workers=1)
+    assert plan.jobs() == []
+    evaluate(plan)
+    rows = plan.scenes.read()
+    assert len(rows) == 2 * len(plan.experiments[0].policies) and not plan.readings.read()
+    evaluate(plan, lambda results, count: pytest.fail("made again") if count else results)
+    assert plan.scenes.read() == rows
 
 
 def test_workers_end_with_an_evaluation_that_is_killed(tmp_path):

@@ -16,6 +16,7 @@ from deepforcing.evaluation.report.drawing import spread
 from deepforcing.evaluation.report.summary import headline
 from deepforcing.evaluation.report.verdict import Verdict, overall, verdict
 from deepforcing.evaluation.run import Evaluation
+from deepforcing.evaluation.scenery import Scene
 from deepforcing.evaluation.statistics import mean_of
 from deepforcing.policies import AttentionSink, DeepForcing, DeepSink, SlidingWindow
 
@@ -55,6 +56,16 @@ def other_videos() -> list[Reading]:
     return rows
 
 
+def scenes(kept: dict) -> list[Scene]:
+    """By policy, what is kept at the end; 0.3 under all others."""
+    return [
+        Scene(label(policy), prompt, 0, second, (kept.get(policy, 0.3) if second else 1.0) + 0.001 * prompt, 0.1)
+        for policy in EXPERIMENTS["scenery"].policies
+        for prompt in range(PROMPTS)
+        for second in (0, 5)
+    ]
+
+
 def masses(early: float) -> list[FrameMass]:
     """The earliest ten frames get `early` times what each other one does."""
     weights = [early] * 10 + [1.0] * 11
@@ -77,13 +88,14 @@ def slots(near: float, far: float) -> list[SlotShare]:
     return [SlotShare(p, layer, slot, near if slot < SLOTS / 2 else far) for p, layer, slot in every]
 
 
-def evidence(folder, readings=(), masses=(), agreements=(), slots=()) -> Evaluation:
+def evidence(folder, readings=(), masses=(), agreements=(), slots=(), scenes=()) -> Evaluation:
     plan = Evaluation(folder, tuple(EXPERIMENTS.values()), prompts=PROMPTS, seeds=1, seconds=SECONDS)
     for table, rows in (
         (plan.readings, readings),
         (plan.masses, masses),
         (plan.agreements, agreements),
         (plan.slots, slots),
+        (plan.scenes, scenes),
     ):
         table.write(rows)
     settings = {
@@ -119,7 +131,7 @@ def full(tmp_path_factory):
     """The folder and the text of a report on everything."""
     folder = tmp_path_factory.mktemp("evidence")
     rows = policy_videos() + other_videos()
-    plan = evidence(folder, rows, masses(0.8), agreements(0.9), slots(0.1, 0.5))
+    plan = evidence(folder, rows, masses(0.8), agreements(0.9), slots(0.1, 0.5), scenes({DEEP: 0.6, SELF: 0.1}))
     return folder, report(plan)
 
 
@@ -157,6 +169,15 @@ def test_the_aims_are_met_or_not(full):
 def test_phases_and_depths_are_told_apart(full):
     assert "**reproduces**" in row(section(full[1], "phase"), "With its sink left behind, deep-sink flickers")
     assert "sink reset, deep-sink · 18 minus deep-sink · 10: +0.36" in row(section(full[1], "depth"), "Eighteen repeat")
+
+
+def test_scenery_is_judged(full):
+    part = section(full[1], "scenery")
+    assert row(part, "Deep Forcing keeps what").endswith(
+        "scenery kept, deep-forcing minus self-forcing: +0.50 | **reproduces** |"
+    )
+    assert "**does not**" in row(part, "Ten sink frames keep more")
+    assert row(part, "self-forcing |") == "| self-forcing | 1.00<br>0.10 |"
 
 
 def test_attention_itself_is_judged(full):
@@ -203,12 +224,14 @@ def test_the_summary_is_for_the_apps_list(full):
     summary = json.loads((full[0] / "summary.json").read_text(encoding="utf-8"))
     assert (summary["seconds"], summary["prompts"], summary["videos"]) == (SECONDS, PROMPTS, PROMPTS)
     assert list(summary["policies"]) == ["self-forcing", "attention-sink", "deep-sink", "deep-forcing"]
-    assert summary["policies"]["self-forcing"] == {"subject": 0.2857, "colour_drift": 0.303}
+    assert summary["policies"]["self-forcing"] == {"subject": 0.2857, "colour_drift": 0.303, "scenery": 0.103}
 
 
 def test_a_summary_of_little_has_no_made_up_numbers():
     rows = [replace(row, subject=nan) for row in video(DEEP, 0, 1, 0.5, 1.0)]
-    assert headline(rows, SECONDS)["policies"] == {"deep-forcing": {"subject": None, "colour_drift": 0.5}}
+    assert headline(rows, SECONDS)["policies"] == {
+        "deep-forcing": {"subject": None, "colour_drift": 0.5, "scenery": None}
+    }
     assert headline([], SECONDS)["policies"] == {}
 
 

@@ -52,12 +52,14 @@ def test_the_numbers_are_those_of_the_metrics_on_the_same_frames():
     one_a_latent = [n for a in (0, *range(9, len(frames), CHUNK)) for n in range(a, a + (9 if a == 0 else CHUNK), 4)]
     early, late = (frames[[n for n in one_a_latent if low <= n < high]] for low, high in ((0, 81), (93, 177)))
     assert last.colour_drift == pytest.approx(metrics.colour_drift(early, late), abs=1e-9) and last.colour_drift > 0.05
+    assert last.scenery == pytest.approx(metrics.scenery_kept(early, late), abs=1e-6)
     assert last.sharpness == pytest.approx(metrics.sharpness(late) / metrics.sharpness(early), rel=0.01)
+    assert last.saturation == pytest.approx(metrics.saturation(late) / metrics.saturation(early), rel=0.01)
 
 
 def test_nothing_is_said_before_there_is_enough_video():
     gauges = measured(video(200))
-    values = np.array([[g.colour_drift, g.sharpness, g.motion, g.sink_reset] for g in gauges])
+    values = np.array([[g.colour_drift, g.sharpness, g.saturation, g.motion, g.sink_reset, g.scenery] for g in gauges])
     first = int(np.flatnonzero(np.isfinite(values).all(1))[0])
     assert np.isnan(values[:first]).all() and np.isfinite(values[first:]).all()
     assert 9 + CHUNK * first == 81 + 36, "five seconds, and of what follows at least two"
@@ -65,9 +67,16 @@ def test_nothing_is_said_before_there_is_enough_video():
     assert math.isnan(gauges[1].chunk_jump) and not math.isnan(gauges[2].chunk_jump)
 
 
+def test_colours_that_burn_and_fade_show_in_the_saturation():
+    plain = video(81, colour=(150, 90, 90), ground=(90, 100, 120))
+    for look, expected in (((210, 40, 40), 1.5), ((124, 116, 116), 0.7)):
+        ratio = measured(np.concatenate([plain, video(96, colour=look, ground=look)]))[-1].saturation
+        assert ratio > expected if expected > 1 else ratio < expected
+
+
 def test_a_still_grey_video_has_gauges_too():
     last = measured(np.full((200, SIZE, SIZE, 3), 90, np.uint8))[-1]
-    assert (last.colour_drift, last.sharpness, last.motion, last.sink_reset) == (0, 1, 1, 0)
+    assert (last.colour_drift, last.sharpness, last.saturation, last.motion, last.sink_reset) == (0, 1, 1, 1, 0)
     assert math.isnan(last.chunk_jump) and not last.jumps
 
 

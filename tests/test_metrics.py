@@ -124,3 +124,25 @@ def test_a_disc_elsewhere_is_no_reset():
 def test_a_background_that_stays_is_no_reset():
     scene = np.repeat(moving(1), 10, 0)
     assert metrics.sink_reset(scene, scene) == 0
+
+
+def hills(seed: int, count: int = 5) -> np.ndarray:
+    """A landscape of its own for each seed, over which a disc moves."""
+    rng = np.random.default_rng(seed)
+    still = np.kron(rng.integers(0, 200, (12, 12)), np.ones((4, 4))).astype(np.uint8)[..., None]
+    return np.maximum(moving(count, 8), still)
+
+
+def test_scenery_that_stays_is_kept_whatever_moves_in_front():
+    there = hills(1)
+    assert metrics.scenery_kept(there, there) == pytest.approx(1)
+    assert metrics.scenery_kept(there, there[::-1] // 2) > 0.9, "half as bright, the other way"
+
+
+def test_another_scenery_is_not_kept():
+    assert abs(metrics.scenery_kept(hills(1), hills(2))) < 0.3
+
+
+def test_a_horizon_is_no_scenery():
+    above = np.repeat([[[[200] * 3]], [[[40] * 3]]], 24, 0).reshape(1, 48, 1, 3).repeat(48, 2).repeat(4, 0)
+    assert metrics.scenery_kept(above.astype(np.uint8), above.astype(np.uint8)) == 0

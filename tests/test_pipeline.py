@@ -36,7 +36,8 @@ def test_a_stale_prompt_is_shown_for_ever():
 def test_a_stream_passes_on_whether_prompts_go_stale(stale):
     stream = VideoStream(small_pipeline(), "a b", num_frames=FRAMES, max_queued=0, stale_prompt=stale)
     with stream:
-        assert stream.get(WAIT).prompt == "a b"
+        started = stream.get(WAIT)
+        assert started.prompt == "a b" and started.stale_prompt == stale
         chunks = [stream.get(WAIT)]
         stream.change_prompt("c d")
         chunks += [stream.get(WAIT), stream.get(WAIT)]

@@ -33,4 +33,5 @@ def test_the_trace_example_of_the_readme_works(monkeypatch, capsys):
     monkeypatch.chdir(Path(__file__).parents[1])
     exec(next(s for s in SNIPPETS if "read_trace(" in s), {})
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 41 and lines[0].startswith("0 (9, 96, 96, 3) 0 False")
+    assert len(lines) == 42 and lines[0].startswith("0 (9, 96, 96, 3) 0 False")
+    assert lines[-1] == "None" or lines[-1].startswith("Gauges(start=")

@@ -1,6 +1,7 @@
 """A run as one file: what comes back, and what is refused."""
 
 import json
+import math
 import pickle
 import random
 import subprocess
@@ -15,7 +16,11 @@ from conftest import small_pipeline
 from safetensors.numpy import load, save
 
 from deepforcing import (
+    Chunk,
     DeepForcing,
+    DriftMeter,
+    Gauges,
+    Jump,
     SlidingWindow,
     StreamEnded,
     TraceError,
@@ -42,15 +47,15 @@ def run(policy=POLICY, probe=True, frames=113) -> list:
     return [*events, StreamEnded("finished", len(events) - 1)]
 
 
-def record(folder: Path, events: list) -> Path:
-    """Their trace."""
+def record(folder: Path, events: list, gauges=lambda chunk: None) -> Path:
+    """Their trace. gauges: what was measured of a chunk."""
     path, video = folder / "run.trace", folder / "run.mp4"
     with VideoWriter(video, VideoShape(32, 48)) as movie:
         for chunk in events[1:-1]:
             movie.write(chunk.frames)
     with TraceWriter(path) as trace:
         for event in events:
-            trace.write(event)
+            trace.write(event, gauges(event) if isinstance(event, Chunk) else None)
         assert not path.exists()
         assert trace.finish(video) == path
     return path
@@ -78,8 +83,12 @@ def differences(was, now, where="event"):
         for field in fields(was):
             name = f"{type(was).__name__}.{field.name}"
             differences(getattr(was, field.name), getattr(now, field.name), name)
+    elif isinstance(was, tuple) and was and is_dataclass(was[0]):
+        assert len(was) == len(now), where
+        for one, other in zip(was, now, strict=True):
+            differences(one, other)
     else:
-        assert was == now, where
+        assert was == now or (was != was and now != now), where  # NaN is itself too
 
 
 def test_events_come_back_as_they_were(recorded):
@@ -113,6 +122,42 @@ def test_the_switch_is_told_and_the_first_traces_had_none(recorded, tmp_path):
     assert read_trace(cut).started.switch == "sink"
     first = with_index(recorded, tmp_path, lambda index: index["started"].pop("switch"))
     assert read_trace(first).started == read_trace(recorded[0]).started and read_trace(first).started.switch == "keep"
+    stale = with_index(recorded, tmp_path, lambda index: index["started"].update(stale_prompt=True))
+    assert read_trace(stale).started.stale_prompt
+    first = with_index(recorded, tmp_path, lambda index: index["started"].pop("stale_prompt"))
+    assert read_trace(first).started == read_trace(recorded[0]).started
+
+
+MARKED = Gauges((0, 9), 0.1, 1.5, 0.7, math.nan, 2.0, 0.9, 0.5, (Jump(40, 3.5, math.nan),), 40, 0.002)
+
+
+def marked(recorded, folder: Path) -> tuple[Path, list]:
+    """The run again, with gauges for its chunk 3 only."""
+    return record(folder, recorded[1], lambda chunk: MARKED if chunk.index == 3 else None), recorded[1]
+
+
+def test_gauges_come_back_as_they_were_measured(recorded, tmp_path):
+    meter, was = DriftMeter.of(recorded[1][0]), []
+    trace = read_trace(record(tmp_path, recorded[1], lambda chunk: was.append(meter.add(chunk)) or was[-1]))
+    assert trace.is_measured and len(was) == 10 and math.isnan(was[0].chunk_jump) and was[-1].chunk_jump > 0
+    for number, gauges in enumerate(was):
+        differences(gauges, trace.gauges(number))
+
+
+def test_a_trace_says_whether_all_of_it_was_measured(recorded, tmp_path):
+    trace = read_trace(marked(recorded, tmp_path)[0])
+    differences(MARKED, trace.gauges(3))
+    assert trace.gauges(2) is None and not trace.is_measured and not read_trace(recorded[0]).is_measured
+
+
+def test_a_trace_of_the_first_schema_opens(recorded, tmp_path):
+    def older(index):
+        index.update(schema=1)
+        for chunk in index["chunks"]:
+            del chunk["gauges"]
+
+    trace = read_trace(with_index(recorded, tmp_path, older))
+    assert len(list(trace)) == 12 and not trace.is_measured and trace.gauges(0) is None
 
 
 def test_a_run_without_probe_compression_or_end(tmp_path):
@@ -299,8 +344,8 @@ def test_two_files_of_one_name_are_refused(recorded, tmp_path):
 
 
 def test_a_newer_trace_asks_for_an_update(recorded, tmp_path):
-    path = with_index(recorded, tmp_path, lambda index: index.update(schema=2, news=[]))
-    refuse(path, "it has schema 2, and this version reads up to 1. Update Deep Forcing")
+    path = with_index(recorded, tmp_path, lambda index: index.update(schema=3, news=[]))
+    refuse(path, "it has schema 3, and this version reads up to 2. Update Deep Forcing")
 
 
 @pytest.mark.parametrize(
@@ -311,6 +356,7 @@ def test_a_newer_trace_asks_for_an_update(recorded, tmp_path):
         (lambda index: index.pop("started"), "started is not an object"),
         (lambda index: index["started"].update(fps=0), "started: fps is not a whole number from 1 to 240"),
         (lambda index: index["started"].update(layers=True), "started: layers is not"),
+        (lambda index: index["started"].update(stale_prompt="no"), "started: stale_prompt is not true or false"),
         (lambda index: index["started"].update(grid=[6]), "started: grid is not two whole numbers"),
         (lambda index: index["started"].update(grid=[10**9, 1]), "started: grid is not a whole number"),
         (lambda index: index["started"].update(prompt=["x"]), "started: prompt is not text"),
@@ -332,6 +378,27 @@ def test_a_newer_trace_asks_for_an_update(recorded, tmp_path):
 )
 def test_an_index_that_cannot_be_is_refused(recorded, tmp_path, change, words):
     refuse(with_index(recorded, tmp_path, change), words)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda row: row.update(start=[9, 9]), "gauges: start is not the first of some frames"),
+        (lambda row: row.update(start=[0, 46]), "gauges: start is not a whole number from 0 to 45"),
+        (lambda row: row.update(colour_drift="much"), "gauges: colour_drift is not a number from 0 to 1, or null"),
+        (lambda row: row.update(motion=-1), "gauges: motion is not a number"),
+        (lambda row: row.pop("saturation"), "gauges: saturation is not a number"),
+        (lambda row: row.update(sink_reset=True), "gauges: sink_reset is not a number"),
+        (lambda row: row.update(seconds=None), "gauges: seconds is not a number of seconds"),
+        (lambda row: row.update(reset_at=45), "gauges: reset_at is not a whole number from 0 to 44"),
+        (lambda row: row.update(jumps=[row["jumps"][0]] * 13), "gauges: jumps is not a list of 0 to 12"),
+        (lambda row: row["jumps"][0].update(frame=45), "jumps: frame is not a whole number from 33 to 44"),
+        (lambda row: row["jumps"][0].update(likeness=[]), "jumps: likeness is not a number"),
+        (lambda row: row.update(jumps=[3]), "jumps is not an object"),
+    ],
+)
+def test_gauges_that_cannot_be_are_refused(recorded, tmp_path, change, words):
+    refuse(with_index(marked(recorded, tmp_path), tmp_path, lambda index: change(index["chunks"][3]["gauges"])), words)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[" * 100_000, b"\xff\xfe", b'{"schema": NaN}', b"[]", b"9" * 10_000])

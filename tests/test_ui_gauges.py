@@ -4,9 +4,9 @@ import math
 import pytest
 
 from deepforcing import Gauges, Jump
-from ui.gauges import A_LITTLE, AS_AT_START, GAUGES, MUCH, TOO_EARLY, gauges_message, panel
+from ui.gauges import A_LITTLE, AS_AT_START, GAUGES, MUCH, TOO_EARLY, gauges_message, panel, symptoms
 
-GOOD = Gauges((0, 81), 0.01, 1.02, 0.98, 0.9, 0.4, (), None, 0.001)
+GOOD = Gauges((0, 81), 0.01, 1.02, 1.01, 0.98, 0.9, 0.4, 0.9, (), None, 0.001)
 BY_NAME = {gauge.name: gauge for gauge in GAUGES}
 
 
@@ -31,9 +31,11 @@ def test_words_follow_the_numbers():
     assert said == {
         "colour_drift": "as at the start",
         "sharpness": "as at the start",
+        "saturation": "as at the start",
         "motion": "as at the start",
         "chunk_jump": "chunks join smoothly",
         "sink_reset": "unlike the first frames",
+        "scenery": "as at the start",
     }
     assert message(colour_drift=0.1)["readings"]["colour_drift"] == {
         "value": 0.1,
@@ -56,6 +58,32 @@ def test_a_likeness_is_a_return_only_after_a_jump():
     assert message(sink_reset=0.97)["readings"]["sink_reset"]["level"] == A_LITTLE
     back = message(sink_reset=0.97, reset_at=480)["readings"]["sink_reset"]
     assert back["level"] == MUCH and back["shown"] == "97 %" and "jumped back" in back["words"]
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({}, []),
+        ({"chunk_jump": 1.8}, ["flicker at chunk borders"]),
+        ({"motion": 0.1}, ["freeze"]),
+        ({"saturation": 1.5}, ["burnt colours"]),
+        ({"saturation": 0.5, "sharpness": 0.5}, ["blur", "washed-out colours"]),
+        ({"sharpness": 1.6}, ["burnt edges"]),
+        ({"colour_drift": 0.3}, ["colours far from the start"]),
+        ({"sink_reset": 0.97}, []),
+        ({"sink_reset": 0.97, "reset_at": 480}, ["roll-back"]),
+    ],
+)
+def test_symptoms_have_names(change, names):
+    assert symptoms(Gauges(**{**vars(GOOD), **change})) == names
+
+
+def test_a_line_says_which_symptoms_are_seen():
+    assert message()["symptom"] == "No symptom seen here."
+    assert message(motion=0.1)["symptom"] == "Symptom seen: freeze."
+    assert message(motion=0.1, reset_at=480)["symptom"] == "Symptoms seen: freeze, roll-back."
+    early = message(start=None, **dict.fromkeys(BY_NAME, math.nan))
+    assert early["symptom"] == "Symptoms show after the first five seconds."
 
 
 def test_marks_say_what_happened_when():

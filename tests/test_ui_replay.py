@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from test_trace import record, run
 
-from deepforcing import StreamEnded, TraceError, read_trace
+from deepforcing import Gauges, StreamEnded, TraceError, read_trace
 from deepforcing.__main__ import main
 from ui import showing
 from ui.link import PANELS, Moment
@@ -74,6 +74,15 @@ def test_a_recorded_run_sends_what_a_live_one_sends(shelf):
     assert messages[-1]["reason"] == "recorded" and not messages[-1]["note"]
     bare = [{k: v for k, v in m.items() if k not in ("run", "seq", "recorded")} for m in messages[:-1]]
     assert bare == list(shelf.messages("my-run"))
+
+
+def test_recorded_gauges_are_shown_and_others_are_measured(path, tmp_path):
+    gauges = Gauges((0, 9), 0.5, 1.5, 1.0, 1.0, 2.0, 0.9, 0.5, (), None, 0.002)
+    measured = read_trace(record(tmp_path, run(), lambda chunk: gauges))
+    shown = [message["gauges"] for message in list(messages_of(measured))[1:]]
+    assert all(sent["readings"]["chunk_jump"]["shown"] == "× 2.0" for sent in shown)
+    anew = [message["gauges"] for message in list(messages_of(read_trace(path)))[1:]]
+    assert anew[0]["readings"]["chunk_jump"]["value"] is None and 0 < anew[-1]["readings"]["chunk_jump"]["value"] < 2
 
 
 def test_a_moment_goes_along_with_the_start(shelf):

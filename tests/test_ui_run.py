@@ -88,12 +88,12 @@ def test_a_finite_run_ends_with_files_that_name_what_made_it(pipeline, tmp_path)
     assert [part["prompt"] for part in made["prompts"]] == ["a red balloon", "a blue <b>boat</b>"]
     assert made["seed"] == 7 and made["policy"] == "deep-forcing" and made["settings"]["budget"] == 8
     sent = [m for m in messages if m["kind"] in ("started", "chunk")]
+    assert read_trace(trace).is_measured
     replayed = list(messages_of(read_trace(trace)))
     assert [m["prompt"] for m in replayed] == [m["prompt"] for m in sent]
     for was, now in zip(sent[1:], replayed[1:], strict=True):
-        assert (
-            now["cache"] == was["cache"] and now["first"] == was["first"] and len(now["frames"]) == len(was["frames"])
-        )
+        assert all(now[name] == was[name] for name in ("cache", "first", "gauges"))
+        assert len(now["frames"]) == len(was["frames"])
 
 
 def test_a_trace_that_cannot_be_written_does_not_take_the_video_along(pipeline, tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from deepforcing import (
 )
 
 from . import words
+from .breaks import mended
 from .form import read_length, read_policy, read_seed, setting_names
 from .header import TITLE
 from .later import read_prompts
@@ -103,7 +104,7 @@ class App:
         self.blocks.unload(self.leave)
 
     def _wire_run(self, page: Page) -> None:
-        asked = [page.prompt, page.later, page.seed, page.length, page.switch, page.policy]
+        asked = [page.prompt, page.later, page.seed, page.length, page.switch, page.stale, page.policy]
         inputs = [*asked, *page.settings.values()]
         outputs = [page.player, page.generate, page.change, page.stop, page.download, page.save, page.note]
         page.generate.click(
@@ -142,6 +143,7 @@ class App:
     def _wire_settings(self, page: Page) -> None:
         settings = list(page.settings.values())
         page.policy.input(self.choose_policy, page.policy, settings, **QUIET)
+        page.mend.click(self.mend, page.policy, [page.stale, *settings], **QUIET)
         if page.paper is not None:
             page.paper.click(self.choose_papers, None, [page.policy, *settings], **QUIET)
         gr.on(
@@ -190,10 +192,12 @@ class App:
             window_strip(self.policy, self.pipeline.geometry) if ready else gr.skip(),
         )
 
-    def generate(self, request: gr.Request, prompt, later, seed, length, switch, policy, *values) -> Iterator[tuple]:
+    def generate(
+        self, request: gr.Request, prompt, later, seed, length, switch, stale, policy, *values
+    ) -> Iterator[tuple]:
         """One run, from the click to its end."""
         try:
-            order = self._order(read_prompts(prompt, later), seed, length, switch, policy, values)
+            order = self._order(read_prompts(prompt, later), seed, length, switch, stale, policy, values)
             self.page.desk.showings.close(request.session_hash)
             yield (gr.skip(), *_buttons(running=True), "")
             for value, message, files in self.sessions.packets(request.session_hash, order):
@@ -249,7 +253,15 @@ class App:
 
     def choose_policy(self, name: str) -> list:
         """Show the settings that the policy has, at the model's or its own defaults."""
-        return self._show(self.policy if name == self.policy.name else make_policy(name))
+        return self._show(self._opening(name))
+
+    def mend(self, name: str) -> list:
+        """The prompt is told again, and nothing of the settings is broken; the rest is as `choose_policy` has it."""
+        opening = self._opening(name)
+        return [False, *self._show(make_policy(name, **mended(name, settings_of(opening))))]
+
+    def _opening(self, name: str) -> Policy:
+        return self.policy if name == self.policy.name else make_policy(name)
 
     def choose_papers(self) -> list:
         """Deep Forcing with the paper's settings."""
@@ -278,9 +290,9 @@ class App:
     def _policy(self, name: str, values: tuple):
         return read_policy(name, dict(zip(self.page.settings, values, strict=True)), self.pipeline.geometry)
 
-    def _order(self, prompt, seed, length, switch, policy, values) -> Order:
+    def _order(self, prompt, seed, length, switch, stale, policy, values) -> Order:
         frames = read_length(length, self.pipeline.shape.fps)
-        return Order(prompt, read_seed(seed), self._policy(policy, values), frames, switch)
+        return Order(prompt, read_seed(seed), self._policy(policy, values), frames, switch, stale)
 
     def _run_of(self, event: gr.EventData, request: gr.Request):
         run = self.sessions.get(request.session_hash)

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-PANELS = ("video", "attention", "roles", "life", "drift", "heads", "rope", "cache")
+PANELS = ("video", "attention", "roles", "life", "drift", "heads", "rope", "inside", "cache")
 MOST_CHARACTERS = 2000  # of a link's question
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import gradio as gr
 
-from deepforcing import POLICIES, SWITCHES, DeepForcing, Pipeline, Policy, choices_of, settings_of
+from deepforcing import POLICIES, SWITCHES, DeepForcing, Pipeline, Policy, settings_of
 from deepforcing.captions import TABLES
 
 from . import words
@@ -16,6 +16,7 @@ from .evidence import measured, opening_note
 from .examples import LONG
 from .form import LENGTHS
 from .header import header
+from .knobs import knobs, stale_knob
 from .later import later_prompts
 from .lessons.desk import TAB, LessonDesk
 from .lessons.lesson import Broken, Lesson
@@ -60,6 +61,8 @@ class Page:
     seed_note: gr.HTML = None
     length: gr.Dropdown = None
     switch: gr.Radio = None
+    stale: gr.Checkbox = None
+    mend: gr.Button = None
 
 
 @dataclass
@@ -169,6 +172,7 @@ def policy_title(policy: type[Policy], embedded: bool) -> str:
 
 
 def _settings(page: Page, default: Policy, strip: str, embedded: bool) -> None:
+    _run_settings(page)
     gr.Markdown("### Cache policy")
     choices = [(policy_title(policy, embedded), name) for name, policy in POLICIES.items()]
     page.policy = gr.Radio(
@@ -177,25 +181,17 @@ def _settings(page: Page, default: Policy, strip: str, embedded: bool) -> None:
     if opening := opening_note(default):
         gr.HTML(opening, elem_id="opening", apply_default_css=False)
         page.paper = gr.Button("The paper’s setting", size="sm", elem_id="paper-setting")
-    page.strip = gr.HTML(strip, elem_id="strip", apply_default_css=False)
+    _break_it(page, default, strip)
+
+
+def _break_it(page: Page, default: Policy, strip: str) -> None:
     has = settings_of(default)
-    values = settings_of(DeepForcing()) | has  # a policy's hidden settings wait at their defaults
-    page.settings = {
-        "sink": gr.Slider(0, 18, values["sink"], step=1, label="S · sink", info="kept for ever"),
-        "budget": gr.Slider(4, 24, values["budget"], step=1, label="N · budget", info="left by a compression"),
-        "recent": gr.Slider(
-            1,
-            12,
-            values["recent"],
-            step=1,
-            label="R · recent",
-            info="latest, with the current",
-        ),
-    }
     page.problem = gr.HTML(elem_id="problem", apply_default_css=False)
-    _run_settings(page)
-    with gr.Accordion("Advanced", open=False, elem_id="advanced"):
-        page.settings |= _advanced(values)
+    with gr.Accordion("Break it", elem_id="break-it"):
+        page.strip = gr.HTML(strip, elem_id="strip", apply_default_css=False)
+        page.mend = gr.Button("Mend everything", size="sm", elem_id="mend")
+        page.settings = knobs(settings_of(DeepForcing()) | has)  # a policy's hidden settings wait at their defaults
+        page.stale = stale_knob()
     for name, control in page.settings.items():
         control.visible = name in has
 
@@ -214,42 +210,3 @@ def _run_settings(page: Page) -> None:
         info="stays, is re-encoded with the new prompt, or is cut to its sink",
         elem_id="switch",
     )
-
-
-def _advanced(values: dict) -> dict[str, gr.components.Component]:
-    return {
-        "window": gr.Slider(
-            4,
-            30,
-            values["window"],
-            step=1,
-            label="Window",
-            info="latent frames that attention can reach; trained with 21",
-        ),
-        "phase": gr.Radio(
-            choices_of(DeepForcing, "phase"),
-            value=values["phase"],
-            label="Phase",
-            info="where in time the sink stands: as in the authors' code, gap-free as in the paper, or left behind",
-        ),
-        "queries": gr.Radio(
-            choices_of(DeepForcing, "queries"),
-            value=values["queries"],
-            label="Queries",
-            info="whose attention chooses the top-C",
-        ),
-        "score": gr.Radio(
-            choices_of(DeepForcing, "score"),
-            value=values["score"],
-            label="Score",
-            info="which of the middle is kept: what is attended to most, least (inverted), or without a look at that",
-        ),
-        "max_reuse": gr.Slider(
-            0,
-            20,
-            values["max_reuse"],
-            step=1,
-            label="Most reuses",
-            info="a token chosen this often is let go; 0: never",
-        ),
-    }

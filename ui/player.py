@@ -13,7 +13,7 @@ from .theme import THEMES, gradio_theme, role_variables
 
 WEB = Path(__file__).parent / "web"
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-STYLES = ("page", "player", "instruments", "later", "race", "learn")
+STYLES = ("page", "player", "instruments", "inside", "later", "race", "learn")
 UPLOAD_BYTES = 200 * 10**6  # of a trace that somebody opens
 
 # The player's modules are served as they are. Gradio finds the events that it may send by their quoted names.

@@ -13,6 +13,7 @@ import imageio_ffmpeg
 
 from deepforcing import (
     Chunk,
+    Gauges,
     StreamEnded,
     StreamStarted,
     TraceWriter,
@@ -45,14 +46,14 @@ class Recording:
         self._trace: TraceWriter | None = None
         self.troubles = self._attempt("video file", self._open_video) + self._attempt("trace", self._open_trace)
 
-    def write(self, chunk: Chunk) -> None:
+    def write(self, chunk: Chunk, gauges: Gauges) -> None:
         """What goes wrong is added to `troubles`, in words."""
         if chunk.prompt != self._prompts[-1][1]:
             self._prompts.append((round(chunk.first_frame / self._started.fps, 3), chunk.prompt))
         if self._video is not None:
             self.troubles += self._attempt("video file", lambda: self._video.write(chunk.frames))
         if self._trace is not None:
-            self.troubles += self._attempt("trace", lambda: self._trace.write(chunk))
+            self.troubles += self._attempt("trace", lambda: self._trace.write(chunk, gauges))
 
     def close(self) -> None:
         """End the MP4 as it stands, and give up the trace; harmless when called again, and after `finish`."""
@@ -111,6 +112,7 @@ class Recording:
             "policy": s.policy,
             "settings": s.settings,
             "switch": s.switch,
+            "stale_prompt": s.stale_prompt,
             "prompts": [{"seconds": seconds, "prompt": prompt} for seconds, prompt in self._prompts],
         }
         return {"title": s.prompt[:200], "comment": json.dumps(made, ensure_ascii=False)}

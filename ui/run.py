@@ -8,7 +8,9 @@ from pathlib import Path
 
 from deepforcing import (
     Chunk,
+    DriftMeter,
     Event,
+    Gauges,
     Pipeline,
     Policy,
     StreamEnded,
@@ -17,7 +19,7 @@ from deepforcing import (
     VideoStream,
 )
 
-from .gauges import Measuring
+from .gauges import gauges_message
 from .paced import PacedRun
 from .recording import Recording
 from .view import chunk_message, ended_message, sample_of, started_message
@@ -25,13 +27,17 @@ from .view import chunk_message, ended_message, sample_of, started_message
 
 @dataclass(frozen=True)
 class Order:
-    """What a viewer asked for. num_frames: video frames, None = until stopped. switch: the cache at a new prompt."""
+    """What a viewer asked for. num_frames: video frames, None = until stopped. switch: the cache at a new prompt.
+
+    stale_prompt: see `generate_long_video`.
+    """
 
     prompt: str | Timeline
     seed: int
     policy: Policy
     num_frames: int | None = None
     switch: str = "keep"
+    stale_prompt: bool = False
 
     def stream(self, pipeline: Pipeline) -> VideoStream:
         """Not started. Raises PromptError or SettingsError for an order that cannot work."""
@@ -43,6 +49,7 @@ class Order:
             switch=self.switch,
             num_frames=self.num_frames,
             max_queued=0,
+            stale_prompt=self.stale_prompt,
         )
 
     def run(self, pipeline: Pipeline, folder: Path, name: str) -> Run:
@@ -57,7 +64,7 @@ class Run(PacedRun):
         super().__init__(order.stream(pipeline), pipeline.shape.fps, name)
         self._folder = folder
         self._started: StreamStarted | None = None
-        self._measuring: Measuring | None = None
+        self._meter: DriftMeter | None = None
         self._recording: Recording | None = None
         self._asked: list[str] = []  # prompts asked for, not yet announced to the page
 
@@ -70,13 +77,14 @@ class Run(PacedRun):
         while self._asked:
             yield {"kind": "prompt", "prompt": self._asked.pop(0)}
         if isinstance(event, StreamStarted):
-            self._started, self._measuring = event, Measuring(event)
+            self._started, self._meter = event, DriftMeter.of(event)
             yield started_message(event)
         elif isinstance(event, Chunk):
             self._made(len(event.frames))
             message = chunk_message(event, sample_of(self._started))
-            yield {**message, "gauges": self._measuring.of(event)}  # first the viewer, then the file
-            yield from self._record(event)
+            gauges = self._meter.add(event)
+            yield {**message, "gauges": gauges_message(gauges, self._started.fps)}  # first the viewer, then the file
+            yield from self._record(event, gauges)
         elif isinstance(event, StreamEnded):
             if self._recording is not None:
                 self.files = self._recording.finish(event)
@@ -87,10 +95,10 @@ class Run(PacedRun):
         if self._recording is not None:
             self._recording.close()
 
-    def _record(self, chunk: Chunk) -> Iterator[dict]:
+    def _record(self, chunk: Chunk, gauges: Gauges) -> Iterator[dict]:
         if self._recording is None:
             self._recording = Recording(self._folder, self._started)
-        self._recording.write(chunk)
+        self._recording.write(chunk, gauges)
         yield from self._tell_troubles()
 
     def _tell_troubles(self) -> Iterator[dict]:

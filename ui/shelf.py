@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from deepforcing import StreamEnded, StreamStarted, Trace, TraceError, read_trace
+from deepforcing import DriftMeter, StreamEnded, StreamStarted, Trace, TraceError, read_trace
 
-from .gauges import Measuring
+from .gauges import gauges_message
 from .view import chunk_message, image_bytes, sample_of, started_message
 
 KEPT_BYTES = 20_000_000  # of images, for one run
@@ -69,13 +69,18 @@ class Shelf:
 
 
 def messages_of(trace: Trace) -> Iterator[dict]:
-    """The same messages that the run sent while it was live, but for its end. Raises TraceError where it is damaged."""
-    measuring = Measuring(trace.started)
+    """The same messages that the run sent while it was live, but for its end. Raises TraceError where it is damaged.
+
+    What was not recorded of its gauges is measured anew, from the decoded video.
+    """
+    meter = None if trace.is_measured else DriftMeter.of(trace.started)
     for event in trace:
         if isinstance(event, StreamStarted):
             yield started_message(event)
         elif not isinstance(event, StreamEnded):
-            yield {**chunk_message(event, sample_of(trace.started)), "gauges": measuring.of(event)}
+            gauges = trace.gauges(event.index) if meter is None else meter.add(event)
+            message = chunk_message(event, sample_of(trace.started))
+            yield {**message, "gauges": gauges_message(gauges, trace.started.fps)}
 
 
 def _readable(paths: list[Path]) -> Iterator[Path]:

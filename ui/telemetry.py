@@ -51,7 +51,7 @@ def pack_cache(cache: CacheState, sample: Sample) -> dict:
     maps     numbers, into `frames`, of the M frames whose maps follow: not those that every layer holds whole, and of
              the others those with the most tokens
     mean     levels [M, tokens], the share of layers that hold a token; kept: bits [sampled layers, M, tokens]
-    left     how many frames are held in part and have no map
+    left     how many frames are held in part and have no map; unlisted: how many of these are not in `frames` either
     """
     held = strongest(cache.kept.mean((0, 2, 3)), MOST_FRAMES)
     kept, layers = cache.kept[:, held], list(sample.layers)
@@ -68,6 +68,7 @@ def pack_cache(cache: CacheState, sample: Sample) -> dict:
         "mean": pack_levels(kept[:, maps].mean(0)),
         "kept": pack_mask(kept[np.ix_(layers, maps)]),
         "left": len(cache.frames) - len(held) + len(partial) - len(maps),
+        "unlisted": len(cache.frames) - len(held),
         "tokens": int(cache.tokens),
         "bytes": int(cache.bytes),
     }
@@ -100,8 +101,9 @@ def pack_mask(mask: np.ndarray) -> str:
 
 
 def pack_levels(shares: np.ndarray) -> str:
-    """Numbers 0..1 [...] -> base64 of half-bytes in units of 1/15, the first in the higher half."""
-    levels = np.rint(np.clip(shares, 0, 1) * LEVELS).astype(np.uint8).ravel()
+    """Numbers 0..1 [...] -> base64 of half-bytes in units of 1/15, the first in the higher half; only 0 becomes 0."""
+    rounded = np.rint(np.clip(shares, 0, 1) * LEVELS)
+    levels = np.maximum(rounded, shares > 0).astype(np.uint8).ravel()
     pairs = np.append(levels, np.zeros(len(levels) % 2, np.uint8)).reshape(-1, 2)
     return text((pairs[:, 0] << 4 | pairs[:, 1]).tobytes())
 

@@ -1,6 +1,7 @@
 """Colours that mean the same everywhere: in the page, the figures and the keep/evict map.
 
-Role colours follow Okabe and Ito's colour-blind-safe palette, lightened where the ground is dark.
+Role colours follow Okabe and Ito's colour-blind-safe palette, those of a race's runners Tol's vibrant one; both are
+lightened where the ground is dark.
 """
 
 from __future__ import annotations
@@ -30,6 +31,12 @@ ROLE_COLOURS = MappingProxyType(
         },
     }
 )
+RUNNER_COLOURS = MappingProxyType(
+    {
+        "light": ("#0077bb", "#d3621c", "#00806f", "#c2255f"),
+        "dark": ("#4db2f0", "#f79a63", "#35c4b4", "#f76fa0"),
+    }
+)
 INK = MappingProxyType({"light": "#39424f", "dark": "#c3cad6"})
 GRID = MappingProxyType({"light": "#e5e8ee", "dark": "#2c3442"})
 
@@ -45,10 +52,11 @@ ROLE_MEANING = MappingProxyType(
 
 
 def role_variables() -> str:
-    """CSS that defines --sink, --top-C ... for light pages and for Gradio's dark class."""
+    """CSS that defines --role-sink ... and --runner-0 ... for light pages and for Gradio's dark class."""
     blocks = []
     for theme, selector in (("light", ":root"), ("dark", ".dark")):
         rules = "".join(f"--role-{role}:{colour};" for role, colour in ROLE_COLOURS[theme].items())
+        rules += "".join(f"--runner-{i}:{colour};" for i, colour in enumerate(RUNNER_COLOURS[theme]))
         blocks.append(f"{selector}{{{rules}}}")
     return "\n".join(blocks)
 

@@ -13,6 +13,8 @@ from PIL import Image
 
 from deepforcing import Chunk, Geometry, StreamEnded, StreamStarted
 
+from .breaks import broken_line
+from .contest import pack_contest, room_beside
 from .placement import placement_words
 from .telemetry import Sample, pack_attention, pack_cache, text
 
@@ -51,12 +53,13 @@ def started_message(event: StreamStarted) -> dict:
     """What the player needs to know before the first chunk.
 
     grid: rows and columns of tokens in a latent frame; stride: video frames a latent frame, the very first one has 1.
-    layers, heads: those that are sent one by one; `of` counts all of them.
+    layers, heads: those that are sent one by one; `of` counts all of them. broken: see `breaks`.
     """
     sample = sample_of(event)
     return {
         "kind": "started",
         **asdict(event),
+        "broken": broken_line(event),
         "seed": str(event.seed),  # as text: JavaScript's numbers end at 2^53
         "grid": list(event.grid),
         "layers": list(sample.layers),
@@ -73,12 +76,15 @@ def sample_of(event: StreamStarted) -> Sample:
 def chunk_message(chunk: Chunk, sample: Sample) -> dict:
     """Frames and telemetry of one chunk. `seconds` are measured; `encode` is the time spent here on the images.
 
-    compression: whether it fired for this chunk. What it threw away is the difference to the chunk before.
+    compression: whether it fired for this chunk. What it threw away is the difference to the chunk before;
+    contest: how it came to that.
     """
     began = time.perf_counter()
     codec = Codec.of(*chunk.frames.shape[1:3])
     frames = [codec.encode(frame) for frame in chunk.frames]
     encode = time.perf_counter() - began
+    cache, attention = pack_cache(chunk.cache, sample), pack_attention(chunk.attention, sample)
+    room = room_beside(cache, attention)
     return {
         "kind": "chunk",
         "index": chunk.index,
@@ -88,10 +94,11 @@ def chunk_message(chunk: Chunk, sample: Sample) -> dict:
         "mime": codec.mime,
         "frames": frames,
         "seconds": {"dit": chunk.timings.dit, "decode": chunk.timings.decode, "encode": encode},
-        "cache": pack_cache(chunk.cache, sample),
+        "cache": cache,
         "placement": placement_words(chunk.cache, chunk.latent_frames[0]),
         "compression": chunk.compression is not None,
-        "attention": pack_attention(chunk.attention, sample),
+        "contest": pack_contest(chunk.compression, sample, len(chunk.cache.kept), room),
+        "attention": attention,
     }
 
 

@@ -14,11 +14,11 @@ from .notes import note
 MOST_NAMED = 6  # unknown words spelt out
 FEW_WORDS = 40  # a prompt shorter than this leaves most to a model that knows long ones
 
-START = Caption("balloon", "red", "drifting", "sea", "night")  # what the page opens with
+START = Caption("balloon", "red", "drifting", "city", "sunset")  # what the page opens with
 EXAMPLES = (
     START.phrase(),
+    Caption("boat", "white", "swaying", "sea", "day").phrase(),
     Caption("rocket", "green", "rising", "desert", "sunset").phrase(),
-    Caption("fish", "purple", "circling", "city", "dawn").phrase(),
     Caption("kite", "blue", "swaying", "mountains", "day", "right").phrase(),
     Caption("star", "pink", "bouncing", "hills", "night", "left").phrase(),
 )

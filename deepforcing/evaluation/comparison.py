@@ -9,6 +9,7 @@ from ..policies import Policy, settings_of
 from .experiments import label
 from .measure import WINDOW_SECONDS, Reading
 from .quantities import QUANTITIES
+from .scenery import Scene
 from .statistics import Estimate, Values, Video
 
 
@@ -22,7 +23,7 @@ class Comparison:
     videos: tuple[Video, ...]
     left_out: int
     seconds: int
-    _rows: Mapping[tuple[str, int, int, int], Reading]
+    _rows: Mapping[tuple[str, int, int, int], Reading | Scene]
 
     @property
     def starts(self) -> range:
@@ -46,7 +47,7 @@ class Comparison:
         return QUANTITIES[quantity].estimate(self.values(policy, quantity, start))
 
 
-def compare(readings: Iterable[Reading], policies: Sequence[Policy], seconds: int) -> Comparison:
+def compare(readings: Iterable[Reading | Scene], policies: Sequence[Policy], seconds: int) -> Comparison:
     """What there is of these policies, of videos of that length."""
     rows = {(row.policy, row.prompt, row.seed, row.second): row for row in readings}
     whole = {policy: _whole_videos(rows, label(policy), seconds) for policy in policies}
@@ -71,16 +72,13 @@ def _whole_videos(rows: Iterable[tuple[str, int, int, int]], policy: str, second
 
 
 def short_names(policies: Sequence[Policy]) -> dict[Policy, str]:
-    """The shortest names that tell these policies apart: their own, or with the settings in which they differ."""
-    names = [policy.name for policy in policies]
-    if len(set(names)) == len(names):
-        return dict(zip(policies, names, strict=True))
-    settings = [settings_of(policy) for policy in policies]
-    varied = [
-        key for key in dict.fromkeys(k for s in settings for k in s) if len({s[key] for s in settings if key in s}) > 1
-    ]
-    named = len(set(names)) > 1
-    return {
-        policy: " · ".join([policy.name] * named + [str(s[key]) for key in varied if key in s])
-        for policy, s in zip(policies, settings, strict=True)
-    }
+    """The shortest names that tell these policies apart: their own, or with the settings in which namesakes differ."""
+    named = len({policy.name for policy in policies}) > 1
+    return {policy: " · ".join([policy.name] * named + _varied(policy, policies)) or policy.name for policy in policies}
+
+
+def _varied(policy: Policy, policies: Sequence[Policy]) -> list[str]:
+    """The value of the one setting in which namesakes differ; of several, those that are not the default."""
+    settings = [settings_of(other) for other in policies if other.name == policy.name]
+    varied = [key for key in settings[0] if len({s[key] for s in settings}) > 1]
+    return label(policy).split()[1:] if len(varied) > 1 else [str(settings_of(policy)[key]) for key in varied]

@@ -12,8 +12,8 @@ from ..policies import AttentionSink, DeepForcing, DeepSink, Policy, SlidingWind
 class Experiment:
     """One question. policies: what is run for it, in the order of its plot; none where attention itself is studied.
 
-    seeds, prompts: how many of the evaluation's it takes part in, None for all. paper: where it is, and what was found
-    there.
+    seeds, prompts: how many of the evaluation's it takes part in, None for all. still: their camera stands still,
+    and only scenery is measured. paper: where it is, and what was found there.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Experiment:
     policies: tuple[Policy, ...] = ()
     seeds: int | None = None
     prompts: int | None = None
+    still: bool = False
 
     def takes(self, prompt: int, seed: int) -> bool:
         """Whether it asks for videos of this prompt with this seed."""
@@ -43,6 +44,21 @@ _ALL = (
         "Table 4 and Appendix A: dynamic degree 36.6 (Self Forcing), 48.6 (+ Deep Sink), 57.6 (+ compression) at 30 s; "
         "three sink frames still degrade, ten with their phase moved hold",
         (SlidingWindow(), AttentionSink(), DeepSink(), DeepForcing()),
+    ),
+    Experiment(
+        "scenery",
+        "What no caption says and only the first frames know: is it still there after a minute?",
+        "Section 3.1, in words and pictures: once the first frames have left the window, texture and detail drift",
+        (
+            SlidingWindow(),
+            AttentionSink(),
+            DeepSink(),
+            DeepForcing(),
+            DeepForcing(phase="none"),
+            DeepForcing(score="random"),
+        ),
+        seeds=1,
+        still=True,
     ),
     Experiment(
         "phase",

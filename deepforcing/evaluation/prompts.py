@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..captions import TABLES, Caption
@@ -16,6 +18,11 @@ def even_prompts(count: int) -> tuple[Caption, ...]:
     """
     blocks = [caption for block in range(-(-count // BLOCK)) for caption in _block(block)]
     return tuple(blocks[:count])
+
+
+def still_prompts(count: int) -> tuple[Caption, ...]:
+    """The same captions with a camera that stands still."""
+    return tuple(replace(caption, camera="still") for caption in even_prompts(count))
 
 
 def _block(number: int) -> list[Caption]:

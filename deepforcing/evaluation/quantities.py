@@ -70,6 +70,7 @@ QUANTITIES = MappingProxyType(
             _attribute("place", "place retention"),
             _attribute("time", "time of day retention"),
             Quantity("colour_drift", "colour drift", "how far hues have moved since the first 5 s, 0 to 1", digits=3),
+            Quantity("scenery", "scenery kept", "likeness of what stands still to the first 5 s; 1: as it was"),
             Quantity("sharpness", "sharpness", "spread of the brightness's Laplacian; 0 is flat", digits=4),
             Quantity("dynamic_degree", "dynamic degree", "mean change from frame to frame, in 255ths; 0 is frozen"),
             _ratio("chunk_jump", "chunk jump", "change at chunk borders over that inside; 1: none", 3),

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import platform
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -27,7 +28,8 @@ from ..version import __version__
 from .attention import Agreement, FrameMass, SlotShare, attention_by_frame, choices
 from .experiments import Experiment
 from .measure import Job, Reader, Reading, measure
-from .prompts import even_prompts
+from .prompts import even_prompts, still_prompts
+from .scenery import Scene, scenes
 from .table import Table
 
 STUDIED = 8  # prompts whose attention is looked into
@@ -67,10 +69,15 @@ class Evaluation:
         for seed in range(self.seeds):
             for prompt in range(self.prompts):
                 for experiment in self.experiments:
-                    if experiment.takes(prompt, seed):
+                    if not experiment.still and experiment.takes(prompt, seed):
                         made = [Job(policy, prompt, seed, self.seconds) for policy in experiment.policies]
                         jobs |= {job.key: job for job in made}
         return list(jobs.values())
+
+    def scene_jobs(self, prompt: int) -> list[Job]:
+        """Videos of this prompt whose scenery is looked at."""
+        policies = [policy for e in self.experiments if e.still for policy in e.policies]
+        return [Job(policy, prompt, 0, self.seconds) for policy in policies]
 
     def studies(self) -> list[int]:
         """Prompts whose attention is looked into."""
@@ -79,6 +86,10 @@ class Evaluation:
     @property
     def readings(self) -> Table[Reading]:
         return Table(self.output / "videos.csv", Reading)
+
+    @property
+    def scenes(self) -> Table[Scene]:
+        return Table(self.output / "scenery.csv", Scene)
 
     @property
     def masses(self) -> Table[FrameMass]:
@@ -106,16 +117,19 @@ def evaluate(plan: Evaluation, progress: Callable[[Iterable, int], Iterable] = l
     done, studied = _resumed(plan)
     jobs = [job for job in plan.jobs() if job.key not in done]
     studies = [prompt for prompt in plan.studies() if prompt not in studied]
+    stills = _unseen_scenes(plan)
     context = multiprocessing.get_context("spawn")  # a forked torch with threads can hang
     with ProcessPoolExecutor(plan.workers, context, initializer=_enter_worker) as pool:
         waiting = {pool.submit(_make, plan, job): plan.readings for job in jobs}
         waiting |= {pool.submit(_study, plan, prompt): None for prompt in studies}
+        waiting |= {pool.submit(_look, plan, prompt): None for prompt in stills}
         try:
             for future in progress(as_completed(waiting), len(waiting)):
                 _keep(plan, future.result())
         finally:
             pool.shutdown(cancel_futures=True)
-    plan.readings.write(sorted(plan.readings.read(), key=lambda r: (r.policy, r.prompt, r.seed, r.second)))
+    for table in (plan.readings, plan.scenes):
+        table.write(sorted(table.read(), key=lambda r: (r.policy, r.prompt, r.seed, r.second)))
 
 
 def _keep(plan: Evaluation, results: dict[str, list]) -> None:
@@ -137,6 +151,15 @@ def _resumed(plan: Evaluation) -> tuple[set, set[int]]:
     for table, found in zip(tables, rows, strict=True):
         table.write(row for row in found if row.prompt in studied)
     return done, studied
+
+
+def _unseen_scenes(plan: Evaluation) -> list[int]:
+    """Prompts whose scenery is yet to be looked at; the table without what a kill left half done."""
+    rows, whole = plan.scenes.read(), len(plan.scene_jobs(0)) * (plan.seconds // 5)
+    count = Counter(row.prompt for row in rows)
+    done = {prompt for prompt in count if count[prompt] >= whole}
+    plan.scenes.write(row for row in rows if row.prompt in done)
+    return [prompt for prompt in range(plan.prompts) if whole and prompt not in done]
 
 
 def _enter_worker() -> None:
@@ -178,6 +201,11 @@ def _study(plan: Evaluation, prompt: int) -> dict[str, list]:
     agreements, slots = choices(pipeline, prompt, text, prompt, chunks)
     masses = attention_by_frame(pipeline, prompt, text, prompt)
     return {"masses": masses, "agreements": agreements, "slots": slots}
+
+
+def _look(plan: Evaluation, prompt: int) -> dict[str, list]:
+    text = still_prompts(plan.prompts)[prompt].phrase()
+    return {"scenes": scenes(_pipeline(plan.model), plan.scene_jobs(prompt), text)}
 
 
 def _settle_settings(plan: Evaluation) -> None:

@@ -93,6 +93,11 @@ class Policy(Protocol):
         """The latest latent frames, chunk in flight included, of which `choose` looks at single queries; 0: none."""
 
     @property
+    def read_frames(self) -> int:
+        """The most latent frames of the past that a chunk reads where `read` does not leave it all of them; 0: it
+        always does."""
+
+    @property
     def sums_attention(self) -> bool:
         """Whether the cache shall sum up the attention that tokens receive. Costs another product of all queries and
         keys a chunk."""

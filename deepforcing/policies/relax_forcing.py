@@ -59,6 +59,10 @@ class RelaxForcing(AttentionSink):
         """Frames of the past that must be there before some are left unread."""
         return self.sink + 2 * self.candidates + self.tail
 
+    @property
+    def read_frames(self) -> int:
+        return self.sink + self.history + self.tail
+
     def read(self, view: CacheView) -> Tensor | None:
         tokens, held = view.geometry.tokens_per_frame, self._held(view)
         if held < self._least:

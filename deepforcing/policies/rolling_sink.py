@@ -38,6 +38,10 @@ class RollingSink(StreamingLLM):
                 f"{geometry.chunk_frames} frames and the one in flight, and be at least 1"
             )
 
+    @property
+    def read_frames(self) -> int:
+        return self.window
+
     def read(self, view: CacheView) -> Tensor | None:
         tokens, past = view.geometry.tokens_per_frame, self.window - view.geometry.chunk_frames
         if view.frames.shape[1] < past * tokens:  # the first seconds are still the past

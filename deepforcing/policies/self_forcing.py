@@ -40,6 +40,10 @@ class SlidingWindow:
         return 0
 
     @property
+    def read_frames(self) -> int:
+        return 0
+
+    @property
     def sums_attention(self) -> bool:
         return False
 

@@ -4,6 +4,7 @@ from .course import Lap, Round, race
 from .runner import Runner, check_field, read_runner
 from .standing import LEADER_RULE, Standing, leader
 from .stream import RaceStarted, RaceStream
+from .table import table
 from .video import RaceVideo
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "leader",
     "race",
     "read_runner",
+    "table",
 ]

@@ -4,12 +4,12 @@ A trace is a zip of three things:
 
     video.mp4                   as VideoWriter made it
     chunks/000000.safetensors   each chunk's cache state, compression with its scores, attention: see arrays.py
-    trace.json                  model, seed, policy, settings, prompts over time, timings: see index.py
+    trace.json                  model, seed, policy, settings, prompts over time, timings, gauges: see index.py
 
 Nothing in it is executed or unpacked by its name, and all sizes have limits, so a trace from anywhere may be opened.
 """
 
-from .index import TraceError
+from .fields import TraceError
 from .reader import Trace, read_trace
 from .writer import TraceWriter
 

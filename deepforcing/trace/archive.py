@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from .index import MOST_CHUNKS, TraceError
+from .fields import TraceError
+from .index import MOST_CHUNKS
 
 INDEX, VIDEO = "trace.json", "video.mp4"
 MOST_BYTES = 1 << 30  # of all files, unpacked

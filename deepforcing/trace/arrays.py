@@ -13,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from ..events import AttentionMass, CacheState, Chunk, Compression, StreamStarted
-from .index import ChunkFacts, TraceError
+from .fields import TraceError
+from .index import ChunkFacts
 
 ROLES = ("sink", "top-C", "recent", "current")  # their numbers in a file
 

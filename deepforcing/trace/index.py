@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 from ..events import Chunk, StreamEnded, StreamStarted, Timings
+from ..gauges import Gauges
 from ..version import __version__
+from .fields import MOST_TEXT, Fields, TraceError
+from .measured import gauges_row, read_gauges
 
 KIND = "deepforcing trace"
-SCHEMA = 1
+SCHEMA = 2  # the first had no gauges
 MOST_CHUNKS = 10_000  # two hours at 16 frames a second
-MOST_TEXT = 2000  # characters of a prompt, an error, a name
 MOST_SETTINGS = 20_000  # characters of all settings as JSON
-
-
-class TraceError(ValueError):
-    """A file that is no trace, or not a whole one; a run that a trace cannot hold. The message says why."""
 
 
 @dataclass(frozen=True)
 class ChunkFacts:
-    """A chunk without its frames and arrays. frames: how many video frames; tokens, bytes: as in CacheState."""
+    """A chunk without its frames and arrays. frames: how many video frames; tokens, bytes: as in CacheState.
+
+    gauges: what was measured of it, where that was recorded.
+    """
 
     frames: int
     latent_frames: tuple[int, int]
@@ -29,11 +31,19 @@ class ChunkFacts:
     timings: Timings
     tokens: int
     bytes: int
+    gauges: Gauges | None = None
 
     @classmethod
-    def of(cls, chunk: Chunk) -> ChunkFacts:
-        cache = chunk.cache
-        return cls(len(chunk.frames), chunk.latent_frames, chunk.prompt, chunk.timings, cache.tokens, cache.bytes)
+    def of(cls, chunk: Chunk, gauges: Gauges | None = None) -> ChunkFacts:
+        return cls(
+            frames=len(chunk.frames),
+            latent_frames=chunk.latent_frames,
+            prompt=chunk.prompt,
+            timings=chunk.timings,
+            tokens=chunk.cache.tokens,
+            bytes=chunk.cache.bytes,
+            gauges=gauges,
+        )
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ def to_json(index: Index) -> str:
     numbers, rows = -1, []
     for i, chunk in enumerate(index.chunks):
         numbers += i == 0 or chunk.prompt != index.chunks[i - 1].prompt
-        rows.append({**asdict(chunk), "prompt": numbers})
+        rows.append({**asdict(chunk), "prompt": numbers, "gauges": gauges_row(chunk.gauges)})
     content = {
         "kind": KIND,
         "schema": SCHEMA,
@@ -88,56 +98,10 @@ def from_json(text: bytes) -> Index:
         raise TraceError(f"it has schema {newer}, and this version reads up to {SCHEMA}. Update Deep Forcing")
     prompts = [Fields(row, "prompts").text("prompt") for row in content.rows("prompts", MOST_CHUNKS)]
     started = _started(content.part("started"))
-    chunks = tuple(_chunk(Fields(row, "chunks"), prompts, started) for row in content.rows("chunks", MOST_CHUNKS))
+    chunks = tuple(_chunks(content.rows("chunks", MOST_CHUNKS), prompts, started))
     index = Index(started, chunks, _ended(content.part("ended"), len(chunks)))
     _check_order(index)
     return index
-
-
-class Fields:
-    """Values of a JSON object, each checked as it is taken. Raises TraceError that names the first wrong one."""
-
-    def __init__(self, values: object, where: str) -> None:
-        if not isinstance(values, dict):
-            raise TraceError(f"its {where} is not an object")
-        self.values, self.where = values, where
-
-    def whole(self, name: str, least: int, most: int) -> int:
-        value = self.values.get(name)
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise self.wrong(name, f"a whole number from {least} to {most}")
-        return value
-
-    def seconds(self, name: str) -> float:
-        value = self.values.get(name)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
-            raise self.wrong(name, "a number of seconds")
-        return float(value)
-
-    def text(self, name: str) -> str:
-        value = self.values.get(name)
-        if not isinstance(value, str) or len(value) > MOST_TEXT:
-            raise self.wrong(name, f"text of at most {MOST_TEXT} characters")
-        return value
-
-    def pair(self, name: str, most: int) -> tuple[int, int]:
-        value = self.values.get(name)
-        if not isinstance(value, list) or len(value) != 2:
-            raise self.wrong(name, "two whole numbers")
-        first, second = (Fields({name: part}, self.where).whole(name, 0, most) for part in value)
-        return first, second
-
-    def rows(self, name: str, most: int) -> list:
-        value = self.values.get(name)
-        if not isinstance(value, list) or not 0 < len(value) <= most:
-            raise self.wrong(name, f"a list of 1 to {most}")
-        return value
-
-    def part(self, name: str) -> Fields:
-        return Fields(self.values.get(name), name)
-
-    def wrong(self, name: str, expected: str) -> TraceError:
-        return TraceError(f"its {self.where}: {name} is not {expected}")
 
 
 def _parsed(text: bytes) -> object:
@@ -163,6 +127,7 @@ def _started(fields: Fields) -> StreamStarted:
         settings=_settings(fields),
         grid=(rows, columns),
         switch=fields.text("switch") if "switch" in fields.values else "keep",  # the first traces had no other
+        stale_prompt=fields.flag("stale_prompt") if "stale_prompt" in fields.values else False,
     )
 
 
@@ -177,15 +142,25 @@ def _settings(fields: Fields) -> dict:
     return settings
 
 
-def _chunk(fields: Fields, prompts: list[str], started: StreamStarted) -> ChunkFacts:
+def _chunks(rows: list, prompts: list[str], started: StreamStarted) -> Iterator[ChunkFacts]:
+    first_frame = 0
+    for row in rows:
+        chunk = _chunk(Fields(row, "chunks"), prompts, started, first_frame)
+        first_frame += chunk.frames
+        yield chunk
+
+
+def _chunk(fields: Fields, prompts: list[str], started: StreamStarted, first_frame: int) -> ChunkFacts:
     timings = fields.part("timings")
+    frames = fields.whole("frames", 1, started.chunk_frames * started.stride)
     return ChunkFacts(
-        frames=fields.whole("frames", 1, started.chunk_frames * started.stride),
+        frames=frames,
         latent_frames=fields.pair("latent_frames", MOST_CHUNKS * 64),
         prompt=prompts[fields.whole("prompt", 0, len(prompts) - 1)],
         timings=Timings(timings.seconds("dit"), timings.seconds("decode")),
         tokens=fields.whole("tokens", 0, 2**53),
         bytes=fields.whole("bytes", 0, 2**53),
+        gauges=read_gauges(fields, first_frame, first_frame + frames),
     )
 
 

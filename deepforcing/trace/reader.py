@@ -14,10 +14,12 @@ import numpy as np
 
 from ..config import VideoShape
 from ..events import Chunk, Event, StreamStarted
+from ..gauges import Gauges
 from ..video_file import read_frames
 from .archive import INDEX, MOST_BYTES, MOST_CHUNK_BYTES, MOST_INDEX_BYTES, VIDEO, chunk_name, entry, opened, pieces
 from .arrays import unpack
-from .index import ChunkFacts, Index, TraceError, from_json
+from .fields import TraceError
+from .index import ChunkFacts, Index, from_json
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,15 @@ class Trace:
     def seconds(self) -> float:
         """Length of the video."""
         return self.index.frames / self.started.fps
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether every chunk's gauges were recorded."""
+        return all(chunk.gauges is not None for chunk in self.index.chunks)
+
+    def gauges(self, number: int) -> Gauges | None:
+        """What was measured of a chunk while the run was live; None where that was not recorded."""
+        return self.index.chunks[number].gauges
 
     def __iter__(self) -> Iterator[Event]:
         """StreamStarted, the chunks with their frames, StreamEnded. Raises TraceError at something damaged."""

@@ -10,9 +10,11 @@ from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from ..events import Chunk, Event, StreamEnded, StreamStarted
+from ..gauges import Gauges
 from .archive import INDEX, MOST_BYTES, MOST_CHUNK_BYTES, MOST_INDEX_BYTES, VIDEO, chunk_name
 from .arrays import pack
-from .index import MOST_CHUNKS, ChunkFacts, Index, TraceError, to_json
+from .fields import TraceError
+from .index import MOST_CHUNKS, ChunkFacts, Index, to_json
 
 _MOST_RECORDED = MOST_BYTES - MOST_INDEX_BYTES
 
@@ -42,14 +44,14 @@ class TraceWriter:
         """Recorded so far."""
         return len(self._chunks)
 
-    def write(self, event: Event) -> None:
-        """The next event of the run. Raises TraceError for a chunk that finds no more room in a trace."""
+    def write(self, event: Event, gauges: Gauges | None = None) -> None:
+        """The next event of the run; of a chunk, what was measured of it. Raises TraceError where there is no room."""
         if isinstance(event, StreamStarted):
             self._started = event
         elif isinstance(event, StreamEnded):
             self._ended = event
         else:
-            self._add(event)
+            self._add(event, gauges)
 
     def finish(self, video: str | Path) -> Path:
         """Add the run's MP4, and put the trace in its place. Raises TraceError where there is no chunk, or no room."""
@@ -82,14 +84,14 @@ class TraceWriter:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def _add(self, chunk: Chunk) -> None:
+    def _add(self, chunk: Chunk, gauges: Gauges | None) -> None:
         arrays = pack(chunk)
         self._bytes += len(arrays)
         if len(self._chunks) == MOST_CHUNKS or len(arrays) > MOST_CHUNK_BYTES or self._bytes > _MOST_RECORDED:
             raise TraceError(f"a trace cannot hold more than the {len(self._chunks)} chunks recorded so far")
         with _in_words(self.path):
             self._zip.writestr(chunk_name(len(self._chunks)), arrays)
-        self._chunks.append(ChunkFacts.of(chunk))
+        self._chunks.append(ChunkFacts.of(chunk, gauges))
 
 
 @contextmanager

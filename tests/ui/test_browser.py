@@ -15,8 +15,9 @@ from chromium import CHROMIUM, FLAGS, PLAYER, look, open_tab, visit, wait
 from small_wan import save_small_wan
 
 from app import open_app, read_arguments
-from deepforcing import AttentionMass, CacheState, Gauges, Geometry, Jump, Loading, load_pipeline
+from deepforcing import AttentionMass, CacheState, Compression, Gauges, Geometry, Jump, Loading, load_pipeline
 from ui.app import App
+from ui.contest import pack_contest, room_beside
 from ui.examples import LONG
 from ui.gauges import gauges_message
 from ui.loading import Loader, Offer
@@ -69,6 +70,7 @@ def test_prompt_to_video_to_file(page, tmp_path):
     page.get_by_label("Prompt", exact=True).fill(PROMPT)
     page.get_by_role("button", name="Generate", exact=True).click()
     wait(page, "p.stage.shown >= 0")
+    look(page, "p.choose({ latent: 2, row: 1, column: 1 })")  # its life is told at every chunk, and holds nothing up
     wait(page, "p.stage.log.length > 100")
     frames_come_in_order_and_without_stalls(page)
     panels_follow_the_video(page)
@@ -337,10 +339,10 @@ def heads_are_picked(page):
 
 
 MEASURED = [
-    Gauges(None, *[math.nan] * 5, (), None, 0.004),
-    Gauges(None, *[math.nan] * 5, (Jump(12, 3.2, math.nan),), None, 0.004),
-    Gauges((0, 81), 0.1, 1.0, 1.0, 1.0, 0.9, (Jump(25, 4, 0.9),), 25, 0.004),
-    Gauges((0, 81), 0.1, 1.0, 1.0, 1.0, 0.9, (), 25, 0.004),
+    Gauges(None, *[math.nan] * 7, (), None, 0.004),
+    Gauges(None, *[math.nan] * 7, (Jump(12, 3.2, math.nan),), None, 0.004),
+    Gauges((0, 81), 0.1, 1.0, 1.0, 1.0, 1.0, 0.9, 0.8, (Jump(25, 4, 0.9),), 25, 0.004),
+    Gauges((0, 81), 0.1, 1.0, 1.0, 1.0, 1.0, 0.9, 0.8, (), 25, 0.004),
 ]
 REAL = Geometry(30, 52)
 DRAW = f"""(message) => {{
@@ -372,17 +374,29 @@ def chunk(index: int, sample, images: list[str]) -> dict:
     mass[..., :10] /= 4
     mass /= mass.sum(-1, keepdims=True)
     mass[0, 0] = np.where(np.arange(59) < 10, 0.1, 0)  # the only deep sink
+    fired = a_contest(rng, frames[10:], kept[:, 10:]) if index % 2 else None
     attention = AttentionMass(np.array([*frames, first, first + 1, first + 2]), (*roles, *["current"] * 3), mass)
+    panels = pack_cache(cache, sample), pack_attention(attention, sample)
     count = 9 if index == 0 else 12
     return {
         **{"kind": "chunk", "run": "r", "seq": index + 1, "index": index, "prompt": "p", "compression": index % 2 == 1},
+        "contest": pack_contest(
+            fired, sample, 30, room_beside(pack_cache(cache, sample), pack_attention(attention, sample))
+        ),
         **{"first": max(0, 12 * index - 3), "latents": [first, first + 3], "mime": "image/jpeg"},
         "frames": images[:count],
         "seconds": {"dit": 0.3, "decode": 0.1, "encode": 0.01},
-        "cache": pack_cache(cache, sample),
+        "cache": panels[0],
         "placement": placement_words(cache, first),
-        "attention": pack_attention(attention, sample),
+        "attention": panels[1],
     }
+
+
+def a_contest(rng, frames, kept) -> Compression:
+    """All that was kept stood, and as many others."""
+    candidate = kept | (rng.random(kept.shape) < 0.2)
+    scores = np.where(candidate, rng.normal(size=kept.shape) + 2 * kept, np.nan)
+    return Compression(frames, candidate, kept, scores.astype(np.float32))
 
 
 def markup_is_shown_as_text(page):

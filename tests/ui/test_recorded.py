@@ -225,7 +225,7 @@ def test_links_lead_to_a_moment_or_say_why_not(browser, serve, trouble, small):
         "?trace=run&t=soon": "t must be seconds, such as 12.5, not 'soon'",
         "?trace=run&t=99": "run ends at 7.1 s, before 99.0 s",
         "?trace=run&panel=kitchen": (
-            "panel must be one of video, attention, roles, life, drift, heads, rope, cache, not 'kitchen'"
+            "panel must be one of video, attention, roles, life, drift, heads, rope, inside, cache, not 'kitchen'"
         ),
     }
     for search, words in bad.items():

@@ -8,6 +8,8 @@ from tqdm import tqdm
 
 from deepforcing import (
     DeepForcing,
+    DeepSink,
+    DriftMeter,
     Pipeline,
     Policy,
     SlidingWindow,
@@ -21,7 +23,7 @@ from deepforcing.pipeline import started_event
 from ui.shelf import SHIPPED
 
 SEED = 7
-BALLOON = "a red balloon drifting over the sea at night"
+BALLOON = "a red balloon drifting over the city at sunset"
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,17 @@ class Take:
 TAKES = (
     Take("deep-forcing", DeepForcing(), 30),
     Take("self-forcing", SlidingWindow(), 30),
+    Take("the-sink-left-behind", DeepForcing(phase="none"), 30),
+    Take("drawn-by-lot", DeepForcing(score="random"), 20),
+    Take("sink-of-eighteen", DeepSink(sink=18), 15),
     Take(
         "new-prompts",
-        DeepForcing(),
+        DeepForcing(phase="none"),
         24,
         (
             (0, BALLOON),
             (8, "a green rocket rising over the desert at sunset"),
-            (16, "a purple fish circling the city at dawn"),
+            (16, "a white boat swaying over the sea by day"),
         ),
     ),
 )
@@ -67,14 +72,16 @@ def record(pipeline: Pipeline, take: Take) -> Path:
         second = max(0, 12 * index - 3) / pipeline.shape.fps
         return [prompt for begins, prompt in take.prompts if begins <= second][-1]
 
+    started = started_event(pipeline, take.prompts[0][1], take.policy, SEED)
+    meter = DriftMeter.of(started)
     chunks = generate_long_video(pipeline, prompt_for, num_frames=frames, policy=take.policy, seed=SEED, probe=True)
     with TemporaryDirectory() as folder, TraceWriter(SHIPPED / f"{take.name}.trace") as trace:
-        trace.write(started_event(pipeline, take.prompts[0][1], take.policy, SEED))
+        trace.write(started)
         video = Path(folder) / "video.mp4"
         with VideoWriter(video, pipeline.shape, {"title": take.prompts[0][1]}) as movie:
             for chunk in tqdm(chunks, total=1 + frames // 12, desc=take.name, leave=False, disable=None):
                 movie.write(chunk.frames)
-                trace.write(chunk)
+                trace.write(chunk, meter.add(chunk))
         trace.write(StreamEnded("finished", trace.chunks))
         return trace.finish(video)
 

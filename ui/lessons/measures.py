@@ -67,9 +67,12 @@ def attention_of(chunk: dict) -> np.ndarray | None:
     return units[: len(attention["frames"])] / 65535
 
 
-def _sink_mass(_: dict, chunk: dict) -> float | None:
-    shares = attention_of(chunk)
-    return None if shares is None else 100 * shares[[role == "sink" for role in chunk["attention"]["roles"]]].sum()
+def _role_mass(role: str) -> Callable[[dict, dict], float | None]:
+    def of(_: dict, chunk: dict) -> float | None:
+        shares = attention_of(chunk)
+        return None if shares is None else 100 * shares[[name == role for name in chunk["attention"]["roles"]]].sum()
+
+    return of
 
 
 def _first_mass(_: dict, chunk: dict) -> float | None:
@@ -111,7 +114,13 @@ MEASURES: dict[str, Measure] = {
         "Attention on the sink",
         "%",
         "How much of a chunk's attention goes to the frames that are kept for ever.",
-        _over_time(_sink_mass),
+        _over_time(_role_mass("sink")),
+    ),
+    "top_mass": Measure(
+        "Attention on the top-C",
+        "%",
+        "How much of a chunk's attention goes to the tokens of the middle that a compression has kept.",
+        _over_time(_role_mass("top-C")),
     ),
     "first_mass": Measure(
         "Attention on the first ten frames",
@@ -124,6 +133,12 @@ MEASURES: dict[str, Measure] = {
         "%",
         "How far the hues have moved since the start, as a share of half the colour circle.",
         _over_time(_reading("colour_drift", 100)),
+    ),
+    "scenery": Measure(
+        "Scenery kept",
+        "%",
+        "How much of what stands still is as it was in the first five seconds.",
+        _over_time(_reading("scenery", 100)),
     ),
     "sharpness": Measure(
         "Sharpness",

@@ -4,6 +4,7 @@ export class Gauges {
   // gauges: what ui/gauges.py says of each.
   constructor(root, gauges, controls) {
     this.note = root.querySelector(".df-gauge-note");
+    this.symptoms = root.querySelector(".df-symptoms");
     this.controls = controls;
     const parent = root.querySelector(".df-gauges");
     this.gauges = gauges.map((gauge) => ({ ...gauge, ...newElements(gauge.title, parent, "canvas") }));
@@ -18,7 +19,8 @@ export class Gauges {
     this.open();
   }
 
-  open() {
+  open(run) {
+    this.symptoms.textContent = run?.broken ?? "";
     this.jumps.tool.replaceChildren(new Option("go to ...", ""));
     for (const gauge of this.gauges) write(gauge, { shown: "–", level: 0, words: "not enough video yet" });
     write(this.jumps, { shown: "–", level: 0, words: "sudden changes, on the track too" });
@@ -36,6 +38,8 @@ export class Gauges {
 
   show({ gauges, seconds, first, count }, history) {
     if (!gauges) return this.explain("This run was not measured.");
+    const words = [history.run.broken, gauges.symptom].join(" ");
+    if (this.symptoms.textContent !== words) this.symptoms.textContent = words; // told aloud when it changes
     const points = history.summaries.filter(({ readings }) => readings);
     const [now, end] = [(first + count) / history.run.fps, points.at(-1).end];
     const sizes = this.gauges.map(({ tool }) => [tool.clientWidth, tool.clientHeight]); // before anything changes

@@ -109,6 +109,16 @@ export class History {
   }
 }
 
+// Video frames of a latent frame, as [first, past the last]; and the way back.
+export const videoOf = (latent, stride) => (latent === 0 ? [0, 1] : [1 + stride * (latent - 1), 1 + stride * latent]);
+export const latentOf = (frame, stride) => (frame === 0 ? 0 : 1 + Math.floor((frame - 1) / stride));
+
+// The one that stands for them.
+export function pictureOf(latent, stride) {
+  const [first, end] = videoOf(latent, stride);
+  return Math.min(end - 1, first + (stride >> 1));
+}
+
 // One row of flat [rows, width].
 export function pick(flat, width, row) {
   return flat.subarray(row * width, (row + 1) * width);

@@ -1,5 +1,8 @@
 // The keep/evict map: one cell a latent frame, its token grid laid over its picture.
 
+import { pictureOf } from "./history.js";
+import { outline } from "./picking.js";
+
 const GONE = 0.93; // darkness of tokens thrown away earlier
 const EVICTED = 0.72; // darkness of tokens thrown away by the decision shown
 const SHORT_SIDE = 84; // pixels, about the shorter side of a cell
@@ -11,6 +14,8 @@ export class KeepMap {
     this.shade = document.createElement("canvas"); // one pixel a token
     this.cells = new Map(); // latent frame -> its elements, and what they show
     this.thumbnails = new Map(); // latent frame -> ImageBitmap
+    this.chosen = null; // a token, { latent, row, column }
+    this.marked = null; // the latent frame that the keys stand at
   }
 
   // A new run: tokens are drawn as squares of whole pixels, cells have the shape of the video.
@@ -28,9 +33,8 @@ export class KeepMap {
 
   addThumbnails(chunk, frames, stride) {
     for (const latent of own(chunk)) {
-      const video = latent === 0 ? 0 : 1 + stride * (latent - 1) + (stride >> 1);
       const last = chunk.first + chunk.count - 1;
-      frames.thumbnail(Math.min(video, last), this.width)?.then((bitmap) => this.addThumbnail(latent, bitmap));
+      frames.thumbnail(Math.min(pictureOf(latent, stride), last), this.width)?.then((bitmap) => this.addThumbnail(latent, bitmap));
     }
   }
 
@@ -71,6 +75,18 @@ export class KeepMap {
       if (print !== shown.print) this.draw(shown);
       shown.print = print;
     }
+    this.mark(this.marked);
+  }
+
+  choose(token) {
+    const changed = new Set([this.chosen?.latent, token?.latent]);
+    this.chosen = token;
+    for (const latent of changed) if (this.cells.has(latent)) this.draw(this.cells.get(latent));
+  }
+
+  mark(latent) {
+    this.marked = latent;
+    for (const [frame, { figure }] of this.cells) figure.toggleAttribute("data-marked", frame === latent);
   }
 
   draw({ figure, canvas, caption, cell }) {
@@ -81,10 +97,18 @@ export class KeepMap {
     this.darken(cell);
     context.imageSmoothingEnabled = false;
     context.drawImage(this.shade, 0, 0, this.width, this.height);
+    this.outlineChosen(context, cell);
     figure.dataset.role = cell.role;
+    figure.dataset.latent = cell.latent;
     caption.textContent = cell.latent;
     const share = cell.kept.reduce((a, b) => a + b, 0) / cell.kept.length;
     figure.title = `latent frame ${cell.latent}, ${cell.role}: ${Math.round(100 * share)} % of its tokens in the cache`;
+  }
+
+  outlineChosen(context, { latent }) {
+    if (this.chosen?.latent !== latent) return;
+    const [size, edge] = [this.width / this.columns, Math.max(0, 7 - this.width / this.columns) / 2]; // never too small to see
+    outline(context, this.chosen.column * size - edge, this.chosen.row * size - edge, size + 2 * edge, size + 2 * edge);
   }
 
   // Paint the shade: clear where a token is kept, dark where it is not.

@@ -36,3 +36,22 @@ export function levels(base64, length) {
 export function floats(base64) {
   return new Float32Array(bytes(base64).buffer);
 }
+
+// One of the packed values, without unpacking the others: four letters of base64 are three bytes.
+
+export function bitAt(base64, i) {
+  return (byteAt(base64, i >> 3) >> (7 - (i & 7))) & 1;
+}
+
+export function shareAt(base64, i) {
+  return (byteAt(base64, 2 * i) + 256 * byteAt(base64, 2 * i + 1)) / 65535;
+}
+
+export function levelAt(base64, i) {
+  return ((byteAt(base64, i >> 1) >> (i & 1 ? 0 : 4)) & 15) / 15;
+}
+
+function byteAt(base64, i) {
+  const group = 4 * Math.floor(i / 3);
+  return atob(base64.slice(group, group + 4)).charCodeAt(i % 3);
+}

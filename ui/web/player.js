@@ -5,10 +5,13 @@ import { Controls } from "./controls.js";
 import { Frames } from "./frames.js";
 import { Gauges } from "./gauges.js";
 import { Heads } from "./heads.js";
-import { History, ROLES } from "./history.js";
+import { Heat } from "./heat.js";
+import { History, latentOf, pictureOf, ROLES, videoOf } from "./history.js";
+import { Inside } from "./inside.js";
 import { KeepMap } from "./keepmap.js";
 import { Meter } from "./meter.js";
 import { Panels } from "./panels.js";
+import { Picking } from "./picking.js";
 import { describe, linkTo, Opening } from "./recorded.js";
 import { Stage } from "./stage.js";
 import { Timeline } from "./timeline.js";
@@ -27,10 +30,14 @@ class Player {
     this.keepmap = new KeepMap(this.find("cells"), this.find("keep-note"));
     this.controls = new Controls(this);
     this.gauges = new Gauges(this.root, props.gauges, this.controls);
-    this.followers = [this.gauges, new Timeline(this.root), new Heads(this.root, (layer, head) => this.pick(layer, head))];
+    this.inside = new Inside(this.root);
+    this.heat = new Heat(this.root);
+    const heads = new Heads(this.root, (layer, head) => this.pick(layer, head));
+    this.followers = [this.gauges, this.inside, this.heat, new Timeline(this.root), heads];
     this.clicked = null; // when Generate was pressed
     this.sequence = -1;
     this.listen(props);
+    this.listenToPicks();
     requestAnimationFrame((now) => this.tick(now));
     setInterval(() => this.beat(), BEAT_MS);
   }
@@ -45,6 +52,32 @@ class Player {
     }
     new MutationObserver(() => this.redraw()).observe(document.body, { attributes: true, attributeFilter: ["class"] });
     document.addEventListener("visibilitychange", () => this.beat());
+  }
+
+  // What the viewer points at and picks.
+  listenToPicks() {
+    new Picking(this.keepmap, this.stage.canvas, {
+      choose: (token, onVideo) => {
+        this.choose(token);
+        if (onVideo) this.find("coming").textContent = "This patch is followed under “Look inside”.";
+      },
+      point: (pointed) => this.heat.frames({ pointed }),
+      onScreen: () => (this.stage.shown < 0 ? null : latentOf(this.stage.shown, this.history.run.stride)),
+    });
+    this.find("letgo").addEventListener("click", () => this.choose(null));
+  }
+
+  // Follow a token, { latent, row, column }; null lets it go.
+  choose(token) {
+    const { stride, grid: [rows, columns], width } = this.history.run;
+    this.keepmap.choose(token);
+    this.heat.frames({ followed: token ? token.latent : null });
+    if (!token) return this.stage.follow(null), this.inside.choose(null);
+    const [first, end] = videoOf(token.latent, stride);
+    this.stage.follow({ first, end, x: token.column / columns, y: token.row / rows, wide: 1 / columns, high: 1 / rows });
+    const small = this.keepmap.thumbnails.get(token.latent); // outlives the frame itself
+    const picture = this.frames.thumbnail(pictureOf(token.latent, stride), Math.min(width, 416));
+    this.inside.choose(token, picture ?? (small ? createImageBitmap(small) : null));
   }
 
   get choice() {
@@ -90,6 +123,8 @@ class Player {
     this.stage.open(message.width, message.height);
     this.meter.open(message);
     this.keepmap.open(message);
+    this.keepmap.choose(null);
+    this.stage.follow(null);
     this.panels.clear();
     for (const name of ["sink", "now-text", "coming"]) this.find(name).textContent = "";
     this.find("about").textContent = describe(message);

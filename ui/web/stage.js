@@ -1,5 +1,7 @@
 // The screen: paints frames crisply and measures what was really shown.
 
+import { outline } from "./picking.js";
+
 const LOGGED = 900; // shown frames remembered, about a minute
 
 export class Stage {
@@ -8,6 +10,7 @@ export class Stage {
     this.context = canvas.getContext("2d");
     this.shown = -1;
     this.log = []; // [frame, milliseconds] of every frame painted while playing
+    this.patch = null; // see `follow`
     new ResizeObserver(() => this.fit()).observe(canvas);
   }
 
@@ -29,21 +32,35 @@ export class Stage {
     if (this.canvas.width === this.width * scale) return;
     this.canvas.width = this.width * scale;
     this.canvas.height = this.height * scale;
-    if (this.bitmap) this.draw(this.bitmap);
+    this.redraw();
+  }
+
+  redraw() {
+    if (this.bitmap?.width) this.draw(this.bitmap); // a bitmap that was closed has no width
+  }
+
+  // Outline a patch while frames [first, end) are on screen; x, y, wide, high as shares of the picture. null: none.
+  follow(patch) {
+    this.patch = patch;
+    this.redraw();
   }
 
   draw(bitmap) {
     this.bitmap = bitmap;
     this.context.imageSmoothingEnabled = false;
-    this.context.drawImage(bitmap, 0, 0, this.canvas.width, this.canvas.height);
+    const { width, height } = this.canvas;
+    this.context.drawImage(bitmap, 0, 0, width, height);
+    if (!(this.patch?.first <= this.shown && this.shown < this.patch.end)) return;
+    const { x, y, wide, high } = this.patch;
+    outline(this.context, x * width, y * height, wide * width, high * height, Math.max(1, Math.round(width / 300)));
   }
 
   // Paint a frame unless it is on screen already; returns whether it is the first of the run.
   show(frame, bitmap, now, moving) {
     if (frame === this.shown) return false;
     const first = this.shown < 0;
-    this.draw(bitmap);
     this.shown = frame;
+    this.draw(bitmap);
     if (moving) this.log.push([frame, now]);
     if (this.log.length > LOGGED) this.log.shift();
     return first;

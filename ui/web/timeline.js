@@ -108,7 +108,7 @@ export class Timeline {
 
 // One item a latent frame: `made`, its true place, and `put`, where RoPE puts it, both in latent frames from the chunk's
 // first; `share`: how much of it is held.
-function itemsOf(chunk, layer) {
+export function itemsOf(chunk, layer) {
   const { frames, roles } = chunk.cache;
   const [first, end] = chunk.latents;
   const put = chunk.cache.time ? pick(floats(chunk.cache.time), frames.length, layer) : [];
@@ -169,8 +169,12 @@ const before = (time) => (time < -0.5 ? `${frames(Math.round(-time))} before` : 
 
 function inWords({ latent, role, made, put, share }, { stride, fps }) {
   if (role === "current") return `Latent frame ${latent}: being made, at ${made}.`;
+  const held = share < 1 ? ` ${Math.round(100 * share)} % of its tokens are held.` : "";
+  return `Latent frame ${latent}, ${role}: ${placed({ made, put }, { stride, fps })}.${held}`;
+}
+
+export function placed({ made, put }, { stride, fps }) {
   const seconds = ((-made * stride) / fps).toFixed(1);
   const moved = Math.abs(put - made) < 0.25 ? "where it was made" : `${before(put)} the chunk: moved by ${Math.round(put - made)}`;
-  const held = share < 1 ? ` ${Math.round(100 * share)} % of its tokens are held.` : "";
-  return `Latent frame ${latent}, ${role}: made ${frames(-made)} (${seconds} s) before the chunk; RoPE puts it ${moved}.${held}`;
+  return `made ${frames(-made)} (${seconds} s) before the chunk; RoPE puts it ${moved}`;
 }

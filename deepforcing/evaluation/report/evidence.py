@@ -14,6 +14,7 @@ from ..comparison import Comparison, compare
 from ..experiments import Experiment
 from ..measure import Reading
 from ..run import Evaluation
+from ..scenery import Scene
 from .markdown import notes_by_heading
 
 NOTES = "notes.md"
@@ -26,6 +27,7 @@ class Evidence:
     folder: Path
     settings: Mapping[str, Any]
     readings: tuple[Reading, ...]
+    scenes: tuple[Scene, ...]
     masses: tuple[FrameMass, ...]
     agreements: tuple[Agreement, ...]
     slots: tuple[SlotShare, ...]
@@ -36,9 +38,8 @@ class Evidence:
         return self.settings["seconds"]
 
     def compare(self, experiment: Experiment) -> Comparison:
-        seeds = experiment.seeds
-        readings = (row for row in self.readings if seeds is None or row.seed < seeds)
-        return compare(readings, experiment.policies, self.seconds)
+        seeds, rows = experiment.seeds, self.scenes if experiment.still else self.readings
+        return compare((row for row in rows if seeds is None or row.seed < seeds), experiment.policies, self.seconds)
 
     def looked_into(self, experiment: Experiment) -> tuple[Any, ...]:
         """The rows of an experiment on attention itself."""
@@ -53,6 +54,6 @@ def read_evidence(plan: Evaluation) -> Evidence:
     return Evidence(
         plan.output,
         json.loads(plan.settings_file.read_text(encoding="utf-8")),
-        *(tuple(table.read()) for table in (plan.readings, plan.masses, plan.agreements, plan.slots)),
+        *(tuple(table.read()) for table in (plan.readings, plan.scenes, plan.masses, plan.agreements, plan.slots)),
         notes_by_heading(notes.read_text(encoding="utf-8")) if notes.exists() else {},
     )

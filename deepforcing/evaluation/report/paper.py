@@ -138,9 +138,29 @@ def _both_over(other: str, smoothness: float, consistency: float, quality: float
     )
 
 
+def _scenery() -> tuple[Claim, ...]:
+    """What the paper shows in pictures of scenes, read as claims about what stands still."""
+    left, words = DeepForcing(phase="none"), "in words and pictures"
+    return (
+        Claim(
+            "scenery",
+            "Deep Forcing keeps what a sliding window loses",
+            f"section 3.1, {words}",
+            "scenery",
+            _DEEP,
+            _SELF,
+        ),
+        Claim("scenery", "Deep Sink alone does so too", "Fig. 5, in pictures", "scenery", _DEEP_SINK, _SELF),
+        Claim("scenery", "Ten sink frames keep more than three", "Appendix A, in words", "scenery", _DEEP_SINK, _SINK),
+        Claim("scenery", "A sink left behind keeps less", "section 3.2, in words", "scenery", _DEEP, left),
+        Claim("scenery", "A random choice keeps less", "Fig. 12, in pictures", "scenery", _DEEP, _RANDOM),
+    )
+
+
 CLAIMS = (
     *_over_self_forcing(),
     *_parts(),
+    *_scenery(),
     *_left_behind(DeepSink),
     *_left_behind(DeepForcing),
     Claim("score", "A random choice breaks subjects", "Fig. 12, in pictures", "subject", _DEEP, _RANDOM),

@@ -11,10 +11,12 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from ..comparison import Comparison, short_names
 from ..measure import WINDOW_SECONDS
 from ..quantities import QUANTITIES, Quantity
-from ..statistics import Estimate
+from ..statistics import Estimate, mean_of
 from .drawing import BLUE, GRID, INK, SOFT, canvas, colour_of, name_lines, title
 
 _DASHED = (0, (2, 2))
+_STYLES = ("-", "--", ":")  # of policies with the same name
+_SECONDS = f"seconds of video; dashed: {WINDOW_SECONDS} s, as long as trained"
 _BEST_DEPTHS = (10, 15)  # frames, of the paper, Fig. 5 and 10
 
 
@@ -26,15 +28,30 @@ def over_time(found: Comparison, quantities: Sequence[str]) -> Figure:
         title(panel, QUANTITIES[name].title, QUANTITIES[name].about)
         _lines_over_time(panel, found, QUANTITIES[name])
     for panel in panels[-1]:
-        panel.set_xlabel(f"seconds of video; dashed: {WINDOW_SECONDS} s, as long as trained", fontsize=8, color=SOFT)
+        panel.set_xlabel(_SECONDS, fontsize=8, color=SOFT)
+    return figure
+
+
+def scenery_over_time(found: Comparison, quantities: Sequence[str]) -> Figure:
+    """As `over_time`, over the line on which two videos lie that have nothing but the caption in common."""
+    figure, ((panel,),) = canvas(3.4)
+    (name,) = quantities
+    title(panel, QUANTITIES[name].title, QUANTITIES[name].about)
+    _lines_over_time(panel, found, QUANTITIES[name])
+    chance, says = mean_of(found.values(found.policies[0], "chance")).mean, "another video of the same caption"
+    panel.axhline(chance, color=SOFT, linewidth=0.8, linestyle=_DASHED)
+    panel.annotate(says, (1, chance), (0, -10), textcoords="offset points", fontsize=8, color=SOFT)
+    panel.set_xlabel(_SECONDS, fontsize=8, color=SOFT)
     return figure
 
 
 def _lines_over_time(panel: Axes, found: Comparison, quantity: Quantity) -> None:
     times, ends = [start + WINDOW_SECONDS for start in found.starts], []
-    for policy in found.policies:
+    for number, policy in enumerate(found.policies):
         estimates = [found.estimate(policy, quantity.name, start) for start in found.starts]
-        _line(panel, times, estimates, colour_of(policy), bold=policy.name == "deep-forcing")
+        namesakes = sum(other.name == policy.name for other in found.policies[:number])
+        bold = policy.name == "deep-forcing" and not namesakes
+        _line(panel, times, estimates, colour_of(policy), bold, _STYLES[namesakes])
         ends.append((times[-1], estimates[-1].mean))
     _scale(panel, quantity)
     panel.set_xlim(0, times[-1])
@@ -44,10 +61,12 @@ def _lines_over_time(panel: Axes, found: Comparison, quantity: Quantity) -> None
     name_lines(panel, [names[p] for p in found.policies], ends, [colour_of(p) for p in found.policies])
 
 
-def _line(panel: Axes, x: Sequence[float], estimates: Sequence[Estimate], colour: str, bold: bool) -> None:
+def _line(
+    panel: Axes, x: Sequence[float], estimates: Sequence[Estimate], colour: str, bold: bool, style: str = "-"
+) -> None:
     means = [e.mean for e in estimates]
     panel.fill_between(x, [e.low for e in estimates], [e.high for e in estimates], color=colour, alpha=0.13, lw=0)
-    panel.plot(x, means, color=colour, linewidth=2.6 if bold else 1.6, zorder=3 if bold else 2)
+    panel.plot(x, means, style, color=colour, linewidth=2.6 if bold else 1.6, zorder=3 if bold else 2)
     panel.plot(x[-1:], means[-1:], "o", color=colour, markersize=4, clip_on=False, zorder=4)
 
 

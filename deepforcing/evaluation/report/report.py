@@ -43,7 +43,7 @@ def write_report(plan: Evaluation) -> Path:
     sections = [_section(evidence, experiment) for experiment in EXPERIMENTS.values()]
     path = plan.output / "report.md"
     path.write_text("\n\n".join(filter(None, _parts(evidence, sections))) + "\n", encoding="utf-8")
-    write_summary(plan.output / "summary.json", evidence.readings, evidence.seconds)
+    write_summary(plan.output / "summary.json", evidence.readings, evidence.seconds, evidence.scenes)
     return path
 
 

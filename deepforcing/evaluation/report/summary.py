@@ -12,20 +12,24 @@ from ..best import PAPER, best
 from ..comparison import Comparison, compare
 from ..experiments import EXPERIMENTS
 from ..measure import Reading
+from ..scenery import Scene
 
 _SHOWN = ("subject", "colour_drift")
 
 
-def headline(readings: Iterable[Reading], seconds: int) -> dict:
-    """Mean subject retention and colour drift at the end, by the name of each policy of `policies`; None: not measured.
+def headline(readings: Iterable[Reading], seconds: int, scenes: Iterable[Scene] = ()) -> dict:
+    """Means at the end by the name of each policy of `policies`: subject, scenery, colour drift; None: not measured.
 
-    {"seconds": 60, "prompts": 24, "videos": 48, "policies": {"deep-forcing": {"subject": 0.9, "colour_drift": 0.03}},
-    "opens_with": {"policy": "deep-forcing", "settings": {"phase": "none"}}}, videos being those of each policy, and
-    settings those that differ from the paper's.
+    {"seconds": 60, "prompts": 24, "videos": 48, "policies": {"deep-forcing": {"subject": 0.9, "colour_drift": 0.03,
+    "scenery": 0.6}}, "opens_with": {"policy": "deep-forcing", "settings": {"phase": "none"}}}, videos being those of
+    each policy, and settings those that differ from the paper's.
     """
     readings = list(readings)
     found = compare(readings, EXPERIMENTS["policies"].policies, seconds)
+    stills = compare(scenes, EXPERIMENTS["scenery"].policies, seconds)
     policies = {policy.name: {name: _mean(found, policy, name) for name in _SHOWN} for policy in found.policies}
+    for policy in found.policies:
+        policies[policy.name]["scenery"] = _mean(stills, policy, "scenery") if stills.has(policy) else None
     prompts = len({prompt for prompt, _ in found.videos})
     opening = best(readings, seconds)
     changed = {name: value for name, value in settings_of(opening).items() if value != settings_of(PAPER)[name]}
@@ -38,8 +42,8 @@ def headline(readings: Iterable[Reading], seconds: int) -> dict:
     }
 
 
-def write_summary(path: Path, readings: Iterable[Reading], seconds: int) -> None:
-    path.write_text(json.dumps(headline(readings, seconds), indent=2) + "\n", encoding="utf-8")
+def write_summary(path: Path, readings: Iterable[Reading], seconds: int, scenes: Iterable[Scene]) -> None:
+    path.write_text(json.dumps(headline(readings, seconds, scenes), indent=2) + "\n", encoding="utf-8")
 
 
 def _mean(found: Comparison, policy, quantity: str) -> float | None:

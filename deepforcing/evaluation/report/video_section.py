@@ -15,7 +15,7 @@ from ..quantities import QUANTITIES
 from ..statistics import Estimate, difference
 from .markdown import counted, listed, table
 from .paper import CLAIMS, Claim
-from .plots import at_the_end, by_depth, over_time
+from .plots import at_the_end, by_depth, over_time, scenery_over_time
 from .verdict import Verdict, verdict
 
 
@@ -30,6 +30,7 @@ class Shown:
 SHOWN = MappingProxyType(
     {
         "policies": Shown(over_time, ("subject", "colour_drift", "dynamic_degree", "sharpness")),
+        "scenery": Shown(scenery_over_time, ("scenery",)),
         "phase": Shown(at_the_end, ("chunk_jump", "sink_reset", "colour_drift", "dynamic_degree", "subject")),
         "score": Shown(at_the_end, ("subject", "place", "colour_drift", "dynamic_degree")),
         "queries": Shown(at_the_end, ("subject", "chunk_jump", "sharpness", "colour_drift")),
