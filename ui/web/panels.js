@@ -16,23 +16,25 @@ export class Panels {
     this.queue = new Map(); // plot name -> [arrays for its traces, change to its layout]; the latest wins
     this.drawing = false;
     this.hidden = new Map(); // the same, of plots that cannot be seen: drawn when they can
-    const seen = new ResizeObserver((entries) => entries.forEach(({ target }) => this.catchUp(target)));
-    Object.values(this.plots).forEach((place) => seen.observe(place));
+    this.widths = Object.fromEntries(Object.entries(this.plots).map(([name, place]) => [name, place.clientWidth]));
+    const sizes = new ResizeObserver((entries) => entries.forEach((entry) => this.resized(entry)));
+    Object.values(this.plots).forEach((place) => sizes.observe(place));
   }
 
   // Draw one panel a frame, so that video never waits for plots.
   draw(name, fill, adjust = () => {}) {
     if (!window.Plotly) return;
     this.hidden.delete(name);
-    if (!this.plots[name].clientWidth) return void this.hidden.set(name, [fill, adjust]);
+    if (!this.widths[name]) return void this.hidden.set(name, [fill, adjust]);
     this.queue.set(name, [fill, adjust]);
     if (!this.drawing) requestAnimationFrame(() => this.drawNext());
     this.drawing = true;
   }
 
-  catchUp(place) {
-    const missed = place.clientWidth && this.hidden.get(place.dataset.plot);
-    if (missed) this.draw(place.dataset.plot, ...missed);
+  resized({ target, contentRect }) {
+    const name = target.dataset.plot;
+    this.widths[name] = contentRect.width;
+    if (contentRect.width && this.hidden.has(name)) this.draw(name, ...this.hidden.get(name));
   }
 
   // Axes without data; a plot's first drawing is slow, so it is done before there is a video to disturb.
