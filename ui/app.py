@@ -199,9 +199,11 @@ class App:
         try:
             order = self._order(read_prompts(prompt, later), seed, length, switch, stale, policy, values)
             self.page.desk.showings.close(request.session_hash)
-            yield (gr.skip(), *_buttons(running=True), "")
+            running = _buttons(running=True)  # with every message: a page that is just appearing forgets the first
+            yield (gr.skip(), *running, "")
             for value, message, files in self.sessions.packets(request.session_hash, order):
-                buttons = _buttons(running=False, **vars(files)) if message["kind"] == "ended" else [gr.skip()] * 5
+                over = message["kind"] == "ended"
+                buttons = _buttons(running=False, **vars(files)) if over else running
                 yield (value, *buttons, gr.skip())
         except (PromptError, SettingsError, OSError) as error:
             yield (gr.skip(), *_buttons(running=False), problem(error))

@@ -110,7 +110,7 @@ def lay_out_waiting(offer: Offer) -> Waiting:
         consent = gr.Checkbox(label=offer.consent or "", visible=offer.consent is not None, elem_id="consent")
         begin = gr.Button(offer.action, variant="primary", interactive=offer.consent is None, elem_id="begin")
         progress = gr.HTML(elem_id="progress", apply_default_css=False)
-    return Waiting(whole, consent, begin, progress, gr.Timer(LOOK_SECONDS))
+    return Waiting(whole, consent, begin, progress, gr.Timer(LOOK_SECONDS, active=False))
 
 
 def model_header(pipeline: Pipeline | None) -> str:

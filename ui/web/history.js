@@ -2,7 +2,7 @@
 //
 // Numbers come in rows, row 0 the mean over all layers, the others single layers; likewise columns for heads.
 
-import { levels, mask, shares } from "./packed.js";
+import { imageBytes, levels, mask, shares } from "./packed.js";
 
 const DETAIL_SECONDS = 300; // frames and full telemetry are kept this long,
 const DETAIL_BYTES = 160e6; // or as long as their images fit into this
@@ -22,7 +22,7 @@ export class History {
 
   add(chunk) {
     chunk.count = chunk.frames.length;
-    chunk.size = chunk.frames.reduce((sum, image) => sum + image.length, 0) * 0.75; // base64 spends 4 letters on 3 bytes
+    chunk.size = imageBytes(chunk.frames);
     chunk.frames = null; // kept by Frames
     this.bytes += chunk.size;
     this.chunks.push(chunk);

@@ -55,3 +55,8 @@ function byteAt(base64, i) {
   const group = 4 * Math.floor(i / 3);
   return atob(base64.slice(group, group + 4)).charCodeAt(i % 3);
 }
+
+// How much memory images take that came in base64, which spends 4 letters on 3 bytes.
+export function imageBytes(images) {
+  return images.reduce((sum, image) => sum + image.length, 0) * 0.75;
+}

@@ -2,6 +2,7 @@
 
 import { Clock } from "./clock.js";
 import { Controls } from "./controls.js";
+import { attach, Film, KINDS } from "./film.js";
 import { Frames } from "./frames.js";
 import { Gauges } from "./gauges.js";
 import { Heads } from "./heads.js";
@@ -16,14 +17,12 @@ import { describe, linkTo, Opening } from "./recorded.js";
 import { Stage } from "./stage.js";
 import { Timeline } from "./timeline.js";
 
-const BEAT_MS = 1000; // how often the server hears where the playhead is
-const WAITING = { finished: "The video is complete.", stopped: "Stopped." };
+const TAKES = { ...KINDS, idle: "idles", chunk: "takes", prompt: "expects" };
+const WORDS = { finished: "The video is complete.", stopped: "Stopped.", failed: "The run ended with an error" };
 
-class Player {
+class Player extends Film {
   constructor(element, props, tell) {
-    this.root = element.querySelector(".df");
-    this.tell = tell; // functions that reach the server
-    this.find = (name) => this.root.querySelector(`.df-${name}`);
+    super(element, tell, TAKES, WORDS);
     this.stage = new Stage(this.find("screen"));
     this.meter = new Meter(this.root);
     this.panels = new Panels(this.root, props.figures, () => (document.body.classList.contains("dark") ? "dark" : "light"));
@@ -35,11 +34,9 @@ class Player {
     const heads = new Heads(this.root, (layer, head) => this.pick(layer, head));
     this.followers = [this.gauges, this.inside, this.heat, new Timeline(this.root), heads];
     this.clicked = null; // when Generate was pressed
-    this.sequence = -1;
     this.listen(props);
     this.listenToPicks();
-    requestAnimationFrame((now) => this.tick(now));
-    setInterval(() => this.beat(), BEAT_MS);
+    this.begin();
   }
 
   listen({ starts, stops }) {
@@ -51,7 +48,6 @@ class Player {
       select.addEventListener("change", () => this.redraw());
     }
     new MutationObserver(() => this.redraw()).observe(document.body, { attributes: true, attributeFilter: ["class"] });
-    document.addEventListener("visibilitychange", () => this.beat());
   }
 
   // What the viewer points at and picks.
@@ -85,30 +81,19 @@ class Player {
     return { layer: Number(value("layer")), head: Number(value("head")), lately: value("span") === "lately" };
   }
 
-  // Messages from the server, repeated until they are confirmed.
-  receive(value) {
-    for (const message of value?.messages ?? []) this.accept(message);
-    if (this.history?.run.recorded) this.tell.confirm({ run: this.run, seen: this.sequence });
-    this.beat();
+  get hasFrames() {
+    return this.stage.shown >= 0 || Boolean(this.history?.chunks.length);
   }
 
-  accept(message) {
-    const late = message.run < this.run; // of a run that another has taken the place of: names sort by time
-    if (late || (message.run === this.run && message.seq <= this.sequence)) return;
-    this.run = message.run;
-    this.sequence = message.seq;
-    const take = { idle: "idles", waiting: "waits", started: "starts", chunk: "takes", prompt: "expects", notice: "notes", ended: "ends" };
-    this[take[message.kind]](message);
+  receive(value) {
+    super.receive(value);
+    if (this.history?.run.recorded) this.tell.confirm({ run: this.run, seen: this.sequence });
   }
 
   // What was shown is over; nothing has begun.
   idles({ text }) {
     if (this.clock) this.pause(true, false);
     this.say(text, "idle");
-  }
-
-  waits({ ahead }) {
-    this.say(`Somebody else is using the model. You are number ${ahead} in line and will start by yourself.`, "waiting");
   }
 
   starts(message) {
@@ -139,8 +124,7 @@ class Player {
     this.clock.add(chunk.frames.length, seconds);
     this.history.add(chunk);
     this.keepmap.addThumbnails(chunk, this.frames, this.history.run.stride);
-    if (chunk.prompt !== this.lastPrompt) this.controls.mark(chunk.first, chunk.prompt);
-    this.lastPrompt = chunk.prompt;
+    this.markPrompt(chunk);
     this.gauges.take(chunk);
     this.forget();
     this.opening.look();
@@ -154,8 +138,7 @@ class Player {
     if (oldest === this.clock.oldest) return;
     this.frames.forget(oldest);
     this.keepmap.prune(this.history.chunks);
-    this.clock.oldest = oldest;
-    this.clock.position = Math.max(this.clock.position, oldest);
+    this.begins(oldest);
   }
 
   expects({ prompt }) {
@@ -163,43 +146,9 @@ class Player {
     this.find("coming").textContent = "A new prompt is on its way ...";
   }
 
-  notes({ text }) {
-    this.notice = text;
-    this.find("coming").textContent = text;
-  }
-
-  ends({ reason, error, note }) {
-    if (reason === "left") return this.say(note, this.stage.shown >= 0 ? "playing" : "idle");
-    if (this.clock) this.clock.ended = true;
+  ends(message) {
+    super.ends(message);
     this.opening?.look();
-    if (reason === "stopped") this.pause(true, false);
-    this.find("coming").textContent = note || this.notice || (WAITING[reason] ?? "");
-    this.root.dataset.ended = reason;
-    if (error) this.say(this.clock?.recorded ? error : `The run ended with an error: ${error}`, "error");
-    else if (!this.history?.chunks.length) this.say(note || "Stopped before the first frame.", "idle");
-  }
-
-  say(text, state) {
-    this.find("overlay-text").textContent = text;
-    this.root.dataset.state = state;
-  }
-
-  pause(paused, tellServer = true) {
-    if (!this.clock) return;
-    if (!paused && this.clock.atEnd) this.clock.seek(this.clock.oldest);
-    this.clock.playing = !paused;
-    if (tellServer && !this.clock.ended && !this.clock.recorded) this.tell.pause({ run: this.run, paused });
-    this.beat();
-  }
-
-  seek(frame) {
-    this.clock.seek(frame);
-    this.beat();
-  }
-
-  step(frames) {
-    this.pause(true);
-    this.clock.seek(this.clock.frame + frames);
   }
 
   async copyLink() {
@@ -207,13 +156,6 @@ class Player {
     window.history.replaceState(null, "", link);
     const copied = await navigator.clipboard?.writeText(link.href).then(() => true, () => false);
     this.find("coming").textContent = copied ? "Link copied." : "The link is in the address bar.";
-  }
-
-  beat() {
-    const { clock } = this;
-    if (!clock || clock.ended || clock.recorded) return;
-    const playing = clock.moving && !document.hidden;
-    this.tell.beat({ run: this.run, frame: clock.position, playing, seen: this.sequence });
   }
 
   tick(now) {
@@ -300,13 +242,11 @@ function load(script) {
   });
 }
 
-// Called once by js_on_load. `watch(callback)` reports new messages.
+// Called once by js_on_load.
 export async function mount(element, props, watch, tell, plotly) {
   const player = new Player(element, props, tell);
   player.root.player = player; // for the console, and for tests
-  const receive = () => player.receive(JSON.parse(props.value || "null"));
-  watch(receive);
-  receive();
+  attach(player, props, watch);
   tell.arrive({ search: location.search });
   await load(plotly);
   player.redraw();

@@ -2,13 +2,14 @@
 
 import { Clock } from "./clock.js";
 import { Controls } from "./controls.js";
+import { attach, Film, KINDS } from "./film.js";
 import { Frames } from "./frames.js";
 import { Lines } from "./lines.js";
+import { imageBytes } from "./packed.js";
 import { Stage } from "./stage.js";
 
-const BEAT_MS = 1000; // how often the server hears where the playhead is
 const KEPT_BYTES = 200e6; // of images; beyond, the first rounds can no longer be shown
-const WAITING = { finished: "The race is over.", stopped: "Stopped." };
+const WORDS = { finished: "The race is over.", stopped: "Stopped.", failed: "The race ended with an error" };
 const number = (digits, sign = "") => (value) => sign + value.toFixed(digits);
 const percent = (value) => `${Math.round(100 * value)} %`;
 const megabytes = (value) => (value < 1e9 ? `${(value / 1e6).toFixed(value < 1e7 ? 1 : 0)} MB` : `${(value / 1e9).toFixed(2)} GB`);
@@ -45,11 +46,9 @@ class Lane {
   }
 }
 
-class Race {
+class Race extends Film {
   constructor(element, props, tell) {
-    this.root = element.querySelector(".df");
-    this.tell = tell; // functions that reach the server
-    this.find = (name) => this.root.querySelector(`.df-${name}`);
+    super(element, tell, { ...KINDS, round: "takes" }, WORDS);
     this.part = (name) => this.root.querySelector(`.race-${name}`);
     this.controls = new Bar(this);
     this.charts = Object.fromEntries(Object.entries(CHARTS).map(([name, chart]) => [name, new Lines(this.part("charts"), chart)]));
@@ -57,32 +56,15 @@ class Race {
     this.part("rule").textContent = props.rule;
     this.lanes = [];
     this.rounds = [];
-    this.sequence = -1;
     document.addEventListener("click", (event) => {
       if (event.target.closest("#race-start")) document.querySelector("#player .df")?.player?.pause(true);
       if (event.target.closest("#race-stop")) this.pause(true, false);
     });
-    document.addEventListener("visibilitychange", () => this.beat());
-    requestAnimationFrame((now) => this.tick(now));
-    setInterval(() => this.beat(), BEAT_MS);
+    this.begin();
   }
 
-  // Messages from the server, repeated until they are confirmed.
-  receive(value) {
-    for (const message of value?.messages ?? []) this.accept(message);
-    this.beat();
-  }
-
-  accept(message) {
-    if (message.run < this.run || (message.run === this.run && message.seq <= this.sequence)) return;
-    this.run = message.run;
-    this.sequence = message.seq;
-    const take = { waiting: "waits", started: "starts", round: "takes", notice: "notes", ended: "ends" };
-    this[take[message.kind]](message);
-  }
-
-  waits({ ahead }) {
-    this.say(`Somebody else is using the model. You are number ${ahead} in line and will start by yourself.`, "waiting");
+  get hasFrames() {
+    return this.rounds.length > 0;
   }
 
   starts(message) {
@@ -109,13 +91,12 @@ class Race {
   takes(round) {
     this.lanes.forEach((lane, i) => lane.frames.add(round.first, round.frames[i], round.mime));
     round.count = round.frames[0].length;
-    round.size = round.frames.flat().reduce((sum, image) => sum + image.length, 0) * 0.75; // base64 spends 4 letters on 3 bytes
+    round.size = imageBytes(round.frames.flat());
     round.frames = null; // kept by Frames
     this.bytes += round.size;
     this.rounds.push(round);
     this.clock.add(round.count, round.encode + round.laps.reduce((sum, lap) => sum + lap.seconds, 0));
-    if (round.prompt !== this.lastPrompt) this.controls.mark(round.first, round.prompt);
-    this.lastPrompt = round.prompt;
+    this.markPrompt(round);
     this.forget();
     const end = (round.first + round.count) / this.clock.fps;
     for (const [name, chart] of Object.entries(this.charts)) chart.add(end, round.laps.map((lap) => lap[name]));
@@ -127,52 +108,7 @@ class Race {
     const oldest = this.rounds[0].first;
     if (oldest === this.clock.oldest) return;
     for (const lane of this.lanes) lane.frames.forget(oldest);
-    this.clock.oldest = oldest;
-    this.clock.position = Math.max(this.clock.position, oldest);
-  }
-
-  notes({ text }) {
-    this.notice = text;
-    this.find("coming").textContent = text;
-  }
-
-  ends({ reason, error, note }) {
-    if (reason === "left") return this.say(note, this.rounds.length ? "playing" : "idle");
-    if (this.clock) this.clock.ended = true;
-    if (reason === "stopped") this.pause(true, false);
-    this.find("coming").textContent = note || this.notice || (WAITING[reason] ?? "");
-    this.root.dataset.ended = reason;
-    if (error) this.say(`The race ended with an error: ${error}`, "error");
-    else if (!this.rounds.length) this.say(note || "Stopped before the first frame.", "idle");
-  }
-
-  say(text, state) {
-    this.find("overlay-text").textContent = text;
-    this.root.dataset.state = state;
-  }
-
-  pause(paused, tellServer = true) {
-    if (!this.clock) return;
-    if (!paused && this.clock.atEnd) this.clock.seek(this.clock.oldest);
-    this.clock.playing = !paused;
-    if (tellServer && !this.clock.ended) this.tell.pause({ run: this.run, paused });
-    this.beat();
-  }
-
-  seek(frame) {
-    this.clock.seek(frame);
-    this.beat();
-  }
-
-  step(frames) {
-    this.pause(true);
-    this.clock.seek(this.clock.frame + frames);
-  }
-
-  beat() {
-    const { clock } = this;
-    if (!clock || clock.ended) return;
-    this.tell.beat({ run: this.run, frame: clock.position, playing: clock.moving && !document.hidden, seen: this.sequence });
+    this.begins(oldest);
   }
 
   tick(now) {
@@ -234,11 +170,9 @@ function row(label, index, names) {
   return made;
 }
 
-// Called once by js_on_load. `watch(callback)` reports new messages.
+// Called once by js_on_load.
 export function mount(element, props, watch, tell) {
   const race = new Race(element, props, tell);
   race.root.race = race; // for the console, and for tests
-  const receive = () => race.receive(JSON.parse(props.value || "null"));
-  watch(receive);
-  receive();
+  attach(race, props, watch);
 }
