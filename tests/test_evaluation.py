@@ -158,16 +158,6 @@ def test_scenery_is_measured_against_the_first_window_and_against_another_video(
     assert len({row.chance for row in rows}) == 1 and rows[0].chance < 0.99
 
 
-def test_scenery_is_looked_at_once(tmp_path):
-    plan = Evaluation(tmp_path, tuple(experiments_named(["scenery"])), prompts=1, seeds=1, seconds=10, workers=1)
-    assert plan.jobs() == []
-    evaluate(plan)
-    rows = plan.scenes.read()
-    assert len(rows) == 2 * len(plan.experiments[0].policies) and not plan.readings.read()
-    evaluate(plan, lambda results, count: pytest.fail("made again") if count else results)
-    assert plan.scenes.read() == rows
-
-
 def test_workers_end_with_an_evaluation_that_is_killed(tmp_path):
     command = [sys.executable, "-m", "deepforcing", "evaluate", "policies", "--prompts", "9", "-o", str(tmp_path)]
     with subprocess.Popen([*command, "--workers", "1"], stderr=subprocess.PIPE) as evaluation:
@@ -179,15 +169,17 @@ def test_workers_end_with_an_evaluation_that_is_killed(tmp_path):
 
 
 def test_evaluate_goes_on_where_it_was_killed(tmp_path):
-    plan = Evaluation(tmp_path, tuple(experiments_named(["queries"])), prompts=1, seeds=1, seconds=10, workers=1)
+    asked = tuple(experiments_named(["queries", "scenery"]))
+    plan = Evaluation(tmp_path, asked, prompts=1, seeds=1, seconds=10, workers=1)
     evaluate(plan)
-    rows = plan.readings.read()
+    rows, scenery = plan.readings.read(), plan.scenes.read()
+    assert len(scenery) == 6 * 2 and {row.policy for row in scenery} == {label(p) for p in asked[1].policies}
     assert len(rows) == 3 * 2 and {row.policy for row in rows} == {label(p) for p in plan.experiments[0].policies}
     text = plan.readings.path.read_text()
     plan.readings.path.write_text(text[:-20])  # the last video loses a line
     made = []
     evaluate(plan, lambda items, total: made.append(total) or items)
-    assert made == [1] and plan.readings.path.read_text() == text
+    assert made == [1] and plan.readings.path.read_text() == text and plan.scenes.read() == scenery
     assert json.loads(plan.settings_file.read_text())["prompts"] == [plan.captions[0].phrase()]
     other = Evaluation(tmp_path, plan.experiments, prompts=1, seeds=1, seconds=15, workers=1)
     with pytest.raises(SettingsError, match="seconds 10, not 15"):
