@@ -65,9 +65,11 @@ def arrive(browser: Browser, address: str) -> None:
     """From the request of the page to a recorded run's first frame, and to its panels."""
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.goto(address)
-    for what, ready in (("first frame", "p && p.stage.shown >= 0"), ("panels", f"p && {DRAWN}")):
-        page.wait_for_function(f"(() => {{ const p = document.querySelector('.df')?.player; return {ready}; }})()")
-        print(f"a link to a recorded run, until its {what}: {page.evaluate('performance.now()') / 1000:.1f} s")
+    page.wait_for_function("document.querySelector('.df')?.player?.stage.log.length")
+    wait(page, f"[...p.root.querySelectorAll('[data-plot]')].every((plot) => plot.dataset.drawn > 0) && {DRAWN}")
+    print(f"a link to a recorded run, until its first frame: {look(page, 'p.stage.log[0][1]') / 1000:.1f} s")
+    print(f"a link to a recorded run, until its panels: {page.evaluate('performance.now()') / 1000:.1f} s")
+
 
 
 if __name__ == "__main__":

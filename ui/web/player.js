@@ -17,6 +17,7 @@ import { describe, linkTo, Opening } from "./recorded.js";
 import { Stage } from "./stage.js";
 import { Timeline } from "./timeline.js";
 
+const PATIENCE_MS = 1500; // that the first frame is waited for before the plots are loaded
 const TAKES = { ...KINDS, idle: "idles", chunk: "takes", prompt: "expects" };
 const WORDS = { finished: "The video is complete.", stopped: "Stopped.", failed: "The run ended with an error" };
 
@@ -34,6 +35,7 @@ class Player extends Film {
     const heads = new Heads(this.root, (layer, head) => this.pick(layer, head));
     this.followers = [this.gauges, this.inside, this.heat, new Timeline(this.root), heads];
     this.clicked = null; // when Generate was pressed
+    this.painted = new Promise((done) => (this.tellPainted = done));
     this.listen(props);
     this.listenToPicks();
     this.begin();
@@ -186,6 +188,7 @@ class Player extends Film {
 
   firstShown(now) {
     this.root.dataset.state = "playing";
+    this.tellPainted();
     if (this.clicked !== null) this.meter.firstFrame((now - this.clicked) / 1000);
     this.clicked = null;
   }
@@ -233,13 +236,15 @@ class Player extends Film {
   }
 }
 
+let loaded; // shared by all players of a page
+
 function load(script) {
-  if (window.Plotly) return Promise.resolve();
-  return new Promise((resolve, reject) => {
+  loaded ??= new Promise((resolve, reject) => {
     const tag = document.createElement("script");
     Object.assign(tag, { src: script, onload: resolve, onerror: reject });
     document.head.append(tag);
   });
+  return loaded;
 }
 
 // Called once by js_on_load.
@@ -248,6 +253,7 @@ export async function mount(element, props, watch, tell, plotly) {
   player.root.player = player; // for the console, and for tests
   attach(player, props, watch);
   tell.arrive({ search: location.search });
-  await load(plotly);
+  await Promise.race([player.painted, new Promise((done) => setTimeout(done, PATIENCE_MS))]);
+  await load(plotly); // takes the browser half a second, in which nothing else would appear
   player.redraw();
 }
