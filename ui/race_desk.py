@@ -115,10 +115,11 @@ class RaceDesk:
         try:
             frames = LENGTHS[length] * pipeline.shape.fps
             order = RaceOrder(read_prompts(prompt, later), read_seed(seed), _field_of(runners), frames)
-            yield (gr.skip(), *_buttons(running=True), "")
+            running = _buttons(running=True)  # with every message: a tab that is just appearing forgets the first
+            yield (gr.skip(), *running, "")
             for value, message, files in sessions.packets(request.session_hash, order):
                 ended = message["kind"] == "ended"
-                yield (value, *(_buttons(running=False, file=files.video) if ended else [gr.skip()] * 3), gr.skip())
+                yield (value, *(_buttons(running=False, file=files.video) if ended else running), gr.skip())
         except (PromptError, SettingsError, OSError) as error:
             yield (gr.skip(), *_buttons(running=False), problem(error))
 

@@ -201,12 +201,13 @@ class LessonDesk:
         self, notebook: Notebook, run: Run, recorded: bool, values: Iterable[tuple[str, list[dict]]]
     ) -> Iterator[Updates]:
         take, trouble = notebook.begin(recorded), ""
-        yield {**self.board.buttons(notebook, run, busy=True), self.board.note: ""}
+        busy = self.board.buttons(notebook, run, busy=True)  # with every message: a step that appears forgets the first
+        yield {**busy, self.board.note: ""}
         try:
             for value, messages in values:
                 for message in messages:
                     take.add(message)
-                yield {self.player: value}
+                yield {self.player: value, **(busy if notebook.take is take else {})}
         except (PromptError, SettingsError, TraceError, OSError) as error:
             trouble = problem(error)
         if notebook.finish(take):
