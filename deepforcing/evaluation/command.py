@@ -21,7 +21,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     """The command's options, for `deepforcing.__main__`."""
     parser.set_defaults(run=run)
     parser.add_argument("experiments", nargs="*", metavar="experiment", help=f"{', '.join(EXPERIMENTS)}; all of them")
-    parser.add_argument("--quick", action="store_true", help=f"small: {_say(QUICK)}; only `policies` unless told")
+    parser.add_argument("--quick", action="store_true", help=f"small: {_say(QUICK)}; without settings unless told")
     parser.add_argument("--prompts", type=int, help=f"of the tiny model's world (default: {FULL['prompts']})")
     parser.add_argument("--seeds", type=int, help=f"videos of each prompt and policy (default: {FULL['seeds']})")
     parser.add_argument("--seconds", type=int, help=f"of each video (default: {FULL['seconds']})")
@@ -33,7 +33,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate what is missing, then write the report."""
-    names = options.experiments or (["policies", "attention", "stability", "slots"] if options.quick else [])
+    names = options.experiments or (["policies", "scenery", "attention", "stability", "slots"] if options.quick else [])
     sizes = dict(QUICK if options.quick else FULL)
     sizes |= {name: value for name in sizes if (value := getattr(options, name)) is not None}
     plan = Evaluation(options.output, tuple(experiments_named(names)), options.model, workers=options.workers, **sizes)
