@@ -84,3 +84,35 @@ def no_cuda(monkeypatch) -> None:
 @pytest.fixture
 def pipeline() -> Pipeline:
     return small_pipeline()
+
+
+# For tests/ui, which cannot have a conftest of its own: this one is imported by its name.
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from chromium import CHROMIUM, FLAGS
+    from playwright.sync_api import sync_playwright  # where there is none, `browsing` has skipped the module
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def trouble():
+    """Errors of the console and dialogs: there are none."""
+    told = []
+    yield told
+    assert not told
+
+
+@pytest.fixture
+def page(app, browser, trouble):
+    """A fresh session of the module's `app`."""
+    from chromium import visit
+
+    page = visit(app, browser, trouble)
+    yield page
+    page.close()

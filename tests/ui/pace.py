@@ -71,6 +71,5 @@ def arrive(browser: Browser, address: str) -> None:
     print(f"a link to a recorded run, until its panels: {page.evaluate('performance.now()') / 1000:.1f} s")
 
 
-
 if __name__ == "__main__":
     main()

@@ -1,39 +1,23 @@
 """Break the method on the page, see what it does to the video, mend it."""
 
-import os
-
 import pytest
-from chromium import CHROMIUM, FLAGS, look, visit, wait
+from browsing import expect
+from chromium import look, wait
 
 from deepforcing import DeepSink, load_pipeline, read_trace
 from ui.app import App
 from ui.shelf import Shelf
 
-obliged = os.environ.get("CI") == "true"
-try:
-    from playwright.sync_api import expect, sync_playwright
-except ImportError:
-    if obliged:
-        raise
-    pytest.skip("playwright is not installed", allow_module_level=True)
-expect.set_options(timeout=60_000)
-if not CHROMIUM.exists() and not obliged:
-    pytest.skip(f"there is no {CHROMIUM}", allow_module_level=True)
-
 PROMPT = "a red balloon drifting over the sea at night"  # with others the joins show less
 SECONDS = 12  # of video until the gauges have seen five more than the start
 
 
-@pytest.fixture
-def page():
-    app, trouble = App(load_pipeline("tiny"), DeepSink(), shelf=Shelf([])), []
+@pytest.fixture(scope="module")
+def app():
+    app = App(load_pipeline("tiny"), DeepSink(), shelf=Shelf([]))
     app.launch(prevent_thread_lock=True, quiet=True)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield visit(app, browser, trouble)
-        browser.close()
+    yield app
     app.blocks.close()
-    assert not trouble
 
 
 def watch_to_the_end(page) -> None:

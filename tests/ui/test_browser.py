@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import re
 import threading
 import time
@@ -11,7 +10,8 @@ from itertools import pairwise
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from chromium import CHROMIUM, FLAGS, PLAYER, look, open_tab, visit, wait
+from browsing import expect
+from chromium import PLAYER, look, open_tab, visit, wait
 from small_wan import save_small_wan
 
 from app import open_app, read_arguments
@@ -28,17 +28,6 @@ from ui.view import Codec
 
 PROMPT, SECOND = "a red balloon drifting over the sea at night", "a green rocket rising over the desert at sunset"
 
-obliged = os.environ.get("CI") == "true"
-try:
-    from playwright.sync_api import expect, sync_playwright
-except ImportError:
-    if obliged:
-        raise
-    pytest.skip("playwright is not installed", allow_module_level=True)
-expect.set_options(timeout=60_000)  # as long as a very busy machine may need; an idle one needs a fraction
-if not CHROMIUM.exists() and not obliged:
-    pytest.skip(f"there is no {CHROMIUM}", allow_module_level=True)
-
 
 @pytest.fixture(scope="module")
 def app():
@@ -46,24 +35,6 @@ def app():
     app.launch(prevent_thread_lock=True, quiet=True)
     yield app
     app.blocks.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(app, browser):
-    """A fresh session; the test fails when its console shows an error or a dialog opens."""
-    trouble = []
-    page = visit(app, browser, trouble)
-    yield page
-    page.close()
-    assert not trouble
 
 
 def test_prompt_to_video_to_file(page, tmp_path):

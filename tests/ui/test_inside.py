@@ -1,11 +1,11 @@
 """Look inside: a token's life on the page is the one that the trace tells."""
 
-import os
 import re
 
 import numpy as np
 import pytest
-from chromium import CHROMIUM, FLAGS, look, visit, wait
+from browsing import expect
+from chromium import look, visit, wait
 from test_recorded import save_trace
 
 from deepforcing import Chunk, Trace, load_pipeline, read_trace
@@ -14,17 +14,6 @@ from ui.shelf import SHIPPED, Shelf
 
 MOMENT = 20.25  # seconds
 
-obliged = os.environ.get("CI") == "true"
-try:
-    from playwright.sync_api import expect, sync_playwright
-except ImportError:
-    if obliged:
-        raise
-    pytest.skip("playwright is not installed", allow_module_level=True)
-expect.set_options(timeout=60_000)  # as long as a very busy machine may need; an idle one needs a fraction
-if not CHROMIUM.exists() and not obliged:
-    pytest.skip(f"there is no {CHROMIUM}", allow_module_level=True)
-
 
 @pytest.fixture(scope="module")
 def app():
@@ -32,22 +21,6 @@ def app():
     app.launch(prevent_thread_lock=True, quiet=True)
     yield app
     app.blocks.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def trouble():
-    """Errors of the console and dialogs: there are none."""
-    told = []
-    yield told
-    assert not told
 
 
 class Told:

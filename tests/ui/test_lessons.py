@@ -1,11 +1,11 @@
 """Every lesson as a reader meets it: from its card to the picture, with the model and, on a phone, without."""
 
 import io
-import os
 from pathlib import Path
 
 import pytest
-from chromium import CHROMIUM, FLAGS, open_tab
+from browsing import expect
+from chromium import open_tab
 from PIL import Image
 
 from deepforcing import load_pipeline, read_runner
@@ -19,17 +19,6 @@ FIXTURES = Path(__file__).parents[1] / "fixtures" / "lessons"
 LESSONS = {lesson.name: lesson for lesson in read_lessons(Shelf.shipped(), read_runner, FIXTURES)}
 WHOLE = [name for name, lesson in LESSONS.items() if isinstance(lesson, Lesson)]
 PLAYER = "document.querySelector('#lesson-player .df').player"
-
-obliged = os.environ.get("CI") == "true"
-try:
-    from playwright.sync_api import expect, sync_playwright
-except ImportError:
-    if obliged:
-        raise
-    pytest.skip("playwright is not installed", allow_module_level=True)
-expect.set_options(timeout=60_000)  # as long as a very busy machine may need; an idle one needs a fraction
-if not CHROMIUM.exists() and not obliged:
-    pytest.skip(f"there is no {CHROMIUM}", allow_module_level=True)
 
 
 @pytest.fixture(scope="module")
@@ -46,14 +35,6 @@ def replay():
     app.launch(prevent_thread_lock=True, quiet=True)
     yield app
     app.blocks.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 """The race and the later prompts as a viewer meets them."""
 
 import json
-import os
 import re
 
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from chromium import CHROMIUM, FLAGS, PLAYER, look, open_tab, visit, wait
+from browsing import expect
+from chromium import PLAYER, look, open_tab, wait
 
 from deepforcing import LEADER_RULE, load_pipeline
 from ui.app import App
@@ -17,17 +17,6 @@ from ui.view import Codec
 RACE = "document.querySelector('.race').race"
 SECOND = "a blue kite swaying over snowy mountains by day"
 
-obliged = os.environ.get("CI") == "true"
-try:
-    from playwright.sync_api import expect, sync_playwright
-except ImportError:
-    if obliged:
-        raise
-    pytest.skip("playwright is not installed", allow_module_level=True)
-expect.set_options(timeout=60_000)  # as long as a very busy machine may need; an idle one needs a fraction
-if not CHROMIUM.exists() and not obliged:
-    pytest.skip(f"there is no {CHROMIUM}", allow_module_level=True)
-
 
 @pytest.fixture(scope="module")
 def app():
@@ -35,23 +24,6 @@ def app():
     app.launch(prevent_thread_lock=True, quiet=True)
     yield app
     app.blocks.close()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(app, browser):
-    trouble = []
-    page = visit(app, browser, trouble)
-    yield page
-    page.close()
-    assert not trouble
 
 
 @pytest.fixture

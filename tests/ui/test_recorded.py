@@ -1,6 +1,5 @@
 """Recorded runs as a viewer meets them: saved from a live run, opened without a model, linked to a moment."""
 
-import os
 import re
 import socket
 import subprocess
@@ -10,7 +9,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from chromium import CHROMIUM, FLAGS, look, visit, wait
+from browsing import expect
+from chromium import look, visit, wait
 from test_trace import record, run
 
 from deepforcing import load_pipeline, read_trace
@@ -21,38 +21,11 @@ from ui.shelf import Shelf, messages_of
 ROOT = Path(__file__).parents[2]
 MOMENT = 2.5  # seconds; frame 40
 
-obliged = os.environ.get("CI") == "true"
-try:
-    from playwright.sync_api import expect, sync_playwright
-except ImportError:
-    if obliged:
-        raise
-    pytest.skip("playwright is not installed", allow_module_level=True)
-expect.set_options(timeout=60_000)  # as long as a very busy machine may need; an idle one needs a fraction
-if not CHROMIUM.exists() and not obliged:
-    pytest.skip(f"there is no {CHROMIUM}", allow_module_level=True)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield browser
-        browser.close()
-
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
     """A recorded run of seven seconds, of a small model that draws noise; its second prompt has markup in it."""
     return record(tmp_path_factory.mktemp("small"), run())
-
-
-@pytest.fixture
-def trouble():
-    """Errors of the console and dialogs: there are none."""
-    told = []
-    yield told
-    assert not told
 
 
 @pytest.fixture
