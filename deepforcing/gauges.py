@@ -134,7 +134,7 @@ class DriftMeter:
             self._settled, self._start, self._recent = chunk.first_frame + SETTLE_SECONDS * self._fps, [], []
         self._prompt = chunk.prompt
         piece = self._reduce(chunk)
-        jumps = () if changed else tuple(self._jumps(piece))  # a jump to a new prompt is wanted
+        jumps = () if piece.first < self._settled else tuple(self._jumps(piece))  # a jump to a new prompt is wanted
         self._changes = np.append(self._changes, piece.changes[np.isfinite(piece.changes)])[-self._long :]
         self._recent = _latest([*self._recent, piece], self._long)
         if piece.first >= self._settled and _length(self._start) < self._long:

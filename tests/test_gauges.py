@@ -84,6 +84,9 @@ def test_a_new_prompt_starts_anew_when_the_picture_has_settled():
     frames = np.concatenate([video(129), video(240, colour=(60, 60, 220))])
     gauges = measured(frames, prompt=lambda first: "a" if first < 129 else "b")
     assert not any(g.jumps for g in gauges), "a jump to what was asked for is none"
+    late = np.concatenate([video(141), video(228, colour=(60, 60, 220), at=lambda n: 20 + 0.11 * n)])
+    gauges_late = measured(late, prompt=lambda first: "a" if first < 129 else "b")
+    assert not any(g.jumps for g in gauges_late), "nor is one that comes a chunk after the prompt"
     changed = next(i for i, g in enumerate(gauges[10:], 10) if g.start is None)
     assert 9 + CHUNK * (changed - 1) == 129
     assert gauges[-1].start[0] == 165 and gauges[-1].colour_drift < 0.01

@@ -56,7 +56,7 @@ def frames_come_in_order_and_without_stalls(page):
     assert all(step >= 1 for step in steps), "frames went backwards"
     left_out = sum(steps) / len(steps) - 1
     stalls, made = look(page, "p.clock.stalls"), look(page, "p.clock.made")
-    assert stalls <= 1 or made < 20, "the model was faster than the video and still it stalled"
+    assert stalls == 0 or made < 20, "the model was faster than the video and still it stalled"
     gaps = look(page, "p.stage.log.map((entry, i, all) => i ? entry[1] - all[i - 1][1] : 0).sort((a, b) => a - b)")
     first = page.locator("[data-meter=first]").inner_text()
     print(f"\nfirst frame {first}, model {made:.0f} fps, {stalls} stalls, frames left out {left_out:.0%}")
@@ -83,8 +83,8 @@ def the_prompt_changes(page):
     asked = time.monotonic()
     expect(page.locator(".df-now-text")).to_have_text(SECOND)
     print(f"new prompt on screen after {time.monotonic() - asked:.1f} s")
-    marks = page.locator(".df-marks button[title^='New prompt']")  # where the picture jumps there are others
-    assert marks.count() == 1 and marks.get_attribute("title") == f"New prompt: {SECOND}"
+    assert page.locator(".df-marks button").count() == 1
+    assert page.locator(".df-marks button").get_attribute("title") == f"New prompt: {SECOND}"
 
 
 def scrubbing_shows_the_past_without_the_server(page):
