@@ -15,7 +15,7 @@ from ui import showing
 from ui.link import PANELS, Moment
 from ui.player import WEB
 from ui.replay import ReplayApp
-from ui.shelf import SHIPPED, Shelf, messages_of
+from ui.shelf import OF_LESSONS, SHIPPED, Shelf, messages_of
 from ui.showing import Opening, Showing, Showings
 
 ROOT = Path(__file__).parents[1]
@@ -163,6 +163,7 @@ def test_a_shipped_file_that_is_damaged_is_left_out(tmp_path, path, monkeypatch,
     (tmp_path / "a.trace").write_text("version https://git-lfs")
     (tmp_path / "b.trace").write_bytes(path.read_bytes())
     monkeypatch.setattr("ui.shelf.SHIPPED", tmp_path)
+    monkeypatch.setattr("ui.shelf.OF_LESSONS", tmp_path / "lessons")
     assert list(Shelf.shipped().titles) == ["b"]
     assert "a.trace cannot be read" in capsys.readouterr().err
 
@@ -203,9 +204,12 @@ def test_a_page_that_opens_late_does_not_end_a_run_of_its_viewer(shelf):
 
 
 def test_the_runs_that_are_shipped_open_and_are_small():
-    paths = sorted(SHIPPED.glob("*.trace"))
-    assert 2 <= len(paths) <= 6 and sum(path.stat().st_size for path in paths) < 15e6
-    for path in paths:
+    paths, lessons = sorted(SHIPPED.glob("*.trace")), sorted(OF_LESSONS.glob("*.trace"))
+    assert 2 <= len(paths) <= 4 and sum(path.stat().st_size for path in (*paths, *lessons)) < 15e6
+    shelf = Shelf.shipped()
+    assert list(shelf.titles) == [path.stem for path in paths]
+    assert set(shelf.names) == {path.stem for path in (*paths, *lessons)}
+    for path in (*paths, *lessons):
         trace = read_trace(path)
         assert trace.started.model == "tiny" and 10 <= trace.seconds <= 60
         assert path.stat().st_size * 60 / trace.seconds < 10e6, "a minute is at most 10 MB"

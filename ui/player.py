@@ -43,7 +43,8 @@ def player(
     gr.set_static_paths([WEB, PLOTLY])
     return gr.HTML(
         value=None,
-        html_template=(WEB / "player.html").read_text("utf-8"),
+        html_template=template("player"),
+        what="video",
         js_on_load=MOUNT,
         apply_default_css=False,
         elem_id=elem_id,
@@ -56,6 +57,11 @@ def player(
         module=(WEB / "player.js").as_posix(),
         plotly=PLOTLY.as_posix(),
     )
+
+
+def template(name: str) -> str:
+    """A component's HTML, with the bar that all of them have; its property `what`: what is played."""
+    return (WEB / f"{name}.html").read_text("utf-8").replace("<!-- bar.html -->", (WEB / "bar.html").read_text("utf-8"))
 
 
 def launch(blocks: gr.Blocks, **options):

@@ -13,11 +13,11 @@ from .examples import LONG
 from .form import read_seed
 from .later import later_prompts, read_prompts
 from .notes import problem
+from .player import WEB, template
 from .race_run import RaceOrder
 from .sessions import Sessions
 from .words import EXAMPLES, prompt_note
 
-WEB = Path(__file__).parent / "web"
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 LENGTHS = {"20 seconds": 20, "30 seconds": 30, "1 minute": 60, "2 minutes": 120}
 VARIANTS = (  # besides every policy as it is; any other settings can be typed
@@ -49,7 +49,8 @@ class RaceDesk:
                 self._field()
             self.player = gr.HTML(
                 value=None,
-                html_template=(WEB / "race.html").read_text("utf-8"),
+                html_template=template("race"),
+                what="race",
                 js_on_load=MOUNT,
                 apply_default_css=False,
                 elem_id="race-player",

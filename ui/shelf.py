@@ -13,6 +13,7 @@ from .view import chunk_message, image_bytes, sample_of, started_message
 
 KEPT_BYTES = 20_000_000  # of images, for one run
 SHIPPED = Path(__file__).parents[1] / "assets" / "traces"
+OF_LESSONS = SHIPPED / "lessons"  # for lessons and links; the page does not offer them by themselves
 
 
 class Shelf:
@@ -21,10 +22,13 @@ class Shelf:
     The messages of a run are kept once they were made, unless they are many: each visitor sees these same few runs.
     """
 
-    def __init__(self, paths: list[Path]) -> None:
-        """Raises TraceError for a file that is none."""
+    def __init__(self, paths: list[Path], unlisted: list[Path] | None = None) -> None:
+        """unlisted: there by their names, but not offered. Raises TraceError for a file that is none."""
         self._traces: dict[str, Trace] = {}
         for path in paths:
+            self._traces.setdefault(path.stem, read_trace(path))
+        self._listed = tuple(self._traces)
+        for path in unlisted or []:
             self._traces.setdefault(path.stem, read_trace(path))
         self._messages: dict[str, list[dict]] = {}
 
@@ -34,16 +38,21 @@ class Shelf:
 
         Of the project's own a damaged one is told and left out. Raises TraceError for others.
         """
-        return cls([*more, *_readable(sorted(SHIPPED.glob("*.trace")))])
+        return cls([*more, *_readable(SHIPPED)], list(_readable(OF_LESSONS)))
 
     @property
     def titles(self) -> dict[str, str]:
-        """Name -> what to call it on the page."""
-        return {name: f"{_spoken(name)}, {trace.seconds:.0f} s" for name, trace in self._traces.items()}
+        """Of those that are offered: name -> what to call it on the page."""
+        return {name: f"{_spoken(name)}, {self._traces[name].seconds:.0f} s" for name in self._listed}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all that there are."""
+        return tuple(self._traces)
 
     @property
     def first(self) -> str | None:
-        return next(iter(self._traces), None)
+        return next(iter(self._listed), None)
 
     def get(self, name: str) -> Trace:
         """Raises TraceError, with the names that there are."""
@@ -83,8 +92,8 @@ def messages_of(trace: Trace) -> Iterator[dict]:
             yield {**message, "gauges": gauges_message(gauges, trace.started.fps)}
 
 
-def _readable(paths: list[Path]) -> Iterator[Path]:
-    for path in paths:
+def _readable(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.glob("*.trace")):
         try:
             read_trace(path)
             yield path

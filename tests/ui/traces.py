@@ -20,7 +20,7 @@ from deepforcing import (
     load_pipeline,
 )
 from deepforcing.pipeline import started_event
-from ui.shelf import SHIPPED
+from ui.shelf import OF_LESSONS, SHIPPED
 
 SEED = 7
 BALLOON = "a red balloon drifting over the city at sunset"
@@ -28,20 +28,21 @@ BALLOON = "a red balloon drifting over the city at sunset"
 
 @dataclass(frozen=True)
 class Take:
-    """One run. prompts: (second, prompt from there on)."""
+    """One run. prompts: (second, prompt from there on). folder: where its file goes."""
 
     name: str
     policy: Policy
     seconds: int
     prompts: tuple[tuple[float, str], ...] = ((0, BALLOON),)
+    folder: Path = SHIPPED
 
 
 TAKES = (
     Take("deep-forcing", DeepForcing(), 30),
     Take("self-forcing", SlidingWindow(), 30),
-    Take("the-sink-left-behind", DeepForcing(phase="none"), 30),
-    Take("drawn-by-lot", DeepForcing(score="random"), 20),
-    Take("sink-of-eighteen", DeepSink(sink=18), 15),
+    Take("the-sink-left-behind", DeepForcing(phase="none"), 30, folder=OF_LESSONS),
+    Take("drawn-by-lot", DeepForcing(score="random"), 20, folder=OF_LESSONS),
+    Take("sink-of-eighteen", DeepSink(sink=18), 15, folder=OF_LESSONS),
     Take(
         "new-prompts",
         DeepForcing(phase="none"),
@@ -57,7 +58,7 @@ TAKES = (
 
 def main() -> None:
     """Write them all."""
-    SHIPPED.mkdir(parents=True, exist_ok=True)
+    OF_LESSONS.mkdir(parents=True, exist_ok=True)
     pipeline = load_pipeline("tiny")
     for take in TAKES:
         path = record(pipeline, take)
@@ -75,7 +76,7 @@ def record(pipeline: Pipeline, take: Take) -> Path:
     started = started_event(pipeline, take.prompts[0][1], take.policy, SEED)
     meter = DriftMeter.of(started)
     chunks = generate_long_video(pipeline, prompt_for, num_frames=frames, policy=take.policy, seed=SEED, probe=True)
-    with TemporaryDirectory() as folder, TraceWriter(SHIPPED / f"{take.name}.trace") as trace:
+    with TemporaryDirectory() as folder, TraceWriter(take.folder / f"{take.name}.trace") as trace:
         trace.write(started)
         video = Path(folder) / "video.mp4"
         with VideoWriter(video, pipeline.shape, {"title": take.prompts[0][1]}) as movie:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import plotly.graph_objects as go
 
 from ..figures import blank_figure
+from ..theme import RUNNER_COLOURS
 from .verdict import Chart
 
-COLOURS = ("#0077bb", "#d3621c", "#00806f", "#c2255f")  # Tol's vibrant ones, as of a race's runners
+COLOURS = RUNNER_COLOURS["light"]
 DASHES = ("solid", "dash", "dot", "dashdot")  # besides colour, for eyes that do not tell colours apart
 YOURS = "#b07d00"
 

@@ -23,7 +23,7 @@ def read_lessons(
     """
     if own is not None and not own.is_dir():
         raise LessonError(f"{own} is no folder: lessons are Markdown files in a folder")
-    checks = Checks(runner, {name: shelf.get(name).started for name in shelf.titles}, ASSETS)
+    checks = Checks(runner, {name: shelf.get(name).started for name in shelf.names}, ASSETS)
     paths = {path.stem: path for folder in (SHIPPED, own) if folder is not None for path in _files(folder)}
     return tuple(_read(path, checks) for path in paths.values())
 
