@@ -14,7 +14,6 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin wo
 from deepforcing import ModelError, SettingsError, is_tiny, load_pipeline, needs_of, own_policy
 from deepforcing.options import add_loading, loading_from
 from ui.app import App
-from ui.evidence import opening_policy
 from ui.lessons.lesson import LessonError
 from ui.loading import Loader, TerminalLines
 from ui.offer import offer_of, prepare
@@ -56,8 +55,7 @@ def open_app(asked: argparse.Namespace) -> App:
     """The app over a model, or over the offer to fetch and load it. Raises ModelError, SettingsError, LessonError."""
     model, loading = asked.model, loading_from(asked, compiled=asked.compile and not on_zero_gpu())
     if is_tiny(model):
-        policy = opening_policy() if model == "tiny" else None
-        return App(load_pipeline(model, loading=loading), policy, lessons=asked.lessons)
+        return App(load_pipeline(model, loading=loading), lessons=asked.lessons)
     if on_zero_gpu():  # what a worker is to have must be there before the launch; it is too short-lived to compile
         pipeline = prepare(model, loading, asked.accept_licence, TerminalLines())
         return App(pipeline, own_policy(model, loading), lessons=asked.lessons)

@@ -2,11 +2,9 @@
 
 import json
 
-import pytest
-
 from deepforcing import POLICIES, DeepForcing, SlidingWindow, load_pipeline, settings_of
 from ui.app import App
-from ui.evidence import measured, opening_note, opening_policy
+from ui.evidence import measured
 from ui.page import policy_title
 
 
@@ -30,23 +28,9 @@ def test_the_shipped_evidence_is_shown_with_the_model_it_was_measured_on_only():
     assert all(SlidingWindow.summary in policy_title(p, True) for n, p in POLICIES.items() if n == "self-forcing")
 
 
-def test_the_page_opens_with_what_the_evidence_says(tmp_path):
-    path = tmp_path / "summary.json"
-    path.write_text(json.dumps({"opens_with": {"policy": "deep-forcing", "settings": {"phase": "none"}}}))
-    assert opening_policy(path) == DeepForcing(phase="none")
-    assert opening_policy(tmp_path / "nothing.json") == DeepForcing()
-
-
-@pytest.mark.parametrize("policy", [DeepForcing(), SlidingWindow(window=12)])
-def test_a_models_own_setting_needs_no_words(policy):
-    assert opening_note(policy) == ""
-
-
-def test_the_papers_setting_is_one_click_away():
-    app = App(load_pipeline("tiny"), DeepForcing(phase="none", sink=8))
-    assert "phase none" in opening_note(app.policy) and "sink 8" in opening_note(app.policy)
-    chosen, *updates = app.choose_papers()
-    values = {name: update.get("value") for name, update in zip(app.page.settings, updates, strict=True)}
-    assert chosen == "deep-forcing" and values.items() <= settings_of(DeepForcing()).items()
+def test_deep_forcing_means_the_papers_setting_when_the_page_opens():
+    app = App(load_pipeline("tiny"))
+    values = {name: control.value for name, control in app.page.settings.items()}
+    assert app.page.policy.value == "deep-forcing" and values == settings_of(DeepForcing())
     assert values["phase"] == "released" and values["sink"] == 10
     app.blocks.close()

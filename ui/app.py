@@ -145,8 +145,6 @@ class App:
         settings = list(page.settings.values())
         page.policy.input(self.choose_policy, page.policy, settings, **QUIET)
         page.mend.click(self.mend, page.policy, [page.stale, *settings], **QUIET)
-        if page.paper is not None:
-            page.paper.click(self.choose_papers, None, [page.policy, *settings], **QUIET)
         gr.on(
             [page.policy.change, page.seed.change, *(control.change for control in settings)],
             self.check,
@@ -266,10 +264,6 @@ class App:
 
     def _opening(self, name: str) -> Policy:
         return self.policy if name == self.policy.name else make_policy(name)
-
-    def choose_papers(self) -> list:
-        """Deep Forcing with the paper's settings."""
-        return [DeepForcing.name, *self._show(DeepForcing())]
 
     def _show(self, policy: Policy) -> list:
         has, defaults = setting_names(policy.name), settings_of(policy)

@@ -10,7 +10,7 @@ QUESTIONS = {
     "sink": ("S · sink", "What if fewer, or more, of the first frames stay for ever?"),
     "budget": ("N · budget", "What if a compression leaves more, or less, of the past?"),
     "recent": ("R · recent", "What if more of the latest frames are safe from compression?"),
-    "phase": ("Phase", "What if the sink stays where it was in time? That is “none”."),
+    "phase": ("Phase", "What if the sink stays where it was in time? “None”: scenery stays, new prompts roll back."),
     "score": ("Score", "What if chance, age or the least attention say what is kept of the middle?"),
     "unit": ("Unit", "What if whole frames compete for a place, not single tokens?"),
     "heads": ("Heads", "What if every head keeps tokens of its own?"),

@@ -12,7 +12,7 @@ from deepforcing.captions import TABLES
 
 from . import words
 from .desk import Desk
-from .evidence import measured, opening_note
+from .evidence import measured
 from .examples import LONG
 from .form import LENGTHS
 from .header import header
@@ -52,7 +52,6 @@ class Page:
     desk: Desk = None
     player: gr.HTML = None
     policy: gr.Radio = None
-    paper: gr.Button = None  # where the page opens with something else
     strip: gr.HTML = None
     problem: gr.HTML = None
     settings: dict[str, gr.components.Component] = field(default_factory=dict)
@@ -178,9 +177,6 @@ def _settings(page: Page, default: Policy, strip: str, embedded: bool) -> None:
     page.policy = gr.Radio(
         choices, value=default.name, show_label=False, label="Policy", container=False, elem_id="policy"
     )
-    if opening := opening_note(default):
-        gr.HTML(opening, elem_id="opening", apply_default_css=False)
-        page.paper = gr.Button("The paper’s setting", size="sm", elem_id="paper-setting")
     _break_it(page, default, strip)
 
 

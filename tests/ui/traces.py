@@ -45,7 +45,7 @@ TAKES = (
     Take("sink-of-eighteen", DeepSink(sink=18), 15, folder=OF_LESSONS),
     Take(
         "new-prompts",
-        DeepForcing(phase="none"),
+        DeepForcing(),
         24,
         (
             (0, BALLOON),
