@@ -1,5 +1,7 @@
 """The codec: shapes, causality, and a stream that equals the whole."""
 
+import copy
+
 import pytest
 import torch
 
@@ -83,3 +85,14 @@ def test_the_layout_scales_with_the_configuration():
         encoder_blocks=(1, 1, 1),
     )
     assert large.spatial_factor == 8
+
+
+def test_in_half_precision_the_picture_is_the_same(codec):
+    latents = codec.encode(torch.rand(1, 9, 3, 16, 16))
+    whole, _ = codec.decode(latents)
+    halved = copy.deepcopy(codec)
+    halved.encoder.bfloat16(), halved.decoder.bfloat16()
+    frames, state = halved.decode(latents)
+    assert frames.dtype == torch.float32 and {m.dtype for m in state.memory} == {torch.bfloat16}
+    assert 0 < (frames - whole).abs().mean() < 1 / 255
+    assert halved.encode(whole).dtype == torch.float32

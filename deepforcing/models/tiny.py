@@ -49,6 +49,8 @@ def load_tiny(
     folder, transformer = folders_of(model)
     card = _read_card(folder / "model.json")
     codec = _filled(TinyCodec(_config(CodecConfig, card["codec"])), folder / "codec.safetensors").to(device)
+    for network in (codec.encoder, codec.decoder):  # not what scales the latents
+        network.to(dtype)
     text = _filled(TinyTextEncoder(_config(TinyTextConfig, card["text"])), folder / "text.safetensors").to(device)
     sampling = Sampling(tuple(card["steps"]), card["shift"], card["prediction"])
     shape = VideoShape(card["size"], card["size"], card["fps"], codec.config.spatial_factor)

@@ -159,7 +159,7 @@ class TinyCodec(nn.Module):
         return (self.encode_raw(frames) - self.mean[:, None, None]) / self.std[:, None, None]
 
     def encode_raw(self, frames: Tensor) -> Tensor:
-        """As `encode`, without the normalisation."""
+        """As `encode`, without the normalisation; the network works in the precision of its weights."""
         if not self.config.encoder_widths:
             raise ValueError("this codec has no encoder")
         if frames.shape[1] % TIME_FACTOR != 1:
@@ -168,8 +168,8 @@ class TinyCodec(nn.Module):
         frames = torch.cat([frames[:, :1].expand(-1, TIME_FACTOR - 1, -1, -1, -1), frames], 1)
         frames = frames * 2 - 1 if self.config.signed else frames
         x = F.pixel_unshuffle(frames.flatten(0, 1), self.config.patch_size)
-        x, _ = _run(self.encoder, x.contiguous(memory_format=torch.channels_last), batch, None)
-        return x.unflatten(0, (batch, -1))
+        x, _ = _run(self.encoder, _as_weights(x, self.encoder), batch, None)
+        return x.unflatten(0, (batch, -1)).float()
 
     def decode(self, latents: Tensor, state: DecoderState | None = None) -> tuple[Tensor, DecoderState]:
         """Normalised latents [B, F, C, h, w] -> (frames [B, n, 3, H, W] in 0..1, state for the latents that follow).
@@ -178,16 +178,21 @@ class TinyCodec(nn.Module):
         """
         raw = latents * self.std[:, None, None] + self.mean[:, None, None]
         frames, state = self.decode_raw(raw, state)
-        return frames.clamp(0, 1).float(), state
+        return frames.clamp(0, 1), state
 
     def decode_raw(self, latents: Tensor, state: DecoderState | None = None) -> tuple[Tensor, DecoderState]:
         """As `decode`, from latents that are not normalised, and not clamped."""
         batch = latents.shape[0]
-        x = latents.flatten(0, 1).to(self.mean.dtype, memory_format=torch.channels_last)
+        x = _as_weights(latents.flatten(0, 1), self.decoder)
         x, memory = _run(self.decoder, x, batch, None if state is None else state.memory)
-        frames = F.pixel_shuffle(x, self.config.patch_size).unflatten(0, (batch, -1))
+        frames = F.pixel_shuffle(x, self.config.patch_size).unflatten(0, (batch, -1)).float()
         frames = frames * 0.5 + 0.5 if self.config.signed else frames
         return frames[:, TIME_FACTOR - 1 :] if state is None else frames, DecoderState(memory)
+
+
+def _as_weights(x: Tensor, layers: nn.Sequential) -> Tensor:
+    """In the precision and memory order of the network that is to work on it."""
+    return x.to(next(layers.parameters()).dtype, memory_format=torch.channels_last)
 
 
 def _run(layers: nn.Sequential, x: Tensor, batch: int, memory: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple]:
