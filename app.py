@@ -14,10 +14,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin wo
 from deepforcing import ModelError, SettingsError, is_tiny, load_pipeline, needs_of, own_policy
 from deepforcing.options import add_loading, loading_from
 from ui.app import App
+from ui.hosting.zero_gpu import on_zero_gpu
 from ui.lessons.lesson import LessonError
-from ui.loading import Loader, TerminalLines
-from ui.offer import offer_of, prepare
-from ui.spaces import on_zero_gpu
+from ui.loading.loader import Loader, TerminalLines
+from ui.loading.requirements import offer_of, prepare
 
 
 def read_arguments(arguments: list[str] | None = None, environment: Mapping[str, str] = os.environ):

@@ -44,7 +44,7 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     from tests.ui.chromium import CHROMIUM, FLAGS
-    from ui.player import PLOTLY
+    from ui.player.player import PLOTLY
 
     with TemporaryDirectory() as folder:
         notebook = run(Path(folder))

@@ -1,6 +1,7 @@
 """Imports go one way."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,18 @@ ORDER = [
     {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(ORDER) for name in names}
+ROOMS = [  # of ui/
+    {"look"},
+    {"prompts", "memory", "drift", "loading"},
+    {"settings"},
+    {"player"},
+    {"runs"},
+    {"hosting", "recordings"},
+    {"race", "lessons"},
+    {"page"},
+    {"app", "replay"},
+]
+STOREY = {name: level for level, names in enumerate(ROOMS) for name in names}
 
 
 def imported(path: Path) -> set[str]:
@@ -64,6 +77,33 @@ def test_the_ui_uses_public_names_only(path):
     for name in imported(path):
         if name.split(".")[0] == "deepforcing":
             assert name.count(".") == 1 or name.startswith("deepforcing.captions"), f"{name} is not public"
+
+
+def room(path: Path) -> str:
+    """The folder of ui/ that a file lies in, or the file itself."""
+    return path.relative_to(ROOT / "ui").parts[0].removesuffix(".py")
+
+
+def may_use(own: str, other: str) -> bool:
+    return other == own or STOREY[other] < STOREY[own]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "ui").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_rooms_import_downwards_only(path):
+    for name in imported(path):
+        if name.startswith("ui."):
+            assert may_use(room(path), name.split(".")[1]), f"{path.name} must not import {name}"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "ui").rglob("*.js")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_scripts_import_downwards_only(path):
+    for name in re.findall(r'from "(.+)"', path.read_text(encoding="utf-8")):
+        other = (path.parent / name).resolve()
+        assert other.is_file() and may_use(room(path), room(other)), f"{path.name} must not import {name}"
+
+
+def test_every_room_has_a_storey():
+    assert {room(path) for path in (ROOT / "ui").rglob("*.py")} - {"__init__"} == set(STOREY)
 
 
 def test_every_core_module_has_a_level():

@@ -8,8 +8,8 @@ from conftest import small_pipeline
 from deepforcing import POLICIES, DeepForcing, DeepSink, choices_of, make_policy, settings_of
 from deepforcing.pipeline import started_event
 from ui.app import App
-from ui.breaks import BREAKS, broken, broken_line, mended
-from ui.view import started_message
+from ui.player.messages import started_message
+from ui.settings.breaks import BREAKS, broken, broken_line, mended
 
 STARTED = started_event(small_pipeline(), "a", DeepForcing(), 7)
 

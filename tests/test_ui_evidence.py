@@ -4,8 +4,8 @@ import json
 
 from deepforcing import POLICIES, DeepForcing, SlidingWindow, load_pipeline, settings_of
 from ui.app import App
-from ui.evidence import measured
-from ui.page import policy_title
+from ui.page.layout import policy_title
+from ui.settings.evidence import measured
 
 
 def test_a_policy_says_what_was_measured_of_it(tmp_path):

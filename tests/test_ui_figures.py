@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from deepforcing import AttentionMass
-from ui.figures import FIGURES, attention_bars, empty_figures, life_colours, life_map, share_areas
-from ui.theme import ROLE_COLOURS, ROLES, THEMES, role_variables
+from ui.look.theme import ROLE_COLOURS, ROLES, THEMES, role_variables
+from ui.memory.figures import FIGURES, attention_bars, empty_figures, life_colours, life_map, share_areas
 
 MASS = AttentionMass(
     np.array([0, 1, 7, 8]), ("sink", "sink", "recent", "current"), np.full((2, 3, 4), 0.25, dtype=np.float32)

@@ -1,8 +1,8 @@
 import pytest
 
 from deepforcing import POLICIES, AttentionSink, DeepForcing, DeepSink, Geometry, SettingsError, SlidingWindow
-from ui.form import LENGTHS, read_length, read_policy, read_seed
-from ui.strip import window_parts, window_strip
+from ui.settings.form import LENGTHS, read_length, read_policy, read_seed
+from ui.settings.window import window_parts, window_strip
 
 GEOMETRY = Geometry(6, 6)
 

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from deepforcing import Gauges, Jump
-from ui.gauges import A_LITTLE, AS_AT_START, GAUGES, MUCH, TOO_EARLY, gauges_message, panel, symptoms
+from ui.drift.gauges import A_LITTLE, AS_AT_START, GAUGES, MUCH, TOO_EARLY, gauges_message, panel, symptoms
 
 GOOD = Gauges((0, 81), 0.01, 1.02, 1.01, 0.98, 0.9, 0.4, 0.9, (), None, 0.001)
 BY_NAME = {gauge.name: gauge for gauge in GAUGES}

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from deepforcing import PromptError, SettingsError, Timeline
-from ui.later import MOST_ROWS, read_prompts
+from ui.prompts.later import MOST_ROWS, read_prompts
 
 
 def rows(*pairs) -> str:

@@ -6,8 +6,8 @@ import pytest
 from deepforcing import AttentionMass, read_trace
 from ui.lessons.lesson import Run
 from ui.lessons.measures import MEASURES, Series
-from ui.lessons.take import Take, Taken
-from ui.shelf import SHIPPED, messages_of
+from ui.lessons.outcome import Collector, Outcome
+from ui.recordings.library import SHIPPED, messages_of
 
 RUN = Run("deep", "deep-forcing sink=4 phase=none", "p", 7, 30, "deep-forcing", False, ())
 
@@ -23,12 +23,12 @@ def chunks(trace):
 
 
 @pytest.fixture(scope="module")
-def taken(trace) -> Taken:
-    take = Take(RUN, RUN.runner, recorded=True)
+def taken(trace) -> Outcome:
+    collector = Collector(RUN, RUN.runner, recorded=True)
     for message in messages_of(trace):
-        take.add(message)
-    assert take.enough and take.seconds == pytest.approx(30)
-    return take.finish()
+        collector.add(message)
+    assert collector.enough and collector.seconds == pytest.approx(30)
+    return collector.finish()
 
 
 def test_what_is_kept_is_small_and_says_what_it_really_was(taken):

@@ -10,8 +10,8 @@ from ui.lessons.lesson import Ask, Broken, Compare, LessonError, Picture, Run, S
 from ui.lessons.library import ASSETS, read_lessons
 from ui.lessons.measures import MEASURES
 from ui.lessons.reader import Checks, read_lesson
-from ui.link import PANELS
-from ui.shelf import Shelf
+from ui.recordings.library import Recordings
+from ui.recordings.links import PANELS
 
 FIXTURES = Path(__file__).parent / "fixtures" / "lessons"
 FACTS = {"height": 96, "width": 96, "stride": 4, "grid": (6, 6), "chunk_frames": 3, "layers": 6, "heads": 4}
@@ -52,7 +52,7 @@ def test_the_lesson_of_the_fixtures_says_what_is_in_its_file():
 
 
 def test_every_lesson_that_is_shipped_can_be_given():
-    lessons = read_lessons(Shelf.shipped(), read_runner)
+    lessons = read_lessons(Recordings.shipped(), read_runner)
     assert [lesson.error for lesson in lessons if isinstance(lesson, Broken)] == []
     assert len({lesson.name for lesson in lessons}) == len(lessons)
 
@@ -143,10 +143,10 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 def test_a_broken_lesson_leaves_the_others_alone(tmp_path):
     (tmp_path / "a.md").write_text("# T\n" + RUN.replace("self-forcing", "deep-wish"))
     (tmp_path / "b.md").write_text(f"# Whole\n{RUN}")
-    own = read_lessons(Shelf([]), read_runner, tmp_path)[-2:]
+    own = read_lessons(Recordings([]), read_runner, tmp_path)[-2:]
     assert isinstance(own[0], Broken) and "unknown policy 'deep-wish'" in own[0].error and own[1].title == "Whole"
     with pytest.raises(LessonError, match="is no folder"):
-        read_lessons(Shelf([]), read_runner, tmp_path / "none")
+        read_lessons(Recordings([]), read_runner, tmp_path / "none")
 
 
 def test_a_folder_that_is_none_ends_with_one_line(tmp_path, capsys):

@@ -9,8 +9,8 @@ from PIL import Image
 from ui.lessons.chart import figure
 from ui.lessons.lesson import Ask, Compare, Picture, Sketch, Slider
 from ui.lessons.measures import MEASURES, Series
+from ui.lessons.outcome import Outcome
 from ui.lessons.picture import draw, file_name
-from ui.lessons.take import Taken
 from ui.lessons.verdict import fitted, judge
 
 SHARE = Ask("share", "How much?", Slider(0, 100, 1, 50, "%"))
@@ -24,12 +24,12 @@ def still(shade: int) -> bytes:
     return buffer.getvalue()
 
 
-def taken(label: str, value: float = 17.0, bars=(10.0, 10.0, 20.0, 60.0), known: bool = True) -> Taken:
+def taken(label: str, value: float = 17.0, bars=(10.0, 10.0, 20.0, 60.0), known: bool = True) -> Outcome:
     places = tuple((i + 0.5) / len(bars) for i in range(len(bars)))
     series = {name: Series((1.0, 20.0), (5.0, value)) if known else Series((), ()) for name in MEASURES}
     series["attention_by_frame"] = Series(places, tuple(bars))
     stills = tuple((float(second), still(20 * second)) for second in range(6))
-    return Taken(label, "tiny", "7", False, 20.0, series, stills)
+    return Outcome(label, "tiny", "7", False, 20.0, series, stills)
 
 
 RUNS = {"a": taken("self-forcing"), "b": taken("deep-sink sink=4", 41.0)}

@@ -3,9 +3,9 @@ import threading
 import pytest
 
 from deepforcing import AttentionSink, ModelError
-from ui import words
 from ui.app import App
-from ui.loading import Loader, Offer, Progress, TerminalLines, amount
+from ui.loading.loader import Loader, Offer, Progress, TerminalLines, amount
+from ui.loading.progress import progress
 
 OFFER = Offer("## Something large", consent="I will not use it commercially.")
 WAIT = 20  # seconds, far more than any of this takes
@@ -99,10 +99,10 @@ def test_amounts():
 
 
 def test_progress_as_html_escapes_and_marks_what_is_complete():
-    html = words.progress(Progress("failed", (("<b>a", 5, 5), ("b", 1, 4)), "no <room>"))
+    html = progress(Progress("failed", (("<b>a", 5, 5), ("b", 1, 4)), "no <room>"))
     assert "&lt;b&gt;a" in html and "no &lt;room&gt;" in html and html.count("<progress") == 2
     assert html.index("complete='true'") < html.index("complete='false'")
-    assert words.progress(Progress()) == ""
+    assert progress(Progress()) == ""
 
 
 def test_the_page_comes_when_the_model_is_there(pipeline):

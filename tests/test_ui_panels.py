@@ -14,10 +14,18 @@ from PIL import Image
 
 from deepforcing import DeepForcing, Runner, SlidingWindow, generate_long_video
 from deepforcing.race import race
-from ui.keepmap import CELL, EDGE, cells_of
-from ui.panels import attention_figure, keep_figure, life_figure, pictures_of, race_figure, roles_figure, rope_figure
-from ui.rails import SQUEEZED, items_of
-from ui.theme import ROLE_COLOURS, ROLES, THEMES
+from ui.look.theme import ROLE_COLOURS, ROLES, THEMES
+from ui.memory.keepmap import CELL, EDGE, cells_of
+from ui.memory.panels import (
+    attention_figure,
+    keep_figure,
+    life_figure,
+    pictures_of,
+    race_figure,
+    roles_figure,
+    rope_figure,
+)
+from ui.memory.rope import SQUEEZED, items_of
 
 ROOT = Path(__file__).parents[1]
 POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
@@ -174,7 +182,7 @@ def test_the_first_chunk_looks_at_itself_only(unprobed, theme):
 def test_panels_of_a_recorded_run_need_no_torch():
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from ui.panels import roles_figure\n"
+        "from ui.memory.panels import roles_figure\n"
         "print(len(roles_figure([]).data))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

@@ -7,9 +7,9 @@ import pytest
 
 from deepforcing import DeepForcing, PromptError, Runner, SettingsError, SlidingWindow, Timeline
 from ui.app import App
-from ui.race_desk import LENGTHS, OPENING, VARIANTS, RaceDesk
-from ui.race_run import RaceOrder
-from ui.sessions import Sessions
+from ui.hosting.sessions import Sessions
+from ui.race.run import RaceOrder
+from ui.race.tab import LENGTHS, OPENING, VARIANTS, RaceTab
 
 RUNNERS = (Runner("deep <b>", DeepForcing(window=9, sink=3, budget=8, recent=4)), Runner("window", SlidingWindow()))
 
@@ -64,7 +64,7 @@ def test_a_race_that_cannot_be_written_is_told_once_and_goes_on(pipeline, tmp_pa
     def full(self, one):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr("ui.race_run.RaceVideo.write", full)
+    monkeypatch.setattr("ui.race.run.RaceVideo.write", full)
     messages = play(pipeline, order(), tmp_path / "race.mp4")
     assert [m["text"] for m in messages if m["kind"] == "notice"] == [
         "The video file cannot be written any further: No space left on device"
@@ -97,10 +97,10 @@ def test_orders_that_cannot_work_are_refused(pipeline, asked, error, words):
 
 
 def test_the_form_says_what_is_wrong_and_cannot_start_then(pipeline):
-    desk: RaceDesk = App(pipeline).page.race
+    tab: RaceTab = App(pipeline).page.race
 
     def look(prompt="a", later="[]", runners=OPENING, seed="7"):
-        note, button = desk.look(prompt, later, list(runners), seed)
+        note, button = tab.look(prompt, later, list(runners), seed)
         return note if "problem" in note else "", button["interactive"]
 
     assert look() == ("", True)

@@ -7,17 +7,17 @@ import imageio_ffmpeg
 import pytest
 
 from deepforcing import DeepForcing, PromptError, read_trace
-from ui.pacing import AHEAD_SECONDS, Pace
-from ui.recording import file_name
-from ui.run import Order
-from ui.sessions import Sessions
-from ui.shelf import messages_of
+from ui.hosting.sessions import Sessions
+from ui.recordings.library import messages_of
+from ui.runs.files import file_name
+from ui.runs.pace import AHEAD_SECONDS, Pace
+from ui.runs.run import VideoOrder
 
 POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
 
 
-def order(prompt="a red balloon", frames=None) -> Order:
-    return Order(prompt, 7, POLICY, frames)
+def order(prompt="a red balloon", frames=None) -> VideoOrder:
+    return VideoOrder(prompt, 7, POLICY, frames)
 
 
 def playing(sessions, session, until, seen=None):
@@ -112,7 +112,7 @@ def test_a_video_that_cannot_be_written_is_told_once_and_the_run_goes_on(pipelin
     def refuse(*_, **__):
         raise OSError("no room")
 
-    monkeypatch.setattr("ui.recording.VideoWriter", refuse)
+    monkeypatch.setattr("ui.runs.files.VideoWriter", refuse)
     sessions, messages = Sessions(pipeline), []
     for message, files in sessions.play("a", order(frames=33)):
         messages.append(message)

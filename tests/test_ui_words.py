@@ -1,8 +1,8 @@
 from types import SimpleNamespace
 
 from deepforcing.captions import TABLES
-from ui import words
-from ui.notes import problem
+from ui.look.notes import problem
+from ui.prompts import words
 
 
 def knowing_nothing(text):

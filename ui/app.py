@@ -19,21 +19,22 @@ from deepforcing import (
     settings_of,
 )
 
-from . import words
-from .breaks import mended
-from .form import read_length, read_policy, read_seed, setting_names
-from .header import TITLE
-from .later import read_prompts
+from .hosting.sessions import Sessions
 from .lessons.library import read_lessons
 from .lessons.live import run_live
-from .loading import Loader
-from .notes import problem
-from .page import Page, Waiting, lay_out, lay_out_waiting, model_header
-from .player import launch
-from .run import Order
-from .sessions import Sessions
-from .shelf import Shelf
-from .strip import window_strip
+from .loading.loader import Loader
+from .loading.progress import progress
+from .look.header import TITLE
+from .look.notes import problem
+from .page.launch import launch
+from .page.layout import Page, Waiting, lay_out, lay_out_waiting, model_header
+from .prompts import words
+from .prompts.later import read_prompts
+from .recordings.library import Recordings
+from .runs.run import VideoOrder
+from .settings.breaks import mended
+from .settings.form import read_length, read_policy, read_seed, setting_names
+from .settings.window import window_strip
 
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 FOLD_ON_A_PHONE = "() => { if (innerWidth <= 820) document.querySelector('#break-it > button')?.click(); }"
@@ -48,10 +49,10 @@ class App:
         self,
         model: Pipeline | Loader,
         policy: Policy | None = None,
-        shelf: Shelf | None = None,
+        recordings: Recordings | None = None,
         lessons: Path | None = None,
     ) -> None:
-        """policy: what the page opens with; DeepForcing() when None. shelf: recorded runs; the project's when None.
+        """policy: what the page opens with; DeepForcing() when None. recordings: the project's when None.
 
         lessons: a folder with more of them. Raises LessonError where it is none.
         """
@@ -63,8 +64,8 @@ class App:
             self._use(model)
         self.blocks = gr.Blocks(title=TITLE, fill_width=True, delete_cache=(KEPT_SECONDS, KEPT_SECONDS))
         with self.blocks:
-            shelf = Shelf.shipped() if shelf is None else shelf
-            self.page = lay_out(self.pipeline, self.policy, shelf, read_lessons(shelf, read_runner, lessons))
+            recordings = Recordings.shipped() if recordings is None else recordings
+            self.page = lay_out(self.pipeline, self.policy, recordings, read_lessons(recordings, read_runner, lessons))
             self._wire(self.page)
             if self.loader is not None:
                 self.waiting = lay_out_waiting(self.loader.offer)
@@ -84,7 +85,7 @@ class App:
         self._wire_run(page)
         self._wire_prompt(page)
         self._wire_settings(page)
-        page.desk.wire(page.player, page.note, interrupt=self.interrupt, busy=self.busy)
+        page.menu.wire(page.player, page.note, interrupt=self.interrupt, busy=self.busy)
         page.race.wire(
             lambda: (self.pipeline, self.sessions),
             stop=self.stop,
@@ -185,7 +186,7 @@ class App:
             gr.update(visible=not ready),
             gr.update(visible=idle and self.loader.offer.consent is not None),
             gr.update(visible=idle, value="Try again" if now.error else self.loader.offer.action),
-            words.progress(now),
+            progress(now),
             gr.Timer(active=not ready),
             gr.update(visible=ready),
             model_header(self.pipeline) if ready else gr.skip(),
@@ -198,7 +199,7 @@ class App:
         """One run, from the click to its end."""
         try:
             order = self._order(read_prompts(prompt, later), seed, length, switch, stale, policy, values)
-            self.page.desk.showings.close(request.session_hash)
+            self.page.menu.viewings.close(request.session_hash)
             running = _buttons(running=True)  # with every message: a page that is just appearing forgets the first
             yield (gr.skip(), *running, "")
             for value, message, files in self.sessions.packets(request.session_hash, order):
@@ -232,8 +233,8 @@ class App:
     def leave(self, request: gr.Request) -> None:
         """The tab was closed."""
         self.interrupt(request.session_hash)
-        self.page.desk.showings.close(request.session_hash)
-        self.page.learn.showings.close(request.session_hash)
+        self.page.menu.viewings.close(request.session_hash)
+        self.page.learn.viewings.close(request.session_hash)
 
     def beat(self, event: gr.EventData, request: gr.Request) -> None:
         run = self._run_of(event, request)
@@ -288,9 +289,9 @@ class App:
     def _policy(self, name: str, values: tuple):
         return read_policy(name, dict(zip(self.page.settings, values, strict=True)), self.pipeline.geometry)
 
-    def _order(self, prompt, seed, length, switch, stale, policy, values) -> Order:
+    def _order(self, prompt, seed, length, switch, stale, policy, values) -> VideoOrder:
         frames = read_length(length, self.pipeline.shape.fps)
-        return Order(prompt, read_seed(seed), self._policy(policy, values), frames, switch, stale)
+        return VideoOrder(prompt, read_seed(seed), self._policy(policy, values), frames, switch, stale)
 
     def _run_of(self, event: gr.EventData, request: gr.Request):
         run = self.sessions.get(request.session_hash)

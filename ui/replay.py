@@ -10,32 +10,35 @@ import gradio as gr
 
 from deepforcing import TraceError
 
-from .desk import MOST_AT_ONCE, Desk
-from .header import TITLE, header
-from .lessons.desk import TAB, LessonDesk
 from .lessons.lesson import LessonError
 from .lessons.library import read_lessons
-from .player import launch, player
-from .shelf import Shelf
+from .lessons.tab import TAB, LessonTab
+from .look.header import TITLE, header
+from .page.launch import launch
+from .player.player import player
+from .recordings.library import Recordings
+from .recordings.menu import MOST_AT_ONCE, RecordingsMenu
 
 
 class ReplayApp:
-    """A shelf of recorded runs behind a page; needs neither a model nor torch."""
+    """A recordings of recorded runs behind a page; needs neither a model nor torch."""
 
-    def __init__(self, shelf: Shelf, lessons: Path | None = None) -> None:
+    def __init__(self, recordings: Recordings, lessons: Path | None = None) -> None:
         """lessons: a folder with more of them. Raises LessonError where it is none."""
         self.blocks = gr.Blocks(title=TITLE, fill_width=True, delete_cache=(3600, 3600))
         with self.blocks:
             gr.HTML(header("recorded runs, no model"), elem_id="header", apply_default_css=False)
             with gr.Tabs(elem_id="views") as tabs:
                 with gr.Tab("Watch") as watch, gr.Column(elem_id="replay"):
-                    self.desk = Desk(shelf)
+                    self.menu = RecordingsMenu(recordings)
                     note = gr.HTML(elem_id="note", apply_default_css=False)
-                    wide = shelf.first is not None and _is_wide(shelf)
-                    self.desk.wire(player(wide, "Open a trace, and it plays here."), note)
+                    wide = recordings.first is not None and _is_wide(recordings)
+                    self.menu.wire(player(wide, "Open a trace, and it plays here."), note)
                 with gr.Tab("Learn", id=TAB):
                     # A policy's settings cannot be checked without torch; here they are never used either.
-                    self.learn = LessonDesk(read_lessons(shelf, lambda runner: None, lessons), shelf, live=False)
+                    self.learn = LessonTab(
+                        read_lessons(recordings, lambda runner: None, lessons), recordings, live=False
+                    )
             self.learn.wire(self.blocks, tabs, [watch], concurrency_limit=MOST_AT_ONCE)
             self.blocks.unload(self.leave)
         self.blocks.queue()
@@ -46,8 +49,8 @@ class ReplayApp:
 
     def leave(self, request: gr.Request) -> None:
         """The tab was closed."""
-        self.desk.showings.close(request.session_hash)
-        self.learn.showings.close(request.session_hash)
+        self.menu.viewings.close(request.session_hash)
+        self.learn.viewings.close(request.session_hash)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -60,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--open", action="store_true", help="open the page in a browser")
     asked = parser.parse_args(arguments)
     try:
-        app = ReplayApp(Shelf.shipped(*asked.traces), asked.lessons)
+        app = ReplayApp(Recordings.shipped(*asked.traces), asked.lessons)
     except (TraceError, LessonError) as error:
         print(f"deepforcing: {error}", file=sys.stderr)
         return 2
@@ -68,6 +71,6 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _is_wide(shelf: Shelf) -> bool:
-    started = shelf.get(shelf.first).started
+def _is_wide(recordings: Recordings) -> bool:
+    started = recordings.get(recordings.first).started
     return started.width > 1.3 * started.height

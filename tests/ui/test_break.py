@@ -6,7 +6,7 @@ from chromium import look, wait
 
 from deepforcing import DeepSink, load_pipeline, read_trace
 from ui.app import App
-from ui.shelf import Shelf
+from ui.recordings.library import Recordings
 
 PROMPT = "a red balloon drifting over the sea at night"  # with others the joins show less
 SECONDS = 12  # of video until the gauges have seen five more than the start
@@ -14,7 +14,7 @@ SECONDS = 12  # of video until the gauges have seen five more than the start
 
 @pytest.fixture(scope="module")
 def app():
-    app = App(load_pipeline("tiny"), DeepSink(), shelf=Shelf([]))
+    app = App(load_pipeline("tiny"), DeepSink(), recordings=Recordings([]))
     app.launch(prevent_thread_lock=True, quiet=True)
     yield app
     app.blocks.close()

@@ -17,21 +17,21 @@ from small_wan import save_small_wan
 from app import open_app, read_arguments
 from deepforcing import AttentionMass, CacheState, Compression, Gauges, Geometry, Jump, Loading, load_pipeline
 from ui.app import App
-from ui.contest import pack_contest, room_beside
-from ui.examples import LONG
-from ui.gauges import gauges_message
-from ui.loading import Loader, Offer
-from ui.placement import placement_words
-from ui.shelf import Shelf
-from ui.telemetry import Sample, pack_attention, pack_cache
-from ui.view import Codec
+from ui.drift.gauges import gauges_message
+from ui.loading.loader import Loader, Offer
+from ui.memory.packing import Sample, pack_attention, pack_cache
+from ui.memory.ranking import pack_contest, room_beside
+from ui.memory.rope_words import placement_words
+from ui.player.messages import Codec
+from ui.prompts.examples import LONG
+from ui.recordings.library import Recordings
 
 PROMPT, SECOND = "a red balloon drifting over the sea at night", "a green rocket rising over the desert at sunset"
 
 
 @pytest.fixture(scope="module")
 def app():
-    app = App(load_pipeline("tiny"), shelf=Shelf([]))
+    app = App(load_pipeline("tiny"), recordings=Recordings([]))
     app.launch(prevent_thread_lock=True, quiet=True)
     yield app
     app.blocks.close()
@@ -170,7 +170,7 @@ def test_a_published_layout_is_offered_fetched_and_streams_in_every_tab(browser,
         return load_pipeline(folder, loading=Loading(height=64, width=96))
 
     offer = Offer("## A large model\n\n5.68 GB, CC BY-NC-SA 4.0", "I agree to non-commercial use.")
-    app, trouble = App(Loader(prepare, offer), shelf=Shelf([])), []
+    app, trouble = App(Loader(prepare, offer), recordings=Recordings([])), []
     app.launch(prevent_thread_lock=True, quiet=True)
     try:
         tabs = [open_tab(app, browser, trouble) for _ in range(2)]

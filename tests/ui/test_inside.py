@@ -10,14 +10,16 @@ from test_recorded import save_trace
 
 from deepforcing import Chunk, Trace, load_pipeline, read_trace
 from ui.app import App
-from ui.shelf import SHIPPED, Shelf
+from ui.recordings.library import SHIPPED, Recordings
 
 MOMENT = 20.25  # seconds
 
 
 @pytest.fixture(scope="module")
 def app():
-    app = App(load_pipeline("tiny"), shelf=Shelf([SHIPPED / "deep-forcing.trace", SHIPPED / "self-forcing.trace"]))
+    app = App(
+        load_pipeline("tiny"), recordings=Recordings([SHIPPED / "deep-forcing.trace", SHIPPED / "self-forcing.trace"])
+    )
     app.launch(prevent_thread_lock=True, quiet=True)
     yield app
     app.blocks.close()

@@ -12,11 +12,11 @@ from deepforcing import load_pipeline, read_runner
 from ui.app import App
 from ui.lessons.lesson import Ask, Broken, Compare, Lesson, Picture, Run
 from ui.lessons.library import read_lessons
+from ui.recordings.library import Recordings
 from ui.replay import ReplayApp
-from ui.shelf import Shelf
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "lessons"
-LESSONS = {lesson.name: lesson for lesson in read_lessons(Shelf.shipped(), read_runner, FIXTURES)}
+LESSONS = {lesson.name: lesson for lesson in read_lessons(Recordings.shipped(), read_runner, FIXTURES)}
 WHOLE = [name for name, lesson in LESSONS.items() if isinstance(lesson, Lesson)]
 PLAYER = "document.querySelector('#lesson-player .df').player"
 
@@ -31,7 +31,7 @@ def app():
 
 @pytest.fixture(scope="module")
 def replay():
-    app = ReplayApp(Shelf.shipped(), FIXTURES)
+    app = ReplayApp(Recordings.shipped(), FIXTURES)
     app.launch(prevent_thread_lock=True, quiet=True)
     yield app
     app.blocks.close()

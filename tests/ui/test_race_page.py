@@ -11,8 +11,8 @@ from chromium import PLAYER, look, open_tab, wait
 
 from deepforcing import LEADER_RULE, load_pipeline
 from ui.app import App
-from ui.shelf import Shelf
-from ui.view import Codec
+from ui.player.messages import Codec
+from ui.recordings.library import Recordings
 
 RACE = "document.querySelector('.race').race"
 SECOND = "a blue kite swaying over snowy mountains by day"
@@ -20,7 +20,7 @@ SECOND = "a blue kite swaying over snowy mountains by day"
 
 @pytest.fixture(scope="module")
 def app():
-    app = App(load_pipeline("tiny"), shelf=Shelf([]))
+    app = App(load_pipeline("tiny"), recordings=Recordings([]))
     app.launch(prevent_thread_lock=True, quiet=True)
     yield app
     app.blocks.close()

@@ -15,8 +15,8 @@ from test_trace import record, run
 
 from deepforcing import load_pipeline, read_trace
 from ui.app import App
-from ui.player import UPLOAD_BYTES
-from ui.shelf import Shelf, messages_of
+from ui.page.launch import UPLOAD_BYTES
+from ui.recordings.library import Recordings, messages_of
 
 ROOT = Path(__file__).parents[2]
 MOMENT = 2.5  # seconds; frame 40
@@ -30,7 +30,7 @@ def small(tmp_path_factory):
 
 @pytest.fixture
 def app(small):
-    app = App(load_pipeline("tiny"), shelf=Shelf([small]))
+    app = App(load_pipeline("tiny"), recordings=Recordings([small]))
     app.launch(prevent_thread_lock=True, quiet=True)
     yield app
     app.blocks.close()

@@ -20,7 +20,7 @@ from deepforcing import (
     load_pipeline,
 )
 from deepforcing.pipeline import started_event
-from ui.shelf import OF_LESSONS, SHIPPED
+from ui.recordings.library import OF_LESSONS, SHIPPED
 
 SEED = 7
 BALLOON = "a red balloon drifting over the city at sunset"

@@ -1,11 +1,11 @@
-"""A comparison as a Plotly figure. Inks and lines follow the page's theme in web/learn.css."""
+"""A comparison as a Plotly figure. Inks and lines follow the page's theme in lessons.css."""
 
 from __future__ import annotations
 
 import plotly.graph_objects as go
 
-from ..figures import blank_figure
-from ..theme import RUNNER_COLOURS
+from ..look.theme import RUNNER_COLOURS
+from ..memory.figures import blank_figure
 from .verdict import Chart
 
 COLOURS = RUNNER_COLOURS["light"]

@@ -47,8 +47,8 @@ class Ask:
 class Run:
     """An experiment. runner: as typed for a race, with {name} for an earlier slider's answer.
 
-    trace: a recorded run of the shelf that shows the same; recorded: it is only ever shown, never run.
-    panels: of ui/link.py, shown beside the video.
+    trace: a recorded run that shows the same; recorded: it is only ever shown, never run.
+    panels: of recordings/links.py, shown beside the video.
     """
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ..shelf import Shelf
+from ..recordings.library import Recordings
 from .lesson import Broken, Lesson, LessonError
 from .reader import Checks, read_lesson
 
@@ -15,7 +15,7 @@ MOST_LESSONS = 60  # in a folder
 
 
 def read_lessons(
-    shelf: Shelf, runner: Callable[[str], object], own: Path | None = None
+    recordings: Recordings, runner: Callable[[str], object], own: Path | None = None
 ) -> tuple[Lesson | Broken, ...]:
     """By name: the project's, then one's own; of two with the same name one's own stays.
 
@@ -23,7 +23,7 @@ def read_lessons(
     """
     if own is not None and not own.is_dir():
         raise LessonError(f"{own} is no folder: lessons are Markdown files in a folder")
-    checks = Checks(runner, {name: shelf.get(name).started for name in shelf.names}, ASSETS)
+    checks = Checks(runner, {name: recordings.get(name).started for name in recordings.names}, ASSETS)
     paths = {path.stem: path for folder in (SHIPPED, own) if folder is not None for path in _files(folder)}
     return tuple(_read(path, checks) for path in paths.values())
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from deepforcing import Pipeline, read_runner
 
-from ..run import Order
-from ..sessions import Sessions
+from ..hosting.sessions import Sessions
+from ..runs.run import VideoOrder
 from .lesson import Run
 
 
@@ -17,6 +17,6 @@ def run_live(pipeline: Pipeline, sessions: Sessions, session: str, run: Run, tex
     Raises SettingsError or PromptError for an experiment that cannot work.
     """
     runner = read_runner(text)
-    order = Order(run.prompt, run.seed, runner.policy, run.seconds * pipeline.shape.fps, runner.switch)
+    order = VideoOrder(run.prompt, run.seed, runner.policy, run.seconds * pipeline.shape.fps, runner.switch)
     for value, message, _ in sessions.packets(session, order):
         yield value, message

@@ -1,7 +1,7 @@
 """What lessons measure: functions of a run's messages, the same for live and for recorded runs.
 
-A measure takes the `started` message and the chunk messages of ui/view.py, each with the number of its frames as
-`count`; the frames themselves are not needed.
+A measure takes the `started` message and the chunk messages of player/messages.py, each with the number of its frames
+as `count`; the frames themselves are not needed.
 """
 
 from __future__ import annotations

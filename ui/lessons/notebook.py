@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .lesson import Ask, Lesson, Run, Step
+from .outcome import Collector, Outcome
 from .reader import fill
-from .take import Take, Taken
 from .verdict import Answer
 
 
 class Notebook:
-    """One lesson at a time. `take` is the run under way, whose messages are being collected."""
+    """One lesson at a time. `collector` is the run under way, whose messages are being collected."""
 
     def __init__(self) -> None:
         self.lesson: Lesson | None = None
         self.number = 0  # of the step, from 0
         self.answers: dict[str, Answer] = {}
-        self.taken: dict[str, Taken] = {}
-        self.take: Take | None = None
+        self.outcomes: dict[str, Outcome] = {}
+        self.collector: Collector | None = None
 
     def open(self, lesson: Lesson, number: int = 0) -> None:
         """Begin a lesson; the one that is open goes on where it was left."""
         if lesson is not self.lesson:
-            self.answers, self.taken = {}, {}
+            self.answers, self.outcomes = {}, {}
             self.number = min(max(number, 0), len(lesson.steps) - 1)
-        self.lesson, self.take = lesson, None
+        self.lesson, self.collector = lesson, None
 
     def close(self) -> None:
         """Forget everything."""
@@ -42,7 +42,7 @@ class Notebook:
     def go(self, steps: int) -> None:
         """On or back; never beyond the ends."""
         self.number = min(max(self.number + steps, 0), len(self.lesson.steps) - 1)
-        self.take = None
+        self.collector = None
 
     def answer(self, answer: Answer) -> None:
         """Write down the prediction of this step; the first one counts."""
@@ -59,19 +59,19 @@ class Notebook:
     def _numbers(self) -> Mapping[str, float]:
         return {name: answer for name, answer in self.answers.items() if isinstance(answer, int | float)}
 
-    def begin(self, recorded: bool) -> Take:
+    def begin(self, recorded: bool) -> Collector:
         """A run of this step's experiment; another one that is under way counts no more."""
         run = self.step.block
-        self.take = Take(run, self.runner(run), recorded)
-        return self.take
+        self.collector = Collector(run, self.runner(run), recorded)
+        return self.collector
 
-    def finish(self, take: Take) -> bool:
+    def finish(self, collector: Collector) -> bool:
         """Keep what came of it, if that is enough. False where it is not the run under way any more."""
-        if take is not self.take:
+        if collector is not self.collector:
             return False
-        self.take = None
-        if take.enough:
-            self.taken[self.step.block.name] = take.finish()
+        self.collector = None
+        if collector.enough:
+            self.outcomes[self.step.block.name] = collector.finish()
         return True
 
     def ready(self, possible: bool) -> bool:
@@ -79,7 +79,7 @@ class Notebook:
         block = self.step.block
         if isinstance(block, Ask):
             return block.name in self.answers
-        return not isinstance(block, Run) or block.name in self.taken or not possible
+        return not isinstance(block, Run) or block.name in self.outcomes or not possible
 
     @property
     def panels(self) -> tuple[str, ...] | None:

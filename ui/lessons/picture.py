@@ -14,7 +14,7 @@ from PIL import Image
 
 from .chart import COLOURS, YOURS, axes
 from .lesson import Picture
-from .take import Taken
+from .outcome import Outcome
 from .verdict import Answer, Chart, judge
 
 _PAPER, _INK, _SOFT, _GRID = "#ffffff", "#1f2733", "#5c6675", "#e5e8ee"
@@ -24,10 +24,10 @@ _LINE = 0.2  # inches of a line of words
 _DASHES = ("-", "--", ":", "-.")
 
 
-def draw(lesson: str, wanted: Picture, taken: Mapping[str, Taken], answers: Mapping[str, Answer]) -> bytes:
+def draw(lesson: str, wanted: Picture, outcomes: Mapping[str, Outcome], answers: Mapping[str, Answer]) -> bytes:
     """PNG. Runs that were not made are left out, and the words say so; the same input gives the same bytes."""
-    runs = [taken[name] for name in wanted.strip if name in taken]
-    verdict = None if wanted.chart is None else judge(wanted.chart, taken, answers)
+    runs = [outcomes[name] for name in wanted.strip if name in outcomes]
+    verdict = None if wanted.chart is None else judge(wanted.chart, outcomes, answers)
     words = textwrap.wrap("" if verdict is None else verdict.words, 96)
     chart = verdict.chart if verdict is not None else None
     heights = [_HEAD + _LINE * (len(words) + 0.6), *map(_strip_height, runs), *([_CHART] if chart else []), _FOOT]
@@ -39,7 +39,7 @@ def draw(lesson: str, wanted: Picture, taken: Mapping[str, Taken], answers: Mapp
         _draw_strip(part, run)
     if chart:
         _draw_chart(parts[len(runs)], chart)
-    small = _small_print(lesson, runs or list(taken.values()))
+    small = _small_print(lesson, runs or list(outcomes.values()))
     parts[-1].text(0.03, 0.5, small, fontsize=7.5, color=_SOFT, va="center", parse_math=False)
     return _png(figure)
 
@@ -50,12 +50,12 @@ def file_name(title: str) -> str:
     return f"{'-'.join(words)[:48].strip('-') or 'lesson'}.png"
 
 
-def _strip_height(run: Taken) -> float:
+def _strip_height(run: Outcome) -> float:
     width, height = _pictures(run)[0][1].size
     return _LABEL + 0.94 * _WIDTH / len(run.stills) * height / width
 
 
-def _pictures(run: Taken) -> list[tuple[float, Image.Image]]:
+def _pictures(run: Outcome) -> list[tuple[float, Image.Image]]:
     return [(second, Image.open(io.BytesIO(still))) for second, still in run.stills]
 
 
@@ -66,7 +66,7 @@ def _write_head(part: SubFigure, title: str, words: list[str], height: float) ->
     part.text(0.03, 1 - 0.52 / height, lines, fontsize=9, color=_INK, linespacing=1.4, **place)
 
 
-def _draw_strip(part: SubFigure, run: Taken) -> None:
+def _draw_strip(part: SubFigure, run: Outcome) -> None:
     panels = part.subplots(1, len(run.stills), squeeze=False)[0]
     whole = _strip_height(run)
     part.subplots_adjust(left=0.03, right=0.97, top=1 - 0.22 / whole, bottom=0.2 / whole, wspace=0.03)
@@ -112,7 +112,7 @@ def _plain(panel: Axes) -> None:
     panel.set_axisbelow(True)
 
 
-def _small_print(lesson: str, runs: list[Taken]) -> str:
+def _small_print(lesson: str, runs: list[Outcome]) -> str:
     models = ", ".join(dict.fromkeys(run.model for run in runs))
     seeds = ", ".join(dict.fromkeys(run.seed for run in runs))
     made = f"{models} model, seed {seeds} · " if runs else ""

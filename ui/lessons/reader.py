@@ -10,7 +10,7 @@ from pathlib import Path
 
 from deepforcing import PromptError, SettingsError, StreamStarted, Timeline, read_time
 
-from ..link import PANELS
+from ..recordings.links import PANELS
 from .images import shown_inside
 from .lesson import Ask, Block, Compare, Lesson, LessonError, Picture, Run, Sketch, Slider, Step
 from .markdown import Part, split

@@ -1,28 +1,27 @@
-"""A curve that the reader draws, with pointer or keyboard; see web/sketch.js."""
+"""A curve that the reader draws, with pointer or keyboard; see sketch.js."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import gradio as gr
 
+from ..look.web import AT, module, serve
 from .lesson import Sketch
 
-WEB = Path(__file__).parents[1] / "web"
-MODULE = (WEB / "sketch.js").as_posix()
-
-MOUNT = """
-const root = window.gradio_config?.root ?? location.origin;
-const at = (path) => `${root}/gradio_api/file=${encodeURI(path)}`;
+MODULE = module("lessons/sketch.js")
+MOUNT = (
+    AT
+    + """
 const tell = (value) => { props.value = JSON.stringify(value); };
 import(at(props.module)).then(({ mount }) => mount(element, props, (use) => watch('value', use), tell));
 """
+)
 
 
 def sketch_pad(name: str) -> gr.HTML:
     """The component, hidden. `shown` fills it; its value is JSON."""
-    gr.set_static_paths([WEB])
+    serve()
     return gr.HTML(
         value="null",
         html_template="<div class='sketch'></div>",

@@ -10,7 +10,7 @@ import numpy as np
 
 from .lesson import Ask, Compare, Sketch, Slider
 from .measures import MEASURES, Measure, Series
-from .take import Taken
+from .outcome import Outcome
 
 CLOSE, A_LITTLE = 0.05, 0.2  # of a slider's length
 ALIKE, SOMEWHAT = 0.85, 0.65  # of two curves' areas, in common
@@ -36,11 +36,11 @@ class Verdict:
     chart: Chart | None
 
 
-def judge(asked: Compare, taken: Mapping[str, Taken], answers: Mapping[str, Answer]) -> Verdict:
+def judge(asked: Compare, outcomes: Mapping[str, Outcome], answers: Mapping[str, Answer]) -> Verdict:
     """Compare what there is; what is missing is said."""
-    measure, runs = MEASURES[asked.measure], [taken[name] for name in asked.of if name in taken]
+    measure, runs = MEASURES[asked.measure], [outcomes[name] for name in asked.of if name in outcomes]
     if len(runs) < len(asked.of):
-        missing = ", ".join(f"“{name}”" for name in asked.of if name not in taken)
+        missing = ", ".join(f"“{name}”" for name in asked.of if name not in outcomes)
         words = f"Not run here: {missing}. Go back to that step to run it, or go on without."
         return Verdict(words, _chart(asked, measure, runs, None) if runs else None)
     answer = None if asked.prediction is None else answers.get(asked.prediction.name)
@@ -59,7 +59,7 @@ def said(ask: Ask, answer: Answer) -> str:
     return "You drew a curve" if isinstance(ask.form, Sketch) else f"You chose “{answer}”"
 
 
-def _values(asked: Compare, measure: Measure, runs: list[Taken], answer: Answer | None) -> list[str]:
+def _values(asked: Compare, measure: Measure, runs: list[Outcome], answer: Answer | None) -> list[str]:
     values = [run.series[asked.measure].value for run in runs]
     names = [_name(run, runs) for run in runs]
     if asked.difference and None not in values:
@@ -96,7 +96,7 @@ def _distance(value: float, answer: float, slider: Slider) -> str:
     return f"{much} {'less' if off < 0 else 'more'} than you thought"
 
 
-def _name(run: Taken, runs: list[Taken]) -> str:
+def _name(run: Outcome, runs: list[Outcome]) -> str:
     return "This run" if len(runs) == 1 else run.label
 
 
@@ -126,7 +126,7 @@ def fitted(drawn: tuple[float, ...], bars: Series) -> Series:
     return Series(bars.x, tuple((heights * sum(bars.y) / heights.sum()).tolist()))
 
 
-def _chart(asked: Compare, measure: Measure, runs: list[Taken], answer: Answer | None) -> Chart:
+def _chart(asked: Compare, measure: Measure, runs: list[Outcome], answer: Answer | None) -> Chart:
     series = tuple((run.label, run.series[asked.measure]) for run in runs)
     level = answer if isinstance(answer, int | float) and not asked.difference else None
     drawn = isinstance(answer, tuple) and series[0][1].x

@@ -1,0 +1,201 @@
+"""Runs in another process, as on a Space with ZeroGPU."""
+
+import importlib.machinery
+import json
+import multiprocessing
+import pickle
+import sys
+import threading
+import time
+import types
+from itertools import pairwise
+
+import gradio as gr
+import imageio_ffmpeg
+import pytest
+import torch
+
+from deepforcing import DeepForcing, PromptError, SettingsError, read_trace
+from ui.hosting import zero_gpu as lending
+from ui.hosting.sessions import Sessions
+from ui.hosting.wishes import Wishes, WishFile
+from ui.hosting.zero_gpu import MOST_SECONDS, LentRun, lent_seconds, on_zero_gpu, run_maker
+from ui.runs.run import Run, VideoOrder
+
+POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
+FORK = multiprocessing.get_context("fork")
+WAIT = 30  # seconds, far more than any of this takes
+
+
+def order(prompt="a red balloon", frames=None) -> VideoOrder:
+    return VideoOrder(prompt, 7, POLICY, frames)
+
+
+class Worker:
+    """What the real package does with a generator: runs it in a forked process, and pickles what goes in and out."""
+
+    def __init__(self, task, duration):
+        self.task, self.duration, self.seconds = task, duration, []
+
+    def __call__(self, *args):
+        self.seconds.append(self.duration(*args))
+        mine, theirs = FORK.Pipe()
+        process = FORK.Process(target=self._work, args=(pickle.dumps(args), theirs), daemon=True)
+        process.start()
+        theirs.close()
+        try:
+            while (kind_and_value := pickle.loads(mine.recv_bytes()))[0] == "item":
+                yield kind_and_value[1]
+            if kind_and_value[0] == "error":
+                raise gr.Error(kind_and_value[1])
+        finally:
+            process.join(WAIT)
+            assert not process.is_alive(), "the worker did not end"
+
+    def _work(self, pickled, pipe):
+        torch.set_num_threads(1)  # a forked process has none of its parent's threads
+        try:
+            for item in self.task(*pickle.loads(pickled)):
+                pipe.send_bytes(pickle.dumps(("item", item)))
+            pipe.send_bytes(pickle.dumps(("end", None)))
+        except Exception as error:
+            pipe.send_bytes(pickle.dumps(("error", str(error))))
+
+
+@pytest.fixture
+def zero_gpu(monkeypatch):
+    """A Space with ZeroGPU; the list of functions that were decorated."""
+    module, decorated = types.ModuleType("spaces"), []
+
+    def gpu(duration):
+        return lambda task: decorated.append(Worker(task, duration)) or decorated[-1]
+
+    module.GPU = gpu
+    module.__spec__ = importlib.machinery.ModuleSpec("spaces", None)
+    monkeypatch.setitem(sys.modules, "spaces", module)
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    return decorated
+
+
+def write_many(path, count):
+    mailbox = WishFile(path)
+    for beat in range(1, count + 1):
+        mailbox.write(Wishes(prompts=("x" * 2000,) * (beat % 7), beats=beat))
+
+
+def test_a_mailbox_is_read_whole_while_another_process_writes(tmp_path):
+    path = tmp_path / "wishes.json"
+    WishFile(path).write(Wishes())
+    process = FORK.Process(target=write_many, args=(path, 300))
+    process.start()
+    seen, deadline = [0], time.monotonic() + WAIT
+    while seen[-1] < 300 and time.monotonic() < deadline:
+        wishes = WishFile(path).read()
+        assert len(wishes.prompts) == wishes.beats % 7 and all(len(prompt) == 2000 for prompt in wishes.prompts)
+        seen.append(wishes.beats)
+    process.join(WAIT)
+    assert seen == sorted(seen) and seen[-1] == 300
+
+
+def test_a_mailbox_without_a_folder_means_that_nobody_wants_anything(tmp_path):
+    mailbox = WishFile(tmp_path / "gone" / "wishes.json")
+    mailbox.write(Wishes(paused=True))
+    assert mailbox.read() is None
+
+
+def test_runs_stay_here_unless_it_is_zero_gpu(pipeline, monkeypatch, tmp_path, zero_gpu):
+    assert on_zero_gpu() and isinstance(run_maker(pipeline)(order(), tmp_path, "r"), LentRun)
+    monkeypatch.setenv("SPACES_ZERO_GPU", "false")
+    assert not on_zero_gpu() and isinstance(run_maker(pipeline)(order(), tmp_path, "r"), Run)
+    monkeypatch.setenv("SPACES_ZERO_GPU", "true")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert not on_zero_gpu()
+
+
+def test_gpu_time_follows_the_length_asked_for():
+    assert lent_seconds(order(), 16) == MOST_SECONDS and lent_seconds(order(frames=16 * 3600), 16) == MOST_SECONDS
+    assert 10 < lent_seconds(order(frames=160), 16) < 60
+
+
+def test_a_run_in_a_worker_hears_prompts_and_leaves_a_file(pipeline, zero_gpu, tmp_path):
+    sessions, messages, kept, trace = Sessions(pipeline), [], tmp_path / "copy.mp4", tmp_path / "copy.trace"
+    for message, files in sessions.play("a", order(frames=57)):
+        messages.append(json.loads(json.dumps(message)))
+        run = sessions.get("a")
+        if message["kind"] == "chunk":
+            if message["index"] == 0:
+                run.change_prompt("a blue boat")
+                with pytest.raises(PromptError):
+                    run.change_prompt("  ")
+            run.report(10**6, True, message["seq"])
+        if files.video is not None:
+            kept.write_bytes(files.video.read_bytes())
+            trace.write_bytes(files.trace.read_bytes())
+    assert messages[0]["kind"] == "started" and messages[-1]["reason"] == "finished"
+    prompts = [m["prompt"] for m in messages if m["kind"] == "chunk"]
+    assert prompts[0] == "a red balloon" and prompts[-1] == "a blue boat" and prompts == sorted(prompts, reverse=True)
+    assert [m["prompt"] for m in messages if m["kind"] == "prompt"] == ["a blue boat"]
+    assert imageio_ffmpeg.count_frames_and_secs(str(kept))[0] == 57
+    assert [text for _, text in read_trace(trace).prompts] == ["a red balloon", "a blue boat"]
+    assert zero_gpu[0].seconds == [lent_seconds(order(frames=57), 16)]
+    assert sessions.active == 0
+
+
+def test_pause_and_stop_reach_the_worker(pipeline, zero_gpu):
+    sessions, held, ended = Sessions(pipeline), [], None
+    for message, _ in sessions.play("a", order()):
+        run = sessions.get("a")
+        if message["kind"] == "chunk":
+            run.report(10**6, True)
+            held.append(time.monotonic())
+        if message["kind"] == "chunk" and message["index"] == 1:
+            run.pause(True)
+            threading.Timer(1.5, run.pause, [False]).start()
+        if message["kind"] == "chunk" and len(held) > 6:
+            sessions.close("a")
+        ended = message
+    assert ended["kind"] == "ended" and ended["reason"] == "stopped"
+    assert max(after - before for before, after in pairwise(held)) > 0.7, "it never paused"
+
+
+def test_a_viewer_who_leaves_ends_the_worker(pipeline, zero_gpu):
+    play = Sessions(pipeline).play("a", order())
+    assert next(play)[0]["kind"] == "started"
+    play.close()  # the fake worker asserts that its process has ended
+
+
+def test_the_run_ends_by_itself_before_the_time_is_up(pipeline, zero_gpu, monkeypatch):
+    monkeypatch.setattr(lending, "MOST_SECONDS", 10)
+    monkeypatch.setattr(lending, "LEAVE_SECONDS", 9)
+    last = None
+    sessions = Sessions(pipeline)
+    for message, _ in sessions.play("a", order()):
+        last = message
+        sessions.get("a").report(10**6, True)
+    assert last["reason"] == "stopped" and "lent for 10 seconds" in last["note"]
+
+
+def test_somebody_who_waits_gets_a_turn(pipeline, zero_gpu, tmp_path):
+    run, last = run_maker(pipeline)(order(), tmp_path, "r"), None
+    for message in run.messages(lambda: True):
+        last = message
+        run.report(0, True)
+    assert last["reason"] == "stopped" and "waiting" in last["note"]
+
+
+def test_a_gpu_that_cannot_be_had_is_told(pipeline, zero_gpu, tmp_path):
+    def refused(*_):
+        raise gr.Error("No GPU time is left today.")
+        yield
+
+    run = LentRun(pipeline, refused, order(), tmp_path, "r")
+    messages = list(run.messages(lambda: False))
+    assert [m["error"] for m in messages] == ["No GPU time is left today."]
+
+
+def test_orders_that_cannot_work_are_refused_on_this_side(pipeline, zero_gpu, tmp_path):
+    with pytest.raises(PromptError, match="empty"):
+        run_maker(pipeline)(order(" "), tmp_path, "r")
+    with pytest.raises(SettingsError, match="shorter than the chunk"):
+        run_maker(pipeline)(VideoOrder("a", 7, DeepForcing(recent=2)), tmp_path, "r")
+    assert not zero_gpu[0].seconds, "no GPU time was asked for"

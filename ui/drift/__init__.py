@@ -1,0 +1,1 @@
+"""How the video differs from its start."""

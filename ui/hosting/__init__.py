@@ -1,0 +1,1 @@
+"""Many viewers, one model: whose turn it is, and where a run goes on."""

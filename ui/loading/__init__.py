@@ -1,0 +1,1 @@
+"""Before a large model is there: what it takes, and how far it is."""

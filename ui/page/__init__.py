@@ -1,0 +1,1 @@
+"""The page as a whole: what is on it, and where."""

@@ -1,0 +1,32 @@
+"""Serve a page, with its look."""
+
+from __future__ import annotations
+
+import gradio as gr
+
+from ..look.theme import gradio_theme, role_variables
+from ..look.web import UI
+
+STYLES = (  # later ones win
+    "page/page",
+    "player/player",
+    "memory/instruments",
+    "memory/inside",
+    "prompts/later",
+    "race/race",
+    "lessons/lessons",
+)
+UPLOAD_BYTES = 200 * 10**6  # of a trace that somebody opens
+
+
+def launch(blocks: gr.Blocks, **options):
+    """As gr.Blocks.launch, with the page's look."""
+    return blocks.launch(
+        theme=gradio_theme(),
+        css=role_variables(),
+        css_paths=[UI / f"{name}.css" for name in STYLES],
+        ssr_mode=False,
+        footer_links=["gradio", "settings"],
+        max_file_size=UPLOAD_BYTES,
+        **options,
+    )

@@ -1,0 +1,1 @@
+"""The video on the page, and the messages that it plays."""

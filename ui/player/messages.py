@@ -1,0 +1,111 @@
+"""Fold events into messages for the browser: JSON-able, one a chunk; images encoded, arrays and masks packed."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from PIL import Image
+
+from deepforcing import Chunk, Geometry, StreamEnded, StreamStarted
+
+from ..memory.packing import Sample, pack_attention, pack_cache, text
+from ..memory.ranking import pack_contest, room_beside
+from ..memory.rope_words import placement_words
+from ..settings.breaks import broken_line
+
+WEBP_PIXELS = 256 * 256  # up to this size WebP is smaller and quick enough; above it JPEG encodes seven times faster
+
+
+@dataclass(frozen=True)
+class Codec:
+    """How a video's frames travel: MIME type, and what Pillow needs to make such an image."""
+
+    mime: str
+    name: str
+    options: dict
+
+    @classmethod
+    def of(cls, height: int, width: int) -> Codec:
+        """WebP for small frames, JPEG for large ones."""
+        if height * width <= WEBP_PIXELS:
+            return cls("image/webp", "WEBP", {"quality": 92, "method": 2})
+        return cls("image/jpeg", "JPEG", {"quality": 85})
+
+    def encode(self, frame: np.ndarray) -> str:
+        """uint8 [height, width, 3] -> base64 of an image."""
+        buffer = io.BytesIO()
+        Image.fromarray(frame).save(buffer, self.name, **self.options)
+        return text(buffer.getvalue())
+
+
+def packet(messages: Iterable[dict]) -> str:
+    """Messages as one value for the player: text, since Gradio sends only what changed in a value, and where lists in
+    lists get shorter (6.31) what the page puts together is not what was sent."""
+    return json.dumps({"messages": list(messages)})
+
+
+def started_message(event: StreamStarted) -> dict:
+    """What the player needs to know before the first chunk.
+
+    grid: rows and columns of tokens in a latent frame; stride: video frames a latent frame, the very first one has 1.
+    layers, heads: those that are sent one by one; `of` counts all of them. broken: see `breaks`.
+    """
+    sample = sample_of(event)
+    return {
+        "kind": "started",
+        **asdict(event),
+        "broken": broken_line(event),
+        "seed": str(event.seed),  # as text: JavaScript's numbers end at 2^53
+        "grid": list(event.grid),
+        "layers": list(sample.layers),
+        "heads": list(sample.heads),
+        "of": {"layers": event.layers, "heads": event.heads},
+    }
+
+
+def sample_of(event: StreamStarted) -> Sample:
+    """What is sent of each chunk of this run."""
+    return Sample.of(Geometry(*event.grid, event.chunk_frames), event.layers, event.heads)
+
+
+def chunk_message(chunk: Chunk, sample: Sample) -> dict:
+    """Frames and telemetry of one chunk. `seconds` are measured; `encode` is the time spent here on the images.
+
+    compression: whether it fired for this chunk. What it threw away is the difference to the chunk before;
+    contest: how it came to that.
+    """
+    began = time.perf_counter()
+    codec = Codec.of(*chunk.frames.shape[1:3])
+    frames = [codec.encode(frame) for frame in chunk.frames]
+    encode = time.perf_counter() - began
+    cache, attention = pack_cache(chunk.cache, sample), pack_attention(chunk.attention, sample)
+    room = room_beside(cache, attention)
+    return {
+        "kind": "chunk",
+        "index": chunk.index,
+        "first": chunk.first_frame,
+        "latents": list(chunk.latent_frames),
+        "prompt": chunk.prompt,
+        "mime": codec.mime,
+        "frames": frames,
+        "seconds": {"dit": chunk.timings.dit, "decode": chunk.timings.decode, "encode": encode},
+        "cache": cache,
+        "placement": placement_words(chunk.cache, chunk.latent_frames[0]),
+        "compression": chunk.compression is not None,
+        "contest": pack_contest(chunk.compression, sample, len(chunk.cache.kept), room),
+        "attention": attention,
+    }
+
+
+def image_bytes(message: dict) -> int:
+    """Size of a message's images, without base64's share."""
+    return sum(len(image) for image in message.get("frames", ())) * 3 // 4
+
+
+def ended_message(event: StreamEnded) -> dict:
+    return {"kind": "ended", "reason": event.reason, "chunks": event.chunks, "error": event.error}

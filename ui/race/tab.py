@@ -1,0 +1,150 @@
+"""The race's part of the page: who runs, what is shown, and what happens when it is started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gradio as gr
+
+from deepforcing import LEADER_RULE, POLICIES, Pipeline, PromptError, SettingsError, check_field, read_runner
+
+from ..hosting.sessions import Sessions
+from ..look.notes import problem
+from ..look.web import AT, module, serve
+from ..player.player import template
+from ..prompts.examples import LONG
+from ..prompts.later import later_prompts, read_prompts
+from ..prompts.words import EXAMPLES, prompt_note
+from ..settings.form import read_seed
+from .run import RaceOrder
+
+QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+LENGTHS = {"20 seconds": 20, "30 seconds": 30, "1 minute": 60, "2 minutes": 120}
+VARIANTS = (  # besides every policy as it is; any other settings can be typed
+    "deep-forcing phase=none",
+    "deep-forcing score=random",
+    "deep-forcing switch=reencode",
+    "deep-forcing switch=sink",
+    "deep-sink phase=none",
+)
+OPENING = ("self-forcing", "deep-forcing", "deep-forcing phase=none")
+
+# Gradio finds the events that it may send by their quoted names.
+MOUNT = (
+    AT
+    + """
+const send = { beat: (data) => trigger('beat', data), pause: (data) => trigger('pause', data) };
+import(at(props.module)).then(({ mount }) => mount(element, props, (use) => watch('value', use), send));
+"""
+)
+
+
+class RaceTab:
+    """Made inside gr.Blocks, where it is to be; `wire` connects it to the model."""
+
+    def __init__(self, small: bool) -> None:
+        serve()
+        with gr.Column(elem_id="race"):
+            self._ask(EXAMPLES[0] if small else next(iter(LONG.values())), lines=3 if small else 8)
+            with gr.Row(elem_id="race-field"):
+                self._field()
+            self.player = gr.HTML(
+                value=None,
+                html_template=template("race/race.html"),
+                what="race",
+                js_on_load=MOUNT,
+                apply_default_css=False,
+                elem_id="race-player",
+                module=module("race/race.js"),
+                rule=LEADER_RULE,
+            )
+
+    def _ask(self, prompt: str, lines: int) -> None:
+        with gr.Row(elem_id="race-row"):
+            self.prompt = gr.Textbox(
+                prompt,
+                label="Prompt of the race",
+                show_label=False,
+                lines=1,
+                max_lines=lines,
+                container=False,
+                elem_id="race-prompt",
+            )
+            self.begin = gr.Button("Start the race", variant="primary", elem_id="race-start")
+            self.stop = gr.Button("Stop the race", elem_id="race-stop", visible=False)
+            self.download = gr.DownloadButton("Download the race", elem_id="race-download", visible=False)
+        self.later = later_prompts("race-later")
+        self.note = gr.HTML(elem_id="race-note", apply_default_css=False)
+
+    def _field(self) -> None:
+        self.runners = gr.Dropdown(
+            [*POLICIES, *VARIANTS],
+            value=list(OPENING),
+            multiselect=True,
+            max_choices=4,
+            allow_custom_value=True,
+            label="Runners, two to four",
+            info="A policy, or one with settings: type such as “deep-forcing sink=4 switch=sink” and press Enter.",
+            elem_id="race-runners",
+        )
+        self.seed = gr.Textbox("7", label="Seed", info="The noise of all.", max_lines=1, elem_id="race-seed")
+        self.length = gr.Dropdown(
+            list(LENGTHS), value="30 seconds", label="Length", info="Of each video.", elem_id="race-length"
+        )
+
+    def wire(self, model: Callable[[], tuple[Pipeline, Sessions]], *, stop, beat, pause, **queue) -> None:
+        """model: what is loaded by now. stop, beat, pause: the page's own; queue: options of the long event."""
+        self._model = model
+        asked = [self.prompt, self.later, self.runners, self.seed, self.length]
+        shown = [self.player, self.begin, self.stop, self.download, self.note]
+        self.begin.click(self.start, asked, shown, show_progress="hidden", api_visibility="private", **queue)
+        self.stop.click(stop, **QUIET)
+        self.player.beat(beat, **QUIET)
+        self.player.pause(pause, **QUIET)
+        looked = [self.prompt, self.later, self.runners, self.seed]
+        gr.on(
+            [self.prompt.change, self.later.input, self.runners.change, self.seed.change],
+            self.look,
+            looked,
+            [self.note, self.begin],
+            trigger_mode="always_last",
+            **QUIET,
+        )
+
+    def start(self, request: gr.Request, prompt, later, runners, seed, length) -> Iterator[tuple]:
+        """One race, from the click to its end."""
+        pipeline, sessions = self._model()
+        try:
+            frames = LENGTHS[length] * pipeline.shape.fps
+            order = RaceOrder(read_prompts(prompt, later), read_seed(seed), _field_of(runners), frames)
+            running = _buttons(running=True)  # with every message: a tab that is just appearing forgets the first
+            yield (gr.skip(), *running, "")
+            for value, message, files in sessions.packets(request.session_hash, order):
+                ended = message["kind"] == "ended"
+                yield (value, *(_buttons(running=False, file=files.video) if ended else running), gr.skip())
+        except (PromptError, SettingsError, OSError) as error:
+            yield (gr.skip(), *_buttons(running=False), problem(error))
+
+    def look(self, prompt, later, runners, seed) -> tuple:
+        """What is wrong with what is asked for, and whether a race could start."""
+        try:
+            read_prompts(prompt, later)
+            read_seed(seed)
+            _field_of(runners)
+        except (PromptError, SettingsError) as error:
+            return problem(error), gr.update(interactive=False)
+        return prompt_note(self._model()[0], prompt), gr.update(interactive=True)
+
+
+def _field_of(runners: list[str] | None) -> tuple:
+    return check_field([read_runner(text) for text in runners or []])
+
+
+def _buttons(running: bool, file: Path | None = None) -> tuple:
+    """Start, Stop, Download."""
+    return (
+        gr.update(visible=not running),
+        gr.update(visible=running),
+        gr.update(visible=file is not None, value=file and str(file)),
+    )

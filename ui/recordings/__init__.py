@@ -1,0 +1,1 @@
+"""Recorded runs: which there are, how they are opened, sent and linked to."""

@@ -1,0 +1,135 @@
+"""Send recorded runs to the pages that watch them: a part when the page has the one before."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deepforcing import Trace, TraceError
+
+from ..player.messages import image_bytes
+from ..runs.names import run_name
+from .links import Moment
+
+FIRST_BYTES = 60_000  # of images in the first part, so that it shows soon
+PART_BYTES = 600_000
+MOST_BYTES = 150_000_000  # of images in all; below DETAIL_BYTES in memory/history.js, so that a page holds all
+CONFIRM_SECONDS = 30.0  # without a word from the page nobody is there
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What is opened, and how. unasked: by the page itself, not by a viewer; link: its name in links, where it has one.
+
+    messages: of `Recordings.messages` or `messages_of`.
+    """
+
+    trace: Trace
+    messages: Iterator[dict]
+    moment: Moment | None = None
+    unasked: bool = False
+    link: str | None = None
+
+
+class Viewing:
+    """One viewer's look at a recorded run."""
+
+    def __init__(self, opening: Opening) -> None:
+        self.id = run_name()
+        self._opening = opening
+        self._changed = threading.Condition()
+        self._seen, self._stopped = -1, False
+
+    def confirm(self, seen: int) -> None:
+        """The page has everything up to the message of this number."""
+        with self._changed:
+            self._seen = max(self._seen, seen)
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        """No further part is sent; harmless at any time."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def parts(self) -> Iterator[list[dict]]:
+        """The run's messages, numbered as those of a live one, some at a time; fewer when the page falls silent."""
+        part, size, most = [], 0, FIRST_BYTES
+        for number, message in enumerate(self._messages()):
+            part.append({"run": self.id, "seq": number, **message})
+            size += image_bytes(message)
+            if size < most and message["kind"] != "ended":
+                continue
+            yield part
+            if not self._confirmed(number):
+                return
+            part, size, most = [], 0, PART_BYTES
+
+    def _messages(self) -> Iterator[dict]:
+        """As of a live run, but for what only a recorded one has: where it opens, and its own way to end."""
+        sent, chunks, note = 0, 0, ""
+        try:
+            for message in self._opening.messages:
+                if message["kind"] == "started":
+                    yield {**message, "recorded": self._recorded()}
+                    continue
+                sent += image_bytes(message)
+                if sent > MOST_BYTES:
+                    seconds = message["first"] / self._opening.trace.started.fps
+                    note = f"Shown are its first {seconds:.0f} seconds: a page holds no more of pictures this large."
+                    break
+                chunks += 1
+                yield message
+        except TraceError as error:
+            yield {"kind": "ended", "reason": "error", "chunks": chunks, "error": str(error), "note": ""}
+            return
+        yield {"kind": "ended", "reason": "recorded", "chunks": chunks, "error": None, "note": note or self._end()}
+
+    def _recorded(self) -> dict:
+        moment = self._opening.moment or Moment("")
+        at = {"seconds": moment.seconds, "panel": moment.panel}
+        return {**at, "unasked": self._opening.unasked, "link": self._opening.link}
+
+    def _end(self) -> str:
+        error = self._opening.trace.index.ended.error
+        return f"This run had ended with an error: {error}" if error else ""
+
+    def _confirmed(self, number: int) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopped or self._seen >= number, CONFIRM_SECONDS)
+            return self._seen >= number and not self._stopped
+
+
+class Viewings:
+    """The table of them: a session that opens another run, or goes away, ends its earlier one."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._now: dict[str, Viewing] = {}
+
+    def play(self, session: str, opening: Opening) -> Iterator[list[dict]]:
+        """See `Viewing.parts`."""
+        viewing = Viewing(opening)
+        self.close(session)
+        with self._lock:
+            self._now[session] = viewing
+        try:
+            yield from viewing.parts()
+        finally:
+            with self._lock:
+                if self._now.get(session) is viewing:
+                    del self._now[session]
+
+    def confirm(self, session: str, run: str, seen: int) -> None:
+        with self._lock:
+            viewing = self._now.get(session)
+        if viewing is not None and viewing.id == run:
+            viewing.confirm(seen)
+
+    def close(self, session: str) -> None:
+        """End what the session looks at, if anything."""
+        with self._lock:
+            viewing = self._now.pop(session, None)
+        if viewing is not None:
+            viewing.stop()

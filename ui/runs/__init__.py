@@ -1,0 +1,1 @@
+"""One viewer's run: steered, paced, recorded."""

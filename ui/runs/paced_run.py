@@ -1,0 +1,98 @@
+"""What every run for a viewer is: a steered thread, paced by the viewer's playhead, folded into messages."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from deepforcing import Pipeline, StreamEnded
+
+from .files import Files
+from .pace import Pace
+
+SILENT_SECONDS = 150  # a hidden tab's timers fire once a minute; longer silence means that nobody is there
+GAVE_WAY = "Others were waiting, so this run was ended. Generate again to get back in line."
+
+
+class Order(Protocol):
+    """What a viewer asked for, whatever it is. num_frames: video frames, None = until stopped."""
+
+    num_frames: int | None
+
+    def stream(self, pipeline: Pipeline) -> Any:
+        """Not started. Raises PromptError or SettingsError for an order that cannot work."""
+
+    def run(self, pipeline: Pipeline, folder: Path, name: str) -> PacedRun:
+        """Its run, for when its turn has come. Raises as `stream` does."""
+
+
+class PacedRun:
+    """A subclass folds the events of its stream, with `_fold`, and tells with `_made` how long the video is by now."""
+
+    def __init__(self, stream: Any, fps: int, name: str) -> None:
+        """stream: not started yet; it is read and steered as a VideoStream is."""
+        self.id = name
+        self._stream, self._pace = stream, Pace(fps)
+        self._stopping = threading.Event()
+        self.seen = -1
+        self.note = ""  # why the run was ended, where the viewer did not end it
+        self.files = Files()
+
+    def _fold(self, event: Any) -> Iterator[dict]:
+        """The messages that an event becomes; None, which comes from time to time, may become some too."""
+        raise NotImplementedError
+
+    def _close(self) -> None:
+        """Give up whatever is open."""
+
+    def report(self, frame: float, playing: bool, seen: int = -1) -> None:
+        """The viewer's playhead, and the number of the last message seen; also the sign that somebody is there."""
+        self.seen = seen
+        self._pace.report(frame, playing)
+
+    def pause(self, paused: bool) -> None:
+        self._stream.pause() if paused else self._stream.resume()
+
+    def stop(self, note: str = "") -> None:
+        """End at the next chunk boundary; harmless at any time."""
+        self.note = self.note or note
+        self._stopping.set()
+        self._stream.stop()
+
+    def messages(self, give_way: Callable[[], bool]) -> Iterator[dict]:
+        """Run to the end. `give_way` is asked between chunks whether somebody else's turn has come."""
+        try:
+            for event in self._events(give_way):
+                yield from self._fold(event)
+        finally:
+            self.stop()
+            self._stream.join(timeout=30)
+            self._close()
+
+    def _events(self, give_way: Callable[[], bool]) -> Iterator[Any]:
+        """Events as the viewer needs them; None from time to time, so that announcements get out."""
+        self._stream.start()
+        while True:
+            self._look_after(give_way)
+            if self._pace.ahead_enough and not self._stopping.is_set():
+                self._stopping.wait(0.05)
+                yield None
+                continue
+            event = self._stream.get(timeout=0.1)
+            yield event
+            if isinstance(event, StreamEnded):
+                return
+
+    def _look_after(self, give_way: Callable[[], bool]) -> None:
+        if self._pace.silent_seconds() > SILENT_SECONDS:
+            self.stop("The page fell silent, so the run was ended.")
+        elif give_way():
+            self.stop(GAVE_WAY)
+
+    def _made(self, frames: int) -> None:
+        """So many more video frames are there."""
+        self._pace.made += frames
+        # The model goes on while this chunk is encoded, unless enough is made: then the next prompt shows sooner.
+        self._stream.max_queued = 0 if self._pace.ahead_enough else 1
