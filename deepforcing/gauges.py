@@ -62,6 +62,8 @@ class Gauges:
     jumps         in this chunk, at most one in two seconds; a sink reset is always told
     reset_at      where the last sink reset of the last five seconds lies, None without one
     seconds       spent on measuring this chunk
+    old_scene     0 = the new prompt's scene, 1 = that of the prompt before, see `metrics.way_back`: the roll-back
+                  of the paper's section 3.2; of this chunk alone; NaN without a change of prompt
     """
 
     start: tuple[int, int] | None
@@ -75,6 +77,7 @@ class Gauges:
     jumps: tuple[Jump, ...]
     reset_at: int | None
     seconds: float
+    old_scene: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class DriftMeter:
         self._settled = 0  # first frame that may belong to the start
         self._start: list[_Piece] = []
         self._recent: list[_Piece] = []
+        self._old: np.ndarray | None = None  # picture [r, c] of the five seconds before the latest change of prompt
 
     @classmethod
     def of(cls, started: StreamStarted) -> DriftMeter:
@@ -131,6 +135,7 @@ class DriftMeter:
         began = time.perf_counter()
         changed = self._prompt not in (None, chunk.prompt)
         if changed:
+            self._old = _picture(self._recent)
             self._settled, self._start, self._recent = chunk.first_frame + SETTLE_SECONDS * self._fps, [], []
         self._prompt = chunk.prompt
         piece = self._reduce(chunk)
@@ -202,7 +207,15 @@ class DriftMeter:
             jumps=jumps,
             reset_at=self._told.frame if reset else None,
             seconds=time.perf_counter() - began,
+            old_scene=self._way_back(),
         )
+
+    def _way_back(self) -> float:
+        """Of the latest chunk, from the new prompt's scene as it is when it has just settled."""
+        settled = _earliest(self._start, self._least)
+        if self._old is None or _length(settled) < self._least:
+            return math.nan
+        return metrics.way_back(_picture(self._recent[-1:]), _picture(settled), self._old)
 
     def _chunk_jump(self) -> float:
         return metrics.border_jump(_inner(self._recent), self._recent[0].first + 1, self._chunk_frames, self._time)
@@ -212,6 +225,13 @@ def _latest(pieces: list[_Piece], frames: int) -> list[_Piece]:
     """The fewest latest pieces that make so many frames; all where they do not."""
     while _length(pieces[1:]) >= frames:
         pieces = pieces[1:]
+    return pieces
+
+
+def _earliest(pieces: list[_Piece], frames: int) -> list[_Piece]:
+    """The fewest first pieces that make so many frames; all where they do not."""
+    while _length(pieces[:-1]) >= frames:
+        pieces = pieces[:-1]
     return pieces
 
 
@@ -233,6 +253,11 @@ def _detail(pieces: list[_Piece]) -> float:
 
 def _scenery(pieces: list[_Piece]) -> np.ndarray:
     return metrics.scenery(np.concatenate([piece.cells for piece in pieces]))
+
+
+def _picture(pieces: list[_Piece]) -> np.ndarray:
+    """What these pieces mostly show, [r, c]."""
+    return np.median(np.concatenate([piece.cells for piece in pieces]), 0)
 
 
 def _motion(pieces: list[_Piece]) -> float:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 HUE_BINS = 36
+SAME_SCENE = 0.02  # of brightness, 0..1: two scenes that differ by less, a cell on average, are one
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
@@ -178,6 +179,18 @@ def scenery_likeness(one: np.ndarray, other: np.ndarray) -> float:
     """Correlation of two sceneries [r, c]."""
     length = np.linalg.norm(one) * np.linalg.norm(other)
     return float((one * other).sum() / length) if length > 1e-6 else 0.0
+
+
+def way_back(now: np.ndarray, new: np.ndarray, old: np.ndarray) -> float:
+    """How far a picture has gone from a new scene back to an old one: 0 is the new scene, 1 the old; all [r, c].
+
+    It is `now` projected on the line between them, so that what both scenes share, and what neither shows, counts for
+    nothing. NaN where the two hardly differ.
+    """
+    there = old - new
+    if np.abs(there).mean() < SAME_SCENE:
+        return float("nan")
+    return float(((now - new) * there).sum() / np.square(there).sum())
 
 
 def _grid(y: np.ndarray, side: int = 16) -> np.ndarray:

@@ -130,3 +130,37 @@ def test_large_frames_are_sampled_and_say_the_same():
 def test_a_video_of_one_frame():
     gauges = measured(video(1))
     assert len(gauges) == 1 and gauges[0].start is None and not gauges[0].jumps
+
+
+def scene(seed: int, share: float = 0.0, other: int = 0, frames: int = 12) -> np.ndarray:
+    """Still blocks of brightness, `share` of them mixed in from another such scene."""
+    one, two = (np.random.default_rng(s).integers(0, 255, (8, 8)).repeat(6, 0).repeat(6, 1) for s in (seed, other))
+    mixed = ((1 - share) * one + share * two).astype(np.uint8)
+    return np.repeat(mixed[None, :, :, None], 3, -1).repeat(frames, 0)
+
+
+def after_a_switch(*shares: float) -> list[float]:
+    """The gauge of each chunk: 129 frames of one scene, 48 of the next as it settles and is learnt, then mixtures."""
+    parts = [scene(0, frames=129), scene(1, frames=72), *(scene(1, share, 0) for share in shares)]
+    gauges = measured(np.concatenate(parts), prompt=lambda first: "a" if first < 129 else "b")
+    return [g.old_scene for g in gauges]
+
+
+def test_the_way_back_to_the_scene_before_a_switch_is_read_chunk_by_chunk():
+    found = after_a_switch(0.5, 0.0, 1.0)
+    assert found[-3:] == pytest.approx([0.5, 0.0, 1.0], abs=0.01)
+    unsettled = 1 + (129 - 9) // CHUNK + (32 + 36) // CHUNK  # two seconds to settle, two more to learn the new scene
+    assert np.isnan(found[:unsettled]).all() and not np.isnan(found[unsettled:]).any()
+
+
+def test_without_a_switch_or_with_the_same_scene_there_is_no_way_back():
+    assert all(math.isnan(g.old_scene) for g in measured(video(321)))
+    same = measured(np.concatenate([scene(0, frames=321)]), prompt=lambda first: "a" if first < 129 else "b")
+    assert all(math.isnan(g.old_scene) for g in same)
+
+
+def test_what_neither_scene_shows_is_no_way_back():
+    new, old = np.zeros((4, 4)), np.zeros((4, 4))
+    old[0], aside = 1, np.zeros((4, 4))
+    aside[3] = 1
+    assert metrics.way_back(aside, new, old) == 0 and metrics.way_back(aside + old / 4, new, old) == 0.25

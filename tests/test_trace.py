@@ -128,7 +128,7 @@ def test_the_switch_is_told_and_the_first_traces_had_none(recorded, tmp_path):
     assert read_trace(first).started == read_trace(recorded[0]).started
 
 
-MARKED = Gauges((0, 9), 0.1, 1.5, 0.7, math.nan, 2.0, 0.9, 0.5, (Jump(40, 3.5, math.nan),), 40, 0.002)
+MARKED = Gauges((0, 9), 0.1, 1.5, 0.7, math.nan, 2.0, 0.9, 0.5, (Jump(40, 3.5, math.nan),), 40, 0.002, -0.25)
 
 
 def marked(recorded, folder: Path) -> tuple[Path, list]:
@@ -142,6 +142,15 @@ def test_gauges_come_back_as_they_were_measured(recorded, tmp_path):
     assert trace.is_measured and len(was) == 10 and math.isnan(was[0].chunk_jump) and was[-1].chunk_jump > 0
     for number, gauges in enumerate(was):
         differences(gauges, trace.gauges(number))
+
+
+def test_traces_made_before_a_gauge_was_there_know_nothing_of_it(recorded, tmp_path):
+    def forget(index):
+        for chunk in index["chunks"]:
+            (chunk["gauges"] or {}).pop("old_scene", None)
+
+    older = read_trace(with_index(marked(recorded, tmp_path), tmp_path, forget))
+    assert math.isnan(older.gauges(3).old_scene) and older.gauges(3).sharpness == MARKED.sharpness
 
 
 def test_a_trace_says_whether_all_of_it_was_measured(recorded, tmp_path):
@@ -387,6 +396,7 @@ def test_an_index_that_cannot_be_is_refused(recorded, tmp_path, change, words):
         (lambda row: row.update(start=[0, 46]), "gauges: start is not a whole number from 0 to 45"),
         (lambda row: row.update(colour_drift="much"), "gauges: colour_drift is not a number from 0 to 1, or null"),
         (lambda row: row.update(motion=-1), "gauges: motion is not a number"),
+        (lambda row: row.update(old_scene="half"), "gauges: old_scene is not a number"),
         (lambda row: row.pop("saturation"), "gauges: saturation is not a number"),
         (lambda row: row.update(sink_reset=True), "gauges: sink_reset is not a number"),
         (lambda row: row.update(seconds=None), "gauges: seconds is not a number of seconds"),

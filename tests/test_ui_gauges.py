@@ -36,6 +36,7 @@ def test_words_follow_the_numbers():
         "chunk_jump": "chunks join smoothly",
         "sink_reset": "unlike the first frames",
         "scenery": "as at the start",
+        "old_scene": "no change of prompt yet",
     }
     assert message(colour_drift=0.1)["readings"]["colour_drift"] == {
         "value": 0.1,
@@ -72,6 +73,9 @@ def test_a_likeness_is_a_return_only_after_a_jump():
         ({"colour_drift": 0.3}, ["colours far from the start"]),
         ({"sink_reset": 0.97}, []),
         ({"sink_reset": 0.97, "reset_at": 480}, ["roll-back"]),
+        ({"old_scene": 0.3}, []),
+        ({"old_scene": 0.4}, ["roll-back"]),
+        ({"old_scene": 0.4, "reset_at": 480}, ["roll-back"]),
     ],
 )
 def test_symptoms_have_names(change, names):

@@ -88,6 +88,19 @@ def test_a_value_is_the_mean_of_the_last_five_seconds():
     assert Series((), ()).value is None
 
 
+def chunks_with(shares) -> list[dict]:
+    readings = [{"old_scene": {"value": share}} for share in shares]
+    return [{"first": 16 * i, "count": 16, "gauges": {"readings": read}} for i, read in enumerate(readings)]
+
+
+def test_roll_backs_are_counted_once_each_and_add_up_over_a_run():
+    shares = [None, 0.1, 0.3, 0.2, 0.5, 0.1, 0.24, 0.25, 0.0]  # back at 0.3, gone at 0.1, back at 0.25
+    found = MEASURES["roll_backs"].take({"fps": 16}, chunks_with(shares))
+    assert found.x == (2, 3, 4, 5, 6, 7, 8, 9) and found.y == (0, 1, 1, 1, 1, 1, 2, 2) and found.value == 2
+    assert MEASURES["roll_backs"].take({"fps": 16}, chunks_with([None, None])).value is None
+    assert MEASURES["roll_backs"].shown(2) == "2 times"
+
+
 def test_numbers_are_shown_with_their_units():
     assert MEASURES["sink_mass"].shown(17.4) == "17 %" and MEASURES["sink_mass"].shown(0) == "0 %"
     assert MEASURES["colour_drift"].shown(0.64) == "0.6 %" and MEASURES["tokens"].shown(1234.5) == "1,234 tokens"

@@ -39,6 +39,7 @@ def read_gauges(chunk: Fields, first: int, end: int) -> Gauges | None:
         jumps=tuple(_jump(Fields(jump, "jumps"), first, end) for jump in row.rows("jumps", end - first, least=0)),
         reset_at=None if row.values.get("reset_at") is None else row.whole("reset_at", 0, end - 1),
         seconds=row.seconds("seconds"),
+        old_scene=row.number("old_scene", -_MOST, _MOST) if "old_scene" in row.values else math.nan,
     )
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from deepforcing import Gauges, Jump
 
 TOO_EARLY = "not enough video yet"
+ROLL_BACK = "roll-back"
 AS_AT_START, A_LITTLE, MUCH = range(3)  # levels of a reading
 
 
@@ -40,6 +41,7 @@ class Gauge:
     unit: str
     axis: tuple[float, float]
     bands: tuple[Band, ...]
+    nothing: str = TOO_EARLY  # what is said where there is no reading
 
     @property
     def normal(self) -> tuple[float, float]:
@@ -54,7 +56,7 @@ class Gauge:
     def read(self, value: float) -> dict:
         """The number, as it is shown, with its words; NaN is no reading."""
         if math.isnan(value):
-            return {"value": None, "shown": "–", "level": AS_AT_START, "words": TOO_EARLY}
+            return {"value": None, "shown": "–", "level": AS_AT_START, "words": self.nothing}
         band = self.band(value)
         shown = f"{100 * value:.0f} %" if self.unit == "%" else f"× {value:.1f}"
         return {"value": round(value, 4), "shown": shown, "level": band.level, "words": band.words}
@@ -151,9 +153,21 @@ GAUGES = (
             Band(math.inf, AS_AT_START, "as at the start"),
         ),
     ),
+    Gauge(
+        "old_scene",
+        "Old scene",
+        "How far the picture has gone back to the scene of the prompt before. 0 %: the new scene, 100 %: the old.",
+        "%",
+        (0, 1),
+        (
+            Band(0.25, AS_AT_START, "the new scene stays"),
+            Band(0.35, A_LITTLE, "the old scene shines through"),
+            Band(math.inf, MUCH, "the old scene is back", ROLL_BACK),
+        ),
+        "no change of prompt yet",
+    ),
 )
 JUMPED_BACK = {"level": MUCH, "words": "jumped back to the first frames"}
-ROLL_BACK = "roll-back"
 
 
 def panel() -> list[dict]:
@@ -182,7 +196,7 @@ def symptoms(gauges: Gauges) -> list[str]:
     """What of the last five seconds looks broken, by name."""
     readings = ((gauge, getattr(gauges, gauge.name)) for gauge in GAUGES)
     named = [gauge.band(value).symptom for gauge, value in readings if not math.isnan(value)]
-    return [*filter(None, named), *([ROLL_BACK] if gauges.reset_at is not None else [])]
+    return [*dict.fromkeys([*filter(None, named), *([ROLL_BACK] if gauges.reset_at is not None else [])])]
 
 
 def symptom_line(gauges: Gauges) -> str:

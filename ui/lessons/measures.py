@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 FIRST_LATENTS = 10  # the sink of Deep Sink in the paper
+BACK, GONE = 0.25, 0.15  # of the way to the old scene: it is back, and gone again
 LAST_SECONDS = 5.0  # of a run, over which its value is taken
 
 
@@ -31,6 +32,16 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Count(Series):
+    """How often something has happened by then."""
+
+    @property
+    def value(self) -> float | None:
+        """Of a run: how often it did."""
+        return self.y[-1] if self.y else None
+
+
+@dataclass(frozen=True)
 class Measure:
     """take: see above. unit: of its numbers; what: what it is, in plain words; bars: one bar a frame, not over time."""
 
@@ -42,7 +53,7 @@ class Measure:
 
     def shown(self, value: float, signed: bool = False) -> str:
         """The number with its unit."""
-        digits = 0 if abs(value) >= 10 or abs(value) < 0.05 or self.unit == "tokens" else 1
+        digits = 0 if abs(value) >= 10 or abs(value) < 0.05 or self.unit in ("tokens", "times") else 1
         number = f"{value:+,.{digits}f}" if signed else f"{value:,.{digits}f}"
         return f"{number} {self.unit}".replace("-", "\u2212")
 
@@ -86,6 +97,17 @@ def _reading(name: str, scale: float) -> Callable[[dict, dict], float | None]:
         return None if value is None else scale * value
 
     return of
+
+
+def _roll_backs(started: dict, chunks: list[dict]) -> Series:
+    """How often the old scene came back, and went again before it could come back once more."""
+    seen, count, back, counts = _over_time(_reading("old_scene", 1))(started, chunks), 0, False, []
+    for share in seen.y:
+        if not back and share >= BACK:
+            count, back = count + 1, True
+        back = back and share > GONE
+        counts.append(float(count))
+    return Count(seen.x, tuple(counts))
 
 
 def _reach(started: dict, chunk: dict) -> float:
@@ -139,6 +161,18 @@ MEASURES: dict[str, Measure] = {
         "%",
         "How much of what stands still is as it was in the first five seconds.",
         _over_time(_reading("scenery", 100)),
+    ),
+    "old_scene": Measure(
+        "The old scene",
+        "%",
+        "How far the picture has gone back to the scene of the prompt before; 100 % is all the way.",
+        _over_time(_reading("old_scene", 100)),
+    ),
+    "roll_backs": Measure(
+        "Roll-backs",
+        "times",
+        "How often the picture has gone back a quarter of the way to the scene of the prompt before.",
+        _roll_backs,
     ),
     "sharpness": Measure(
         "Sharpness",
