@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from documents import TEXT
 from fake_hub import FakeHub
 from small_wan import CHANNELS, CHECKPOINT, TEXT_DIM, save_small_wan, small_transformer
 from test_fetch import direct  # noqa: F401  (a fixture)
@@ -29,7 +30,6 @@ from deepforcing.models.fetch import fetch
 from deepforcing.models.sources import SELF_FORCING, SOURCES
 
 SMALL = Loading(height=32, width=48)
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_a_large_model_runs_without_cuda_only_where_that_is_asked_for(folder, no
 def test_the_published_models_are_large(name, no_cuda):
     with pytest.raises(ModelError, match="with 1,419 million transformer parameters, expects a GPU with CUDA"):
         needs_of(name)
-    assert f"more than {needs.LARGE // 10**6} million parameters" in README
+    assert f"more than {needs.LARGE // 10**6} million parameters" in TEXT
 
 
 def test_cuda_that_is_not_there_is_refused_whatever_the_model(folder, no_cuda):

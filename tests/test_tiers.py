@@ -2,10 +2,10 @@
 
 import argparse
 import re
-from pathlib import Path
 
 import pytest
 import torch
+from documents import TEXT
 
 from deepforcing import DeepForcing, Loading, SettingsError
 from deepforcing.memory import Forecast, Plan, forecast
@@ -17,7 +17,6 @@ from deepforcing.options import add_loading, loading_from
 from deepforcing.tiers import TIERS, loading_for
 
 GIB = 2**30
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
 def takes(loading: Loading) -> Forecast:
@@ -72,7 +71,7 @@ def test_a_tier_and_compiling_may_contradict_each_other():
 
 
 def test_the_table_of_the_readme_is_what_is_forecast():
-    rows = re.findall(r"^\| (\d+) GB \| `--tier (\d+)` \| (.*?) \| (.*?) GB \|(?: (.*?) GB)? \|$", README, re.MULTILINE)
+    rows = re.findall(r"^\| (\d+) GB \| `--tier (\d+)` \| (.*?) \| (.*?) GB \|(?: (.*?) GB)? \|$", TEXT, re.MULTILINE)
     assert [row[0] for row in rows] == list(TIERS)
     for gb, tier, options, device, host in rows:
         assert gb == tier

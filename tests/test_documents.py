@@ -1,0 +1,70 @@
+"""What the README and the pages behind it say is so: code runs, links lead somewhere, commands and options exist."""
+
+import re
+
+import pytest
+from conftest import small_pipeline
+from documents import PAGES, ROOT, TEXT
+
+import app
+from deepforcing.__main__ import main as deepforcing_main
+from deepforcing.pipeline import generate_long_video
+from deepforcing.policies import POLICIES
+from deepforcing.policies.registry import find_policies
+
+SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+COMMANDS = sorted(set(re.findall(r"^python (app\.py|-m deepforcing \w+)", TEXT, re.MULTILINE)))
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
+
+
+def test_the_example_policy_appears_by_itself_and_works(drop_policy):
+    drop_policy("every_other", next(s for s in SNIPPETS if "class " in s))
+    found = find_policies()
+    assert list(found) == list(dict.fromkeys([*POLICIES, "every-other"])), "one more, or there already"
+    chunks = list(generate_long_video(small_pipeline(), "a", num_frames=150, policy=found["every-other"]()))
+    assert (chunks[7].cache.frames % 2 == 0).all() and len(chunks[7].cache.frames) == 9
+
+
+def test_the_library_example_works(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    example = next(s for s in SNIPPETS if "generate_long_video(" in s)
+    assert "num_frames=320" in example
+    exec(example.replace("num_frames=320", "num_frames=33"), {})
+    assert (tmp_path / "out.mp4").stat().st_size > 1000
+
+
+def test_the_trace_example_works(monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    exec(next(s for s in SNIPPETS if "read_trace(" in s), {})
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 42 and re.match(r"0 \(9, (\d+), \1, 3\) 0 False", lines[0])
+    assert lines[-1] == "None" or lines[-1].startswith("Gauges(start=")
+
+
+def headings(text: str) -> set[str]:
+    """The anchors that a page has."""
+    without_code = re.sub(r"^(`{3,}).*?^\1", "", text, flags=re.DOTALL | re.MULTILINE)
+    titles = re.findall(r"^#+ (.*)$", without_code, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    for path, anchor in LINK.findall(re.sub(r"`[^`]*`", "", PAGES[page])):
+        target = (page.parent / path).resolve() if path else page
+        assert target.is_file(), path
+        assert not anchor or anchor in headings(target.read_text(encoding="utf-8")), f"{path}#{anchor}"
+
+
+def test_every_page_is_led_to_from_the_readme():
+    linked = {(ROOT / path).resolve() for path, _ in LINK.findall(PAGES[ROOT / "README.md"]) if path}
+    assert set(PAGES) - {ROOT / "README.md"} <= linked
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_that_are_told_have_the_options_that_are_told(command, capsys):
+    told = re.findall(rf"^python {re.escape(command)}\b(.*(?:\\\n.*)*)", TEXT, re.MULTILINE)
+    asked = {option for line in told for option in re.findall(r"(?<=\s)--[\w-]+", line)}
+    with pytest.raises(SystemExit, match="0"):
+        app.main(["--help"]) if command == "app.py" else deepforcing_main([command.split()[-1], "--help"])
+    assert asked <= set(re.findall(r"--[\w-]+", capsys.readouterr().out))
