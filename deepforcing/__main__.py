@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import sys
 
+from .console import escape_what_cannot_be_shown
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status."""
+    escape_what_cannot_be_shown()
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["replay"]:
         from ui.replay import main as replay  # the page alone: no model, no torch

@@ -26,6 +26,7 @@ from .models.tiny import is_tiny
 from .needs import needs_of, own_policy
 from .options import add_loading, loading_from
 from .out_of_memory import explain_out_of_memory, is_out_of_memory
+from .output import check_place
 from .pipeline import Pipeline, generate_long_video, load_pipeline, started_event
 from .policies import POLICIES, DeepForcing, Policy, make_policy, read_setting, settings_of
 from .prompt import PromptError
@@ -33,7 +34,7 @@ from .prompt_options import add_prompts, prompt_metadata, timeline_from
 from .race.command import add_race
 from .timeline import Timeline
 from .trace import TraceError, TraceWriter
-from .video_file import VideoWriter
+from .video_file import VideoWriter, check_video_path
 
 _REFUSED = (SettingsError, PromptError, ModelError, TraceError, OSError)
 
@@ -129,6 +130,7 @@ def _generate(options: argparse.Namespace) -> int:
     if not 0 < options.seconds < float("inf"):
         raise SettingsError(f"--seconds must be more than 0, not {options.seconds}")
     timeline = timeline_from(options)
+    _check_files(options)
     policy = _policy(options)
     pipeline = _load(options, policy)
     frames = max(1, round(options.seconds * pipeline.shape.fps))
@@ -156,6 +158,13 @@ def _generate(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_files(options: argparse.Namespace) -> None:
+    """Raises OSError and SettingsError, before anything is loaded, for files that could not be written."""
+    video = check_video_path(options.output)
+    if options.trace is not None and check_place(options.trace).resolve() == video.resolve():
+        raise SettingsError(f"the video and the trace cannot both be {options.output}")
+
+
 def _explained(chunks: Iterator[Chunk], policy: Policy, pipeline: Pipeline) -> Iterator[Chunk]:
     """The chunks; a want of memory becomes a ModelError that says what to change."""
     try:
@@ -168,7 +177,7 @@ def _explained(chunks: Iterator[Chunk], policy: Policy, pipeline: Pipeline) -> I
 
 @contextmanager
 def _recording(options: argparse.Namespace, pipeline: Pipeline, policy: Policy) -> Iterator[Callable[[Chunk], None]]:
-    """What takes the run's chunks. At the end they and the video become a trace, where one was asked for."""
+    """What takes the run's chunks. They and the video become a trace, where one was asked for, however the run ends."""
     if options.trace is None:
         yield lambda chunk: None
         return
@@ -176,8 +185,20 @@ def _recording(options: argparse.Namespace, pipeline: Pipeline, policy: Policy) 
     meter = DriftMeter.of(started)
     with TraceWriter(options.trace) as trace:
         trace.write(started)
-        yield lambda chunk: trace.write(chunk, meter.add(chunk))
-        trace.write(StreamEnded("finished", trace.chunks))
+        try:
+            yield lambda chunk: trace.write(chunk, meter.add(chunk))
+        except (OSError, TraceError):  # a file cannot be written, and so there is no video, or no trace
+            raise
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt)
+            _finish(trace, options, "stopped" if stopped else "error", None if stopped else str(error))
+            raise
+        _finish(trace, options, "finished")
+
+
+def _finish(trace: TraceWriter, options: argparse.Namespace, reason: str, error: str | None = None) -> None:
+    if trace.chunks:
+        trace.write(StreamEnded(reason, trace.chunks, error))
         print(f"{trace.finish(options.output)}: {readable(Path(options.trace).stat().st_size)}")
 
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from .attention import Prompt
 from .config import Geometry, Sampling, SettingsError
 from .events import AttentionMass, CacheState, Chunk, Compression, StreamStarted, Timings
+from .finite import check_finite
 from .kv_cache import KVCache
 from .models.components import Components, ModelError, device_for
 from .models.fingerprint import fingerprint
@@ -194,6 +195,7 @@ def denoise(
         denoiser.remember(x, cache, prompt)
         at_switch.made(x)
         _finish(x.device)
+        check_finite(x, "transformer", index)
         seconds = time.perf_counter() - started
         yield LatentChunk(index, first, x.transpose(1, 2), text, seconds, *telemetry)
         index += 1
@@ -210,7 +212,7 @@ def decode(pipeline: Pipeline, chunks: Iterator[LatentChunk]) -> Iterator[Chunk]
     state, first_frame = None, 0
     for chunk in chunks:
         started = time.perf_counter()
-        frames, state = _decode_one(pipeline, chunk.latents, state)
+        frames, state = _decode_one(pipeline, chunk, state)
         seconds = time.perf_counter() - started
         yield Chunk(
             index=chunk.index,
@@ -227,8 +229,9 @@ def decode(pipeline: Pipeline, chunks: Iterator[LatentChunk]) -> Iterator[Chunk]
 
 
 @torch.no_grad()
-def _decode_one(pipeline: Pipeline, latents: Tensor, state):
-    frames, state = pipeline.decoder.decode(latents, state)
+def _decode_one(pipeline: Pipeline, chunk: LatentChunk, state):
+    frames, state = pipeline.decoder.decode(chunk.latents, state)
+    check_finite(frames, "decoder", chunk.index)
     pixels = frames[0].clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1)
     return np.ascontiguousarray(pixels.cpu().numpy()), state
 
@@ -282,7 +285,8 @@ def generate_long_video(
     stale_prompt  a mistake to look at: the cross-attention cache is not reset when the prompt changes, so the first
                   prompt's keys and values stay in use, and a new prompt is never seen
 
-    The same prompt, seed and settings give the same video. Raises SettingsError and PromptError before the first chunk.
+    The same prompt, seed and settings give the same video. Raises SettingsError and PromptError before the first chunk,
+    and ModelError at the first chunk that has a number that is none, such as NaN.
     """
     if num_frames is not None and (isinstance(num_frames, bool) or not isinstance(num_frames, int) or num_frames < 1):
         raise SettingsError(f"num_frames must be a whole number of at least 1, not {num_frames!r}")

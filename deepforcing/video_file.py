@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import subprocess
+import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import imageio_ffmpeg
 import numpy as np
 
+from . import ffmpeg
 from .config import VideoShape
+from .output import check_place
 
+ENDING = ".mp4"
 _LEAST_WIDTH = 384  # pixels; players scale very small videos badly
 _MOST_PIXELS = 1 << 24  # of one picture of a file that is read
 
@@ -19,42 +22,49 @@ _MOST_PIXELS = 1 << 24  # of one picture of a file that is read
 class VideoWriter:
     """Frames in, one MP4 out (yuv420p, enlarged without smoothing blur by whole factors when small).
 
-    metadata: text that goes into the file, such as title, comment (prompt, seed, settings). Raises OSError with
-    ffmpeg's words when the file cannot be written, a full disk included.
+    The file gets its name when it is whole, in `close`. Until then it grows beside that, as `NAME.part-1a2b3c4d.mp4`,
+    which plays as far as it has come, whatever ends the program. Without a frame there is no file.
+
+    metadata: text that goes into the file, such as title, comment (prompt, seed, settings). Raises OSError: at once for
+    a path where no file can be, later, with ffmpeg's words, when the file cannot be written on, a full disk included;
+    what there is of it then stays, and is named.
     """
 
     def __init__(self, path: str | Path, shape: VideoShape, metadata: dict[str, str] | None = None) -> None:
-        self.path = Path(path)
-        if not self.path.parent.is_dir():
-            raise OSError(f"cannot write {self.path}: there is no folder {self.path.parent}")
-        self._frame_shape = (shape.height, shape.width, 3)
-        self._writer = imageio_ffmpeg.write_frames(
-            str(self.path),
-            (shape.width, shape.height),
-            fps=shape.fps,
-            codec="libx264",
-            quality=None,
-            pix_fmt_in="rgb24",
-            pix_fmt_out="yuv420p",
-            macro_block_size=1,
-            ffmpeg_log_level="error",
-            output_params=_output_params(_enlarged(shape), shape.fps, metadata or {}),
-        )
-        self._writer.send(None)
-        self._open = True
+        self.path = check_video_path(path)
+        self._part = self.path.with_name(f"{self.path.stem[:40]}.part-{uuid.uuid4().hex[:8]}{ENDING}")
+        self._shape, self._frames, self._open = shape, 0, True
+        self._words = ffmpeg.metadata_file(metadata or {})
+        try:
+            self._part.open("xb").close()
+            self._process = ffmpeg.start(_writing(self._part, self._words, shape), stdin=subprocess.PIPE)
+        except OSError as error:
+            self._clean_up(self._part)
+            raise OSError(f"cannot write {self.path}: {error.strerror or error}") from None
 
     def write(self, frames: np.ndarray) -> None:
         """frames: uint8 [n, height, width, 3]."""
-        if frames.shape[1:] != self._frame_shape or frames.dtype != np.uint8:
-            raise ValueError(f"expected uint8 frames of {self._frame_shape}, not {frames.dtype} {frames.shape[1:]}")
-        for frame in frames:
-            self._writer.send(np.ascontiguousarray(frame))
+        expected = (self._shape.height, self._shape.width, 3)
+        if frames.shape[1:] != expected or frames.dtype != np.uint8:
+            raise ValueError(f"expected uint8 frames of {expected}, not {frames.dtype} {frames.shape[1:]}")
+        self._frames += len(frames)
+        try:
+            self._process.stdin.write(np.ascontiguousarray(frames).data)
+        except OSError:  # ffmpeg has gone; `close` says why
+            self.close()
 
     def close(self) -> None:
         """Finish the file; harmless when called again."""
-        if self._open:
-            self._open = False
-            self._writer.close()
+        if not self._open:
+            return
+        self._open = False
+        with suppress(OSError):
+            self._process.stdin.close()
+        if trouble := ffmpeg.said(self._process):
+            raise OSError(f"cannot write {self.path}: {trouble}{self._what_is_left()}")
+        if self._frames:
+            self._part.replace(self.path)
+        self._clean_up(self._part)
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -62,13 +72,47 @@ class VideoWriter:
     def __exit__(self, *_) -> None:
         self.close()
 
+    def _what_is_left(self) -> str:
+        """In words; a part without a picture is thrown away."""
+        with read_frames(self._part, self._shape) as frames:
+            plays = next(frames, None) is not None
+        self._clean_up(*() if plays else (self._part,))
+        return f". The video so far is in {self._part}" if plays else ""
+
+    def _clean_up(self, *also: Path) -> None:
+        for path in (self._words, *also):
+            path.unlink(missing_ok=True)
+
+
+def check_video_path(path: str | Path) -> Path:
+    """The path. Raises OSError, which says why, where an MP4 could not be written, for want of ffmpeg too."""
+    path = check_place(path)
+    ffmpeg.find_ffmpeg()
+    if path.suffix.lower() != ENDING:
+        raise OSError(f"cannot write {path}: the video is an MP4, so its name has to end in {ENDING}")
+    return path
+
+
+def rewrite_metadata(path: Path, metadata: dict[str, str]) -> None:
+    """Put other text into an MP4: its streams are copied, unchanged. Raises OSError, and then the file is as it was."""
+    copy, words = path.with_name(f"{uuid.uuid4().hex}{ENDING}"), ffmpeg.metadata_file(metadata)
+    source = ["-i", f"file:{path}", *_texts(words), "-map", "0", "-c", "copy"]
+    try:
+        process = ffmpeg.start([*source, "-movflags", "+faststart+use_metadata_tags", f"file:{copy}"])
+        if trouble := ffmpeg.said(process):
+            raise OSError(f"cannot write the prompts into {path}: {trouble}")
+        copy.replace(path)
+    finally:
+        for file in (copy, words):
+            file.unlink(missing_ok=True)
+
 
 @contextmanager
 def read_frames(path: str | Path, shape: VideoShape) -> Iterator[Iterator[np.ndarray]]:
     """Opens an MP4 that VideoWriter made of videos of this shape: its frames, uint8 [height, width, 3], one by one.
 
     Nothing but MP4 is read, and no other file or address that it may point to. Frames end early where the file is
-    damaged, cut short, or of smaller pictures.
+    damaged, cut short, or of smaller pictures. Raises OSError where there is no ffmpeg.
     """
     process = subprocess.Popen(_reading(path, shape), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
@@ -91,8 +135,7 @@ def _reading(path: str | Path, shape: VideoShape) -> list[str]:
     shrink = f"scale={shape.width}:{shape.height}:flags=area"
     safe = ["-protocol_whitelist", "file", "-f", "mp4", "-max_pixels", str(_MOST_PIXELS)]
     plain = ["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", f"{crop},{shrink}", "-f", "rawvideo", "-"]
-    exe = imageio_ffmpeg.get_ffmpeg_exe()
-    return [exe, "-v", "quiet", "-nostdin", *safe, "-i", f"file:{path}", *plain]
+    return [ffmpeg.find_ffmpeg(), "-v", "quiet", "-nostdin", *safe, "-i", f"file:{path}", *plain]
 
 
 def _enlarged(shape: VideoShape) -> int:
@@ -100,10 +143,16 @@ def _enlarged(shape: VideoShape) -> int:
     return max(1, -(-_LEAST_WIDTH // shape.width))
 
 
-def _output_params(scale: int, fps: int, metadata: dict[str, str]) -> list[str]:
+def _writing(path: Path, words: Path, shape: VideoShape) -> list[str]:
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{shape.width}x{shape.height}", "-r", str(shape.fps)]
+    scale = _enlarged(shape)
     size = f"scale=iw*{scale}:ih*{scale}:flags=lanczos,pad=ceil(iw/2)*2:ceil(ih/2)*2"
-    params = ["-vf", size, "-crf", "18", "-preset", "veryfast", "-g", str(2 * fps)]
-    params += ["-movflags", "+frag_keyframe+empty_moov+default_base_moof+use_metadata_tags"]
-    for key, value in metadata.items():
-        params += ["-metadata", f"{key}={value}"]
-    return params
+    coded = ["-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "18", "-preset", "veryfast", "-g", str(2 * shape.fps)]
+    flags = "+frag_keyframe+empty_moov+default_base_moof+use_metadata_tags"
+    source = [*raw, "-i", "pipe:", *_texts(words), "-map", "0:v"]
+    return [*source, "-vf", size, *coded, "-movflags", flags, "-f", "mp4", f"file:{path}"]
+
+
+def _texts(words: Path) -> list[str]:
+    """The metadata in a file, as the second input."""
+    return ["-f", "ffmetadata", "-i", f"file:{words}", "-map_metadata", "1"]

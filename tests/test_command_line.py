@@ -1,8 +1,10 @@
 """`python -m deepforcing`, with a small model on disk."""
 
+import io
 import json
 import re
 import subprocess
+import sys
 from functools import partial
 
 import imageio_ffmpeg
@@ -12,9 +14,10 @@ from small_wan import CHECKPOINT, save_lora, save_small_wan
 from test_fetch import BIG, SOURCE, direct, hub  # noqa: F401  (fixtures)
 from test_loading import folder  # noqa: F401  (a fixture)
 
-from deepforcing import needs, read_trace
+from deepforcing import DriftMeter, needs, read_trace
 from deepforcing.__main__ import main
 from deepforcing.bench import bench
+from deepforcing.events import StreamEnded
 from deepforcing.memory import Room
 from deepforcing.models.fetch import fetch
 from deepforcing.pipeline import load_pipeline
@@ -78,6 +81,10 @@ def test_prompts_with_times_are_made_and_written_into_the_file(folder):  # noqa:
         (["--seconds", "0"], "--seconds must be more than 0"),
         (["--seconds", "nan"], "--seconds must be more than 0"),
         (["-o", "/nowhere/out.mp4"], "there is no folder"),
+        (["-o", "clip"], "its name has to end in .mp4"),
+        (["-o", "clip.webm"], "its name has to end in .mp4"),
+        (["--trace", "/nowhere/run.trace"], "there is no folder"),
+        (["-o", "a.mp4", "--trace", "./a.mp4"], "the video and the trace cannot both be a.mp4"),
         (["--model", "gigantic"], "unknown model 'gigantic'"),
         (["--model", "longlife"], "did you mean longlive?"),
         (["--model", "self-forcing", "--tier", "12"], "unknown tier '12': expected 80, 24, 16, 8"),
@@ -173,9 +180,46 @@ def test_generate_records_a_trace_of_what_the_page_would_show(folder, capsys):  
     assert list(trace)[-1].reason == "finished" and trace.is_measured
 
 
-def test_a_trace_that_cannot_be_written_is_refused_before_the_run(folder, capsys):  # noqa: F811
-    assert generate(folder, "-o", str(folder / "out.mp4"), "--trace", "/nowhere/run.trace") == 2
-    assert "there is no folder" in capsys.readouterr().err and not (folder / "out.mp4").exists()
+@pytest.mark.parametrize("command", [["generate", "a"], ["race", "a", "--runner", "h2o", "--runner", "snapkv"]])
+@pytest.mark.parametrize("more", [["-o", "clip"], ["-o", "/nowhere/out.mp4"], []])
+def test_files_that_cannot_be_written_are_refused_before_a_model_is_loaded(
+    tmp_path, monkeypatch, capsys, command, more
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("deepforcing.commands.load_pipeline", None)
+    if not more:
+        monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nowhere/ffmpeg")
+    assert main([*command, *more]) == 2
+    errors = capsys.readouterr().err.strip().splitlines()
+    assert len(errors) == 1 and errors[0].startswith("deepforcing: ") and not list(tmp_path.iterdir())
+
+
+def test_a_run_that_is_stopped_keeps_its_video_and_its_trace(folder, monkeypatch):  # noqa: F811
+    def stop(self, chunk):
+        if chunk.index == 2:
+            raise KeyboardInterrupt
+        return measure(self, chunk)
+
+    measure = DriftMeter.add
+    monkeypatch.setattr(DriftMeter, "add", stop)
+    assert generate(folder, "-o", str(folder / "out.mp4"), "--trace", str(folder / "run.trace")) == 130
+    trace = read_trace(folder / "run.trace")
+    assert trace.index.ended == StreamEnded("stopped", 2) and len(list(trace)) == 4
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
+def test_what_the_console_cannot_show_is_escaped(folder, monkeypatch, encoding):  # noqa: F811
+    shown = io.TextIOWrapper(io.BytesIO(), encoding)
+    monkeypatch.setattr(sys, "stdout", shown)
+    monkeypatch.setattr(sys, "stderr", shown)
+    assert (
+        generate(folder, "-o", str(folder / "飛龍.mp4"), "--trace", str(folder / "飛.trace"), "--at", "1s", "dragón")
+        == 0
+    )
+    assert (folder / "飛龍.mp4").exists() and generate(folder, "--at", "飛", "x") == 2
+    shown.flush()
+    text = shown.buffer.getvalue().decode(encoding)
+    assert "\\u98db.trace: " in text and "\\u98db\\u9f8d.mp4: 32 frames" in text and "'\\u98db'" in text
 
 
 def test_an_empty_prompt_is_refused(folder, capsys):  # noqa: F811

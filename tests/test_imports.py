@@ -9,13 +9,13 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = [
     {"version"},
-    {"config", "events", "rope", "captions", "metrics", "prompt"},
+    {"config", "events", "rope", "captions", "metrics", "prompt", "ffmpeg", "output", "console"},
     {"compression", "past_queries", "gauges", "timeline"},
     {"policies"},
     {"kv_cache"},
     {"attention", "telemetry"},
     {"probe", "models"},
-    {"run_ahead", "memory", "out_of_memory", "tiers", "switching"},
+    {"run_ahead", "memory", "out_of_memory", "finite", "tiers", "switching"},
     {"fitting", "options", "prompt_options", "steering"},
     {"pipeline"},
     {"stream", "video_file", "bench", "needs"},

@@ -17,6 +17,7 @@ from ..policies import POLICIES, Policy
 from ..prompt_options import add_prompts, prompt_metadata, timeline_from
 from ..timeline import Timeline
 from ..version import __version__
+from ..video_file import check_video_path
 from .course import Round, race
 from .runner import Runner, check_field, read_runner, widest
 from .stream import explain_race
@@ -44,6 +45,7 @@ def _run(options: argparse.Namespace, load: Load) -> int:
         raise SettingsError(f"--seconds must be more than 0, not {options.seconds}")
     timeline = timeline_from(options)
     runners = check_field([read_runner(text, options.switch) for text in options.runner])
+    check_video_path(options.output)
     pipeline = load(options, widest(runners))
     if unknown := pipeline.unknown_words(" ".join(timeline.prompts)):
         print(f"note: this model has not seen: {', '.join(unknown)}", file=sys.stderr)

@@ -11,6 +11,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 from ..events import Chunk, Event, StreamEnded, StreamStarted
 from ..gauges import Gauges
+from ..output import check_place
 from .archive import INDEX, MOST_BYTES, MOST_CHUNK_BYTES, MOST_INDEX_BYTES, VIDEO, chunk_name
 from .arrays import pack
 from .fields import TraceError
@@ -27,9 +28,7 @@ class TraceWriter:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        if not self.path.parent.is_dir():
-            raise OSError(f"cannot write {self.path}: there is no folder {self.path.parent}")
+        self.path = check_place(path)
         self._part = self.path.with_name(f".{self.path.name}.{uuid.uuid4().hex[:8]}.part")
         self._started: StreamStarted | None = None
         self._ended: StreamEnded | None = None
