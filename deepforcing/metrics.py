@@ -5,11 +5,13 @@ Every function takes uint8 frames [n, height, width, 3] and needs numpy only. No
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 HUE_BINS = 36
+BACK, GONE = 0.25, 0.15  # of the way to an old scene: it is back, and gone again
 SAME_SCENE = 0.02  # of brightness, 0..1: two scenes that differ by less, a cell on average, are one
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
@@ -191,6 +193,22 @@ def way_back(now: np.ndarray, new: np.ndarray, old: np.ndarray) -> float:
     if np.abs(there).mean() < SAME_SCENE:
         return float("nan")
     return float(((now - new) * there).sum() / np.square(there).sum())
+
+
+def roll_backs(ways: Iterable[float]) -> list[int]:
+    """How often a video has rolled back by each of these readings of `way_back`, in order.
+
+    It is back once it has gone BACK of the way to the old scene, and can only come back again when less than GONE is
+    left; NaN changes nothing.
+    """
+    counts, count, back = [], 0, False
+    for way in ways:
+        if not back and way >= BACK:
+            count, back = count + 1, True
+        elif way < GONE:
+            back = False
+        counts.append(count)
+    return counts
 
 
 def _grid(y: np.ndarray, side: int = 16) -> np.ndarray:

@@ -11,15 +11,17 @@ import numpy as np
 import psutil
 import pytest
 
+from deepforcing import metrics
 from deepforcing.__main__ import main
 from deepforcing.captions import TABLES
 from deepforcing.config import SettingsError
 from deepforcing.evaluation.attention import attention_by_frame, choices
 from deepforcing.evaluation.experiments import EXPERIMENTS, experiments_named, label
 from deepforcing.evaluation.measure import Job, Reading, measure, windows
-from deepforcing.evaluation.prompts import even_prompts
+from deepforcing.evaluation.prompts import even_prompts, turns
 from deepforcing.evaluation.run import Evaluation, evaluate
 from deepforcing.evaluation.scenery import scenes
+from deepforcing.evaluation.story import SETTLED, SWITCH_AT, stories
 from deepforcing.evaluation.table import Table
 from deepforcing.policies import DeepForcing, DeepSink, SlidingWindow
 
@@ -41,7 +43,8 @@ def test_a_video_that_several_experiments_ask_for_is_made_once(tmp_path):
     plan = Evaluation(tmp_path, tuple(EXPERIMENTS.values()), prompts=2)
     keys = [job.key for job in plan.jobs()]
     assert len(keys) == len(set(keys))
-    asked = [label(policy) for experiment in EXPERIMENTS.values() for policy in experiment.policies]
+    experiments = [experiment for experiment in EXPERIMENTS.values() if experiment.table == "readings"]
+    asked = [label(policy) for experiment in experiments for policy in experiment.policies]
     assert asked.count("deep-forcing") > 1 and {key[0] for key in keys} == set(asked)
 
 
@@ -156,6 +159,47 @@ def test_scenery_is_measured_against_the_first_window_and_against_another_video(
     ]
     assert rows[0].scenery == rows[3].scenery == pytest.approx(1) and abs(rows[1].scenery) <= 1
     assert len({row.chance for row in rows}) == 1 and rows[0].chance < 0.99
+
+
+def test_at_a_turn_everything_changes_but_the_camera():
+    for turn in turns(30):
+        assert turn.before.camera == turn.after.camera == "still"
+        assert all(getattr(turn.before, n) != getattr(turn.after, n) for n in ("subject", "colour", "place", "time"))
+    assert turns(30)[:3] == turns(3)
+
+
+def test_experiments_on_one_story_share_their_videos(tmp_path):
+    plan = Evaluation(tmp_path, tuple(experiments_named(["switch", "second-scene", "scenery"])), prompts=2)
+    told = [label(job.policy) for job in plan.jobs_of("stories", 1)]
+    assert len(told) == len(set(told)) and {"deep-forcing phase=none", "deep-forcing score=random"} <= set(told)
+    assert {job.prompt for job in plan.jobs_of("stories", 1)} == {1} and not plan.jobs()
+    assert len(plan.jobs_of("scenes", 1)) == len(EXPERIMENTS["scenery"].policies)
+
+
+def test_a_story_is_read_from_the_change_of_its_prompt_on(pipeline, monkeypatch):
+    monkeypatch.setattr(metrics, "SAME_SCENE", 0)  # without training, all prompts look much alike
+    (turn,), asked = turns(1), []
+
+    def read(frames):
+        asked.append(len(frames))
+        new = len(asked) % 2  # every other second shows the new prompt
+        return vars(turn.after if new else turn.before)
+
+    jobs = [Job(policy, 0, 0, 30) for policy in (SlidingWindow(), DeepForcing(phase="none"))]
+    told = stories(pipeline, jobs, turn, read)
+    assert [(row.policy, row.second) for row in told[::5]] == [
+        ("self-forcing", 0), ("self-forcing", 25), ("deep-forcing phase=none", 20)
+    ]
+    assert asked == [16] * 2 * (30 - SWITCH_AT), "each second since the change, of both"
+    first = told[:6]
+    assert all(np.isnan(row.new_place) for row in first if row.second < SWITCH_AT)
+    so_far = [row.new_place for row in first if row.second >= SWITCH_AT]
+    assert so_far == pytest.approx([3 / 5, 5 / 10, 8 / 15, 10 / 20])
+    assert all(np.isnan(row.second_scene) == (row.second <= SETTLED) for row in told)
+    assert all(abs(row.second_scene) <= 1 and row.chance == first[-1].chance for row in first if row.second > SETTLED)
+    assert all(len(row.ways.split()) == 5 for row in told) and first[0].ways == "- - - - -" != first[-1].ways
+    assert first[-1].roll_backs >= first[-2].roll_backs >= 0 and np.isnan(first[1].roll_backs)
+    assert first[-1].old_scene == pytest.approx(max(map(int, first[-1].ways.split())) / 100, abs=0.006)
 
 
 def test_workers_end_with_an_evaluation_that_is_killed(tmp_path):

@@ -18,6 +18,7 @@ from deepforcing.evaluation.report.verdict import Verdict, overall, verdict
 from deepforcing.evaluation.run import Evaluation
 from deepforcing.evaluation.scenery import Scene
 from deepforcing.evaluation.statistics import mean_of
+from deepforcing.evaluation.story import Story
 from deepforcing.policies import AttentionSink, DeepForcing, DeepSink, SlidingWindow
 
 PROMPTS, SECONDS = 7, 10
@@ -66,6 +67,18 @@ def scenes(kept: dict) -> list[Scene]:
     ]
 
 
+def told(roll_backs: dict, kept: dict) -> list[Story]:
+    """By policy, how often it rolled back, and what is kept of the second scene; 0.5 times and 0.2 under all others."""
+    policies = dict.fromkeys(p for name in ("switch", "second-scene") for p in EXPERIMENTS[name].policies)
+    rows = []
+    for policy in policies:
+        for prompt in range(PROMPTS):
+            end = (1.0, 0.5, 1.0, 1.0, 0.1, roll_backs.get(policy, 0.5) + 0.001 * prompt, kept.get(policy, 0.2), 0.1)
+            rows.append(Story(label(policy), prompt, 0, 0, *[nan] * 8, "- - - - -"))
+            rows.append(Story(label(policy), prompt, 0, 5, *end, "- 4 59 30 8"))
+    return rows
+
+
 def masses(early: float) -> list[FrameMass]:
     """The earliest ten frames get `early` times what each other one does."""
     weights = [early] * 10 + [1.0] * 11
@@ -88,7 +101,7 @@ def slots(near: float, far: float) -> list[SlotShare]:
     return [SlotShare(p, layer, slot, near if slot < SLOTS / 2 else far) for p, layer, slot in every]
 
 
-def evidence(folder, readings=(), masses=(), agreements=(), slots=(), scenes=()) -> Evaluation:
+def evidence(folder, readings=(), masses=(), agreements=(), slots=(), scenes=(), stories=()) -> Evaluation:
     plan = Evaluation(folder, tuple(EXPERIMENTS.values()), prompts=PROMPTS, seeds=1, seconds=SECONDS)
     for table, rows in (
         (plan.readings, readings),
@@ -96,6 +109,7 @@ def evidence(folder, readings=(), masses=(), agreements=(), slots=(), scenes=())
         (plan.agreements, agreements),
         (plan.slots, slots),
         (plan.scenes, scenes),
+        (plan.stories, stories),
     ):
         table.write(rows)
     settings = {
@@ -131,7 +145,10 @@ def full(tmp_path_factory):
     """The folder and the text of a report on everything."""
     folder = tmp_path_factory.mktemp("evidence")
     rows = policy_videos() + other_videos()
-    plan = evidence(folder, rows, masses(0.8), agreements(0.9), slots(0.1, 0.5), scenes({DEEP: 0.6, SELF: 0.1}))
+    stories = told({DeepForcing(phase="none"): 4.0}, {DEEP: 0.5, DeepForcing(score="newest"): 0.7})
+    plan = evidence(
+        folder, rows, masses(0.8), agreements(0.9), slots(0.1, 0.5), scenes({DEEP: 0.6, SELF: 0.1}), stories
+    )
     return folder, report(plan)
 
 
@@ -169,6 +186,16 @@ def test_the_aims_are_met_or_not(full):
 def test_phases_and_depths_are_told_apart(full):
     assert "**reproduces**" in row(section(full[1], "phase"), "With its sink left behind, deep-sink flickers")
     assert "sink reset, deep-sink · 18 minus deep-sink · 10: +0.36" in row(section(full[1], "depth"), "Eighteen repeat")
+
+
+def test_a_change_of_prompt_is_judged_and_drawn(full):
+    part = section(full[1], "switch")
+    assert "released: +3.5 | **reproduces** |" in row(part, "With its sink left behind, deep-forcing rolls back")
+    second = section(full[1], "second-scene")
+    assert "+0.30 | **reproduces** |" in row(second, "The chosen middle keeps more than a random")
+    assert "**does not: the other way round**" in row(second, "The chosen middle keeps more than the newest")
+    assert (full[0] / "switch.png").exists() and (full[0] / "second-scene.png").exists()
+    assert "at 5 s" not in part.split("| --- |")[-1], "nothing is told of what has not begun"
 
 
 def test_scenery_is_judged(full):

@@ -146,3 +146,10 @@ def test_another_scenery_is_not_kept():
 def test_a_horizon_is_no_scenery():
     above = np.repeat([[[[200] * 3]], [[[40] * 3]]], 24, 0).reshape(1, 48, 1, 3).repeat(48, 2).repeat(4, 0)
     assert metrics.scenery_kept(above.astype(np.uint8), above.astype(np.uint8)) == 0
+
+
+def test_roll_backs_are_counted_once_each():
+    nan = float("nan")
+    ways = [nan, 0.1, 0.3, 0.2, 0.5, 0.1, 0.24, 0.25, nan, 0.0, 0.9]  # back, gone, back, gone, back
+    assert metrics.roll_backs(ways) == [0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 3]
+    assert metrics.roll_backs([]) == [] and metrics.roll_backs([0.26, 0.15, 0.26]) == [1, 1, 1], "it was never gone"

@@ -13,7 +13,8 @@ from .report import write_report
 from .run import Evaluation, evaluate
 from .strip import film
 
-QUICK = {"prompts": 2, "seeds": 1, "seconds": 20}
+QUICK = {"prompts": 1, "seeds": 1, "seconds": 25}
+QUICKLY = ("policies", "scenery", "switch", "second-scene", "attention", "stability", "slots")
 FULL = {"prompts": 24, "seeds": 2, "seconds": 60}
 
 
@@ -33,7 +34,7 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Evaluate what is missing, then write the report."""
-    names = options.experiments or (["policies", "scenery", "attention", "stability", "slots"] if options.quick else [])
+    names = options.experiments or (list(QUICKLY) if options.quick else [])
     sizes = dict(QUICK if options.quick else FULL)
     sizes |= {name: value for name in sizes if (value := getattr(options, name)) is not None}
     plan = Evaluation(options.output, tuple(experiments_named(names)), options.model, workers=options.workers, **sizes)

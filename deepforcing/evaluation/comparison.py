@@ -11,6 +11,9 @@ from .measure import WINDOW_SECONDS, Reading
 from .quantities import QUANTITIES
 from .scenery import Scene
 from .statistics import Estimate, Values, Video
+from .story import Story
+
+Row = Reading | Scene | Story
 
 
 @dataclass(frozen=True)
@@ -23,7 +26,7 @@ class Comparison:
     videos: tuple[Video, ...]
     left_out: int
     seconds: int
-    _rows: Mapping[tuple[str, int, int, int], Reading | Scene]
+    _rows: Mapping[tuple[str, int, int, int], Row]
 
     @property
     def starts(self) -> range:
@@ -47,7 +50,7 @@ class Comparison:
         return QUANTITIES[quantity].estimate(self.values(policy, quantity, start))
 
 
-def compare(readings: Iterable[Reading | Scene], policies: Sequence[Policy], seconds: int) -> Comparison:
+def compare(readings: Iterable[Row], policies: Sequence[Policy], seconds: int) -> Comparison:
     """What there is of these policies, of videos of that length."""
     rows = {(row.policy, row.prompt, row.seed, row.second): row for row in readings}
     whole = {policy: _whole_videos(rows, label(policy), seconds) for policy in policies}

@@ -12,8 +12,8 @@ from ..policies import AttentionSink, DeepForcing, DeepSink, Policy, SlidingWind
 class Experiment:
     """One question. policies: what is run for it, in the order of its plot; none where attention itself is studied.
 
-    seeds, prompts: how many of the evaluation's it takes part in, None for all. still: their camera stands still,
-    and only scenery is measured. paper: where it is, and what was found there.
+    seeds, prompts: how many of the evaluation's it takes part in, None for all. table: where its results are, see
+    `Evaluation`; policies that share one are run together. paper: where it is, and what was found there.
     """
 
     name: str
@@ -22,7 +22,7 @@ class Experiment:
     policies: tuple[Policy, ...] = ()
     seeds: int | None = None
     prompts: int | None = None
-    still: bool = False
+    table: str = "readings"
 
     def takes(self, prompt: int, seed: int) -> bool:
         """Whether it asks for videos of this prompt with this seed."""
@@ -58,15 +58,42 @@ _ALL = (
             DeepForcing(score="random"),
         ),
         seeds=1,
-        still=True,
+        table="scenes",
+    ),
+    Experiment(
+        "switch",
+        "When the prompt changes, does the old scene stay away?",
+        "Section 3.2: a sink left behind rolls the video back to its first frames; the paper shows it with one prompt",
+        (
+            SlidingWindow(),
+            AttentionSink(),
+            DeepSink(),
+            DeepSink(phase="none"),
+            DeepForcing(),
+            DeepForcing(phase="none"),
+            DeepForcing(phase="contiguous"),
+        ),
+        seeds=1,
+        table="stories",
+    ),
+    Experiment(
+        "second-scene",
+        "What came after the sink was full and is not recent any more: does the chosen middle remember it?",
+        "Fig. 12 and 13, in pictures: chosen tokens hold the context together, random ones do not; the paper has no "
+        "second scene",
+        (
+            SlidingWindow(),
+            DeepSink(),
+            *(DeepForcing(score=score) for score in ("attention", "random", "newest", "oldest")),
+        ),
+        seeds=1,
+        table="stories",
     ),
     Experiment(
         "phase",
         "Must the sink travel along in time?",
         "Section 3.2: without the adjustment flicker, loss of fidelity, and roll-back to the sink frames",
-        tuple(
-            kind(phase=phase) for kind in (DeepSink, DeepForcing) for phase in ("none", "released", "contiguous")
-        ),
+        tuple(kind(phase=phase) for kind in (DeepSink, DeepForcing) for phase in ("none", "released", "contiguous")),
         seeds=1,
         prompts=12,
     ),
@@ -99,16 +126,19 @@ _ALL = (
         "attention",
         "How deep is the sink of this model? Attention of the last chunk of the window, by frame, layer and head.",
         "Fig. 4 and 16: comparable weight on the earliest and on the middle frames, in most heads and layers",
+        table="masses",
     ),
     Experiment(
         "stability",
         "Is the choice made at the first denoising step still right at the later ones?",
         "Fig. 11: the top-C tokens of t = 1000 are those of the later steps too",
+        table="agreements",
     ),
     Experiment(
         "slots",
         "Which places of the middle are chosen?",
         "Fig. 13: mostly tokens just behind the sink",
+        table="slots",
     ),
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,6 +23,27 @@ def even_prompts(count: int) -> tuple[Caption, ...]:
 def still_prompts(count: int) -> tuple[Caption, ...]:
     """The same captions with a camera that stands still."""
     return tuple(replace(caption, camera="still") for caption in even_prompts(count))
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A change of prompt in which subject, colour, place and time of day all change, and the camera stands still."""
+
+    before: Caption
+    after: Caption
+
+
+def turns(count: int) -> tuple[Turn, ...]:
+    """The first `count` still captions, and for each the next one that shows nothing of it."""
+    captions = still_prompts(count + BLOCK)
+    return tuple(
+        Turn(caption, next(other for other in captions[number + 1 :] if _all_differ(caption, other)))
+        for number, caption in enumerate(captions[:count])
+    )
+
+
+def _all_differ(one: Caption, other: Caption) -> bool:
+    return all(getattr(one, name) != getattr(other, name) for name in ("subject", "colour", "place", "time"))
 
 
 def _block(number: int) -> list[Caption]:

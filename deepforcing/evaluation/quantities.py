@@ -71,6 +71,13 @@ QUANTITIES = MappingProxyType(
             _attribute("time", "time of day retention"),
             Quantity("colour_drift", "colour drift", "how far hues have moved since the first 5 s, 0 to 1", digits=3),
             Quantity("scenery", "scenery kept", "likeness of what stands still to the first 5 s; 1: as it was"),
+            Quantity("roll_backs", "roll-backs", "how often the picture went back to the old prompt's scene", digits=1),
+            Quantity("old_scene", "way back", "how far it went at the most: 0 the new prompt's scene, 1 the old one's"),
+            *(
+                Quantity(f"new_{name}", f"new {title}", f"share of the time since the change with the new {title}")
+                for name, title in (("subject", "subject"), ("colour", "colour"), ("place", "place"), ("time", "light"))
+            ),
+            Quantity("second_scene", "second scene kept", "likeness of what stands still to the new scene's own start"),
             Quantity("sharpness", "sharpness", "spread of the brightness's Laplacian; 0 is flat", digits=4),
             Quantity("dynamic_degree", "dynamic degree", "mean change from frame to frame, in 255ths; 0 is frozen"),
             _ratio("chunk_jump", "chunk jump", "change at chunk borders over that inside; 1: none", 3),

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
-from hashlib import sha256
 from pathlib import Path
 
 import diffusers
@@ -21,15 +20,15 @@ import torch
 
 from ..captions import Caption
 from ..config import SettingsError
-from ..models.tiny import folders_of
-from ..models.tiny_classifier import ATTRIBUTES, load_classifier
+from ..models.tiny_classifier import ATTRIBUTES, Classifier, load_classifier
 from ..pipeline import Pipeline, load_pipeline
 from ..version import __version__
 from .attention import Agreement, FrameMass, SlotShare, attention_by_frame, choices
 from .experiments import Experiment
-from .measure import Job, Reader, Reading, measure
-from .prompts import even_prompts, still_prompts
+from .measure import WINDOW_SECONDS, Job, Reader, Reading, measure
+from .prompts import even_prompts, still_prompts, turns
 from .scenery import Scene, scenes
+from .story import Story, stories
 from .table import Table
 
 STUDIED = 8  # prompts whose attention is looked into
@@ -69,14 +68,14 @@ class Evaluation:
         for seed in range(self.seeds):
             for prompt in range(self.prompts):
                 for experiment in self.experiments:
-                    if not experiment.still and experiment.takes(prompt, seed):
+                    if experiment.table == "readings" and experiment.takes(prompt, seed):
                         made = [Job(policy, prompt, seed, self.seconds) for policy in experiment.policies]
                         jobs |= {job.key: job for job in made}
         return list(jobs.values())
 
-    def scene_jobs(self, prompt: int) -> list[Job]:
-        """Videos of this prompt whose scenery is looked at."""
-        policies = [policy for e in self.experiments if e.still for policy in e.policies]
+    def jobs_of(self, table: str, prompt: int) -> list[Job]:
+        """The videos of this prompt that are made for `scenes` or `stories`: all policies of a prompt go together."""
+        policies = dict.fromkeys(policy for e in self.experiments if e.table == table for policy in e.policies)
         return [Job(policy, prompt, 0, self.seconds) for policy in policies]
 
     def studies(self) -> list[int]:
@@ -90,6 +89,10 @@ class Evaluation:
     @property
     def scenes(self) -> Table[Scene]:
         return Table(self.output / "scenery.csv", Scene)
+
+    @property
+    def stories(self) -> Table[Story]:
+        return Table(self.output / "stories.csv", Story)
 
     @property
     def masses(self) -> Table[FrameMass]:
@@ -117,18 +120,19 @@ def evaluate(plan: Evaluation, progress: Callable[[Iterable, int], Iterable] = l
     done, studied = _resumed(plan)
     jobs = [job for job in plan.jobs() if job.key not in done]
     studies = [prompt for prompt in plan.studies() if prompt not in studied]
-    stills = _unseen_scenes(plan)
+    unmade = {table: _unmade(plan, table) for table in ("scenes", "stories")}
     context = multiprocessing.get_context("spawn")  # a forked torch with threads can hang
     with ProcessPoolExecutor(plan.workers, context, initializer=_enter_worker) as pool:
         waiting = {pool.submit(_make, plan, job): plan.readings for job in jobs}
         waiting |= {pool.submit(_study, plan, prompt): None for prompt in studies}
-        waiting |= {pool.submit(_look, plan, prompt): None for prompt in stills}
+        for table, make in (("scenes", _look), ("stories", _tell)):
+            waiting |= {pool.submit(make, plan, prompt): None for prompt in unmade[table]}
         try:
             for future in progress(as_completed(waiting), len(waiting)):
                 _keep(plan, future.result())
         finally:
             pool.shutdown(cancel_futures=True)
-    for table in (plan.readings, plan.scenes):
+    for table in (plan.readings, plan.scenes, plan.stories):
         table.write(sorted(table.read(), key=lambda r: (r.policy, r.prompt, r.seed, r.second)))
 
 
@@ -153,12 +157,13 @@ def _resumed(plan: Evaluation) -> tuple[set, set[int]]:
     return done, studied
 
 
-def _unseen_scenes(plan: Evaluation) -> list[int]:
-    """Prompts whose scenery is yet to be looked at; the table without what a kill left half done."""
-    rows, whole = plan.scenes.read(), len(plan.scene_jobs(0)) * (plan.seconds // 5)
+def _unmade(plan: Evaluation, name: str) -> list[int]:
+    """Prompts whose videos for this table are yet to be made; the table without what a kill left half done."""
+    table, whole = getattr(plan, name), len(plan.jobs_of(name, 0)) * (plan.seconds // WINDOW_SECONDS)
+    rows = table.read()
     count = Counter(row.prompt for row in rows)
     done = {prompt for prompt in count if count[prompt] >= whole}
-    plan.scenes.write(row for row in rows if row.prompt in done)
+    table.write(row for row in rows if row.prompt in done)
     return [prompt for prompt in range(plan.prompts) if whole and prompt not in done]
 
 
@@ -179,12 +184,19 @@ def _pipeline(model: str) -> Pipeline:
 
 
 @cache
-def _reader_of(model: str, caption: Caption) -> Reader:
-    classifier = load_classifier()
+def _classifier() -> Classifier:
+    return load_classifier()
 
+
+def _seen(frames: np.ndarray) -> dict[str, str]:
+    """What the classifier reads in these frames, uint8 [n, H, W, 3]."""
+    video = torch.from_numpy(np.ascontiguousarray(frames[::_EVERY])).movedim(-1, -3).float() / 255
+    return _classifier().read(video)
+
+
+def _reader_of(caption: Caption) -> Reader:
     def read(frames: np.ndarray) -> dict[str, float]:
-        video = torch.from_numpy(np.ascontiguousarray(frames[::_EVERY])).movedim(-1, -3).float() / 255
-        seen = classifier.read(video)
+        seen = _seen(frames)
         return {name: float(seen[name] == getattr(caption, name)) for name in ATTRIBUTES}
 
     return read
@@ -192,7 +204,7 @@ def _reader_of(model: str, caption: Caption) -> Reader:
 
 def _make(plan: Evaluation, job: Job) -> dict[str, list]:
     caption = plan.captions[job.prompt]
-    return {"readings": measure(_pipeline(plan.model), job, caption.phrase(), _reader_of(plan.model, caption))}
+    return {"readings": measure(_pipeline(plan.model), job, caption.phrase(), _reader_of(caption))}
 
 
 def _study(plan: Evaluation, prompt: int) -> dict[str, list]:
@@ -205,7 +217,12 @@ def _study(plan: Evaluation, prompt: int) -> dict[str, list]:
 
 def _look(plan: Evaluation, prompt: int) -> dict[str, list]:
     text = still_prompts(plan.prompts)[prompt].phrase()
-    return {"scenes": scenes(_pipeline(plan.model), plan.scene_jobs(prompt), text)}
+    return {"scenes": scenes(_pipeline(plan.model), plan.jobs_of("scenes", prompt), text)}
+
+
+def _tell(plan: Evaluation, prompt: int) -> dict[str, list]:
+    turn = turns(plan.prompts)[prompt]
+    return {"stories": stories(_pipeline(plan.model), plan.jobs_of("stories", prompt), turn, _seen)}
 
 
 def _settle_settings(plan: Evaluation) -> None:
@@ -227,7 +244,7 @@ def _settings(plan: Evaluation) -> dict:
     pipeline = _pipeline(plan.model)
     return {
         "model": plan.model,
-        "weights": _hash(plan.model),
+        "weights": pipeline.weights,
         "precision": str(pipeline.denoiser.dtype).removeprefix("torch."),
         "seconds": plan.seconds,
         "seeds": plan.seeds,
@@ -243,11 +260,3 @@ def _settings(plan: Evaluation) -> dict:
         "processor": torch.cpu.get_capabilities().get("cpu_name", platform.machine()),
     }
 
-
-def _hash(model: str) -> str:
-    """Of all that makes the video: transformer, text encoder, codec; the first 16 digits."""
-    folder, transformer = folders_of(model)
-    digest = sha256()
-    for path in (*sorted(transformer.glob("*.safetensors")), folder / "text.safetensors", folder / "codec.safetensors"):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deepforcing import metrics
+
 FIRST_LATENTS = 10  # the sink of Deep Sink in the paper
-BACK, GONE = 0.25, 0.15  # of the way to the old scene: it is back, and gone again
 LAST_SECONDS = 5.0  # of a run, over which its value is taken
 
 
@@ -100,14 +101,8 @@ def _reading(name: str, scale: float) -> Callable[[dict, dict], float | None]:
 
 
 def _roll_backs(started: dict, chunks: list[dict]) -> Series:
-    """How often the old scene came back, and went again before it could come back once more."""
-    seen, count, back, counts = _over_time(_reading("old_scene", 1))(started, chunks), 0, False, []
-    for share in seen.y:
-        if not back and share >= BACK:
-            count, back = count + 1, True
-        back = back and share > GONE
-        counts.append(float(count))
-    return Count(seen.x, tuple(counts))
+    seen = _over_time(_reading("old_scene", 1))(started, chunks)
+    return Count(seen.x, tuple(map(float, metrics.roll_backs(seen.y))))
 
 
 def _reach(started: dict, chunk: dict) -> float:

@@ -15,9 +15,11 @@ from ..experiments import Experiment
 from ..measure import Reading
 from ..run import Evaluation
 from ..scenery import Scene
+from ..story import Story
 from .markdown import notes_by_heading
 
 NOTES = "notes.md"
+TABLES = ("readings", "scenes", "stories", "masses", "agreements", "slots")
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Evidence:
     settings: Mapping[str, Any]
     readings: tuple[Reading, ...]
     scenes: tuple[Scene, ...]
+    stories: tuple[Story, ...]
     masses: tuple[FrameMass, ...]
     agreements: tuple[Agreement, ...]
     slots: tuple[SlotShare, ...]
@@ -38,12 +41,12 @@ class Evidence:
         return self.settings["seconds"]
 
     def compare(self, experiment: Experiment) -> Comparison:
-        seeds, rows = experiment.seeds, self.scenes if experiment.still else self.readings
+        seeds, rows = experiment.seeds, getattr(self, experiment.table)
         return compare((row for row in rows if seeds is None or row.seed < seeds), experiment.policies, self.seconds)
 
     def looked_into(self, experiment: Experiment) -> tuple[Any, ...]:
         """The rows of an experiment on attention itself."""
-        return {"attention": self.masses, "stability": self.agreements, "slots": self.slots}[experiment.name]
+        return getattr(self, experiment.table)
 
 
 def read_evidence(plan: Evaluation) -> Evidence:
@@ -54,6 +57,6 @@ def read_evidence(plan: Evaluation) -> Evidence:
     return Evidence(
         plan.output,
         json.loads(plan.settings_file.read_text(encoding="utf-8")),
-        *(tuple(table.read()) for table in (plan.readings, plan.scenes, plan.masses, plan.agreements, plan.slots)),
+        *(tuple(getattr(plan, name).read()) for name in TABLES),
         notes_by_heading(notes.read_text(encoding="utf-8")) if notes.exists() else {},
     )

@@ -157,10 +157,39 @@ def _scenery() -> tuple[Claim, ...]:
     )
 
 
+def _rolls_back(kind: type[DeepSink]) -> tuple[Claim, ...]:
+    """What the paper says of a sink whose phase stays where it was, after a change of prompt."""
+    still, moved, who = kind(phase="none"), kind(), f"With its sink left behind, {kind.name}"
+    return (
+        Claim("switch", f"{who} rolls back", "section 3.2, in words", "roll_backs", still, moved),
+        Claim("switch", f"{who} goes back further", "section 3.2, in words", "old_scene", still, moved),
+        Claim("switch", f"{who} keeps less to the new prompt", "section 3.2, in words", "new_place", moved, still),
+    )
+
+
+def _second_scene() -> tuple[Claim, ...]:
+    """What chosen tokens are for, asked of a scene that the sink does not know."""
+    words = "Fig. 12, in pictures, of one scene"
+    others = (
+        ("a random middle", _RANDOM),
+        ("the newest", DeepForcing(score="newest")),
+        ("the oldest", DeepForcing(score="oldest")),
+        ("Deep Sink alone", _DEEP_SINK),
+        ("a sliding window", _SELF),
+    )
+    return tuple(
+        Claim("second-scene", f"The chosen middle keeps more than {name}", words, "second_scene", _DEEP, other)
+        for name, other in others
+    )
+
+
 CLAIMS = (
     *_over_self_forcing(),
     *_parts(),
     *_scenery(),
+    *_rolls_back(DeepSink),
+    *_rolls_back(DeepForcing),
+    *_second_scene(),
     *_left_behind(DeepSink),
     *_left_behind(DeepForcing),
     Claim("score", "A random choice breaks subjects", "Fig. 12, in pictures", "subject", _DEEP, _RANDOM),

@@ -15,7 +15,7 @@ from ..statistics import Estimate, mean_of
 from .drawing import BLUE, GRID, INK, SOFT, canvas, colour_of, name_lines, title
 
 _DASHED = (0, (2, 2))
-_STYLES = ("-", "--", ":")  # of policies with the same name
+_STYLES = ("-", "--", ":", "-.")  # of policies with the same name
 _SECONDS = f"seconds of video; dashed: {WINDOW_SECONDS} s, as long as trained"
 _BEST_DEPTHS = (10, 15)  # frames, of the paper, Fig. 5 and 10
 

@@ -16,7 +16,6 @@ from .drawing import save
 from .evidence import NOTES, Evidence, read_evidence
 from .looks import LOOKS
 from .markdown import picture, table
-from .opening_section import opening_section
 from .paper import CLAIMS, OTHERS
 from .run_section import command, what_was_run
 from .strip_plot import film_strip
@@ -58,16 +57,11 @@ def _parts(evidence: Evidence, sections: list[Section]) -> list[str]:
         _film(evidence),
         "## Aims",
         aims_table(evidence),
-        *_titled("What the app opens with", opening_section(evidence)),
         *(part for section in sections for part in _written(evidence, section)),
         *(part for name, text in evidence.notes.items() if name not in own for part in (f"## {name}", text)),
         "## How to read it",
         _how_to_read(evidence),
     ]
-
-
-def _titled(title: str, text: str) -> list[str]:
-    return [f"## {title}", text] if text else []
 
 
 def _glance(sections: list[Section]) -> str:

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from math import isnan
 from pathlib import Path
 
-from ...policies import settings_of
-from ..best import PAPER, best
 from ..comparison import Comparison, compare
 from ..experiments import EXPERIMENTS
 from ..measure import Reading
@@ -21,8 +19,7 @@ def headline(readings: Iterable[Reading], seconds: int, scenes: Iterable[Scene] 
     """Means at the end by the name of each policy of `policies`: subject, scenery, colour drift; None: not measured.
 
     {"seconds": 60, "prompts": 24, "videos": 48, "policies": {"deep-forcing": {"subject": 0.9, "colour_drift": 0.03,
-    "scenery": 0.6}}, "opens_with": {"policy": "deep-forcing", "settings": {"phase": "none"}}}, videos being those of
-    each policy, and settings those that differ from the paper's.
+    "scenery": 0.6}}}, videos being those of each policy.
     """
     readings = list(readings)
     found = compare(readings, EXPERIMENTS["policies"].policies, seconds)
@@ -31,14 +28,11 @@ def headline(readings: Iterable[Reading], seconds: int, scenes: Iterable[Scene] 
     for policy in found.policies:
         policies[policy.name]["scenery"] = _mean(stills, policy, "scenery") if stills.has(policy) else None
     prompts = len({prompt for prompt, _ in found.videos})
-    opening = best(readings, seconds)
-    changed = {name: value for name, value in settings_of(opening).items() if value != settings_of(PAPER)[name]}
     return {
         "seconds": seconds,
         "prompts": prompts,
         "videos": len(found.videos),
         "policies": policies,
-        "opens_with": {"policy": opening.name, "settings": changed},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import isnan
 from types import MappingProxyType
 
 from matplotlib.figure import Figure
@@ -16,6 +17,7 @@ from ..statistics import Estimate, difference
 from .markdown import counted, listed, table
 from .paper import CLAIMS, Claim
 from .plots import at_the_end, by_depth, over_time, scenery_over_time
+from .story_plot import way_back
 from .verdict import Verdict, verdict
 
 
@@ -31,6 +33,8 @@ SHOWN = MappingProxyType(
     {
         "policies": Shown(over_time, ("subject", "colour_drift", "dynamic_degree", "sharpness")),
         "scenery": Shown(scenery_over_time, ("scenery",)),
+        "switch": Shown(way_back, ("roll_backs", "old_scene", "new_place", "new_time", "new_subject", "new_colour")),
+        "second-scene": Shown(scenery_over_time, ("second_scene",)),
         "phase": Shown(at_the_end, ("chunk_jump", "sink_reset", "colour_drift", "dynamic_degree", "subject")),
         "score": Shown(at_the_end, ("subject", "place", "colour_drift", "dynamic_degree")),
         "queries": Shown(at_the_end, ("subject", "chunk_jump", "sharpness", "colour_drift")),
@@ -89,19 +93,23 @@ def claims_table(experiment: Experiment, found: Comparison) -> str:
 
 
 def numbers_table(experiment: Experiment, found: Comparison) -> str:
-    """A row a policy; in each cell the first window above the last."""
+    """A row a policy; in each cell the first window, where it says something, above the last."""
     quantities = [QUANTITIES[name] for name in SHOWN[experiment.name].quantities]
-    head = [f"{q.title},<br>at {WINDOW_SECONDS} s<br>at {found.seconds} s" for q in quantities]
+    starts = {q: _shown_starts(found, q.name) for q in quantities}
+    head = [f"{q.title},<br>" + "<br>".join(f"at {s + WINDOW_SECONDS} s" for s in starts[q]) for q in quantities]
     names = short_names(found.policies)
     rows = [
         [
             names[policy],
-            *(
-                f"{q.write_estimate(found.estimate(policy, q.name, 0))}<br>"
-                f"{q.write_estimate(found.estimate(policy, q.name))}"
-                for q in quantities
-            ),
+            *("<br>".join(q.write_estimate(found.estimate(policy, q.name, s)) for s in starts[q]) for q in quantities),
         ]
         for policy in found.policies
     ]
     return table(["", *head], rows)
+
+
+def _shown_starts(found: Comparison, quantity: str) -> list[int]:
+    """The first window and the last; the last alone of what begins later."""
+    first, last = found.starts[0], found.starts[-1]
+    begins = {s: any(not isnan(found.estimate(p, quantity, s).mean) for p in found.policies) for s in (first, last)}
+    return [last] if begins[last] and not begins[first] else [first, last]
