@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .config import Geometry, Sampling, SettingsError, VideoShape
 from .events import AttentionMass, CacheState, Chunk, Compression, Event, StreamEnded, StreamStarted, Timings
 from .gauges import DriftMeter, Gauges, Jump
-from .prompt import MAX_PROMPT_CHARACTERS, PromptError
+from .prompt import MAX_PROMPT_CHARACTERS, PromptError, told_unread
 from .timeline import Timeline, read_time, show_time
 from .trace import Trace, TraceError, TraceWriter, read_trace
 from .version import __version__
@@ -137,6 +137,7 @@ __all__ = [
     "settings_of",
     "show_time",
     "sliding_window_with_sinks",
+    "told_unread",
 ]
 
 

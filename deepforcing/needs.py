@@ -102,7 +102,7 @@ def needs_of(model: str | Path, loading: Loading = Loading(), policy: Policy | N
         loading.text,
         loading.decoder,
         fastest_dtype(device),
-        source.chunk_frames,
+        loading.chunk_of(source),
         shape.space,
     )
     sizes, free = model_sizes(source, loading, here), room(device)

@@ -82,6 +82,10 @@ class Pipeline(Components):
         """Words of the prompt that this model has never seen."""
         return self.text.unknown_words(prompt)
 
+    def unread(self, prompt: str) -> str:
+        """The end of a prompt that is longer than this model can read; empty where all of it is read."""
+        return self.text.unread(prompt)
+
     @torch.no_grad()
     def encode(self, text: str) -> Prompt:
         """Raises PromptError when `check_prompt` does."""
@@ -104,7 +108,8 @@ def load_pipeline(
     device = device or device_for(loading.device)
     if is_tiny(model):
         if replace(loading, device="auto") != Loading():
-            raise SettingsError("a tiny model leaves no choice of decoder, text encoder, weights, size or compiling")
+            choices = "decoder, text encoder, weights, size, chunk or compiling"
+            raise SettingsError(f"a tiny model leaves no choice of {choices}")
         return Pipeline(**vars(load_tiny(model, device)))
     try:
         return _load_released(model, device, loading)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 MAX_PROMPT_CHARACTERS = 2000
+LONGEST_QUOTE = 40  # characters
 
 
 class PromptError(ValueError):
@@ -17,3 +18,9 @@ def check_prompt(text: str) -> str:
     if len(text) > MAX_PROMPT_CHARACTERS:
         raise PromptError(f"The prompt has {len(text):,} characters; at most {MAX_PROMPT_CHARACTERS:,} can be used.")
     return text
+
+
+def told_unread(rest: str) -> str:
+    """For a person: where a prompt was cut, `rest` being the end of it that the model does not read."""
+    begins = rest[:LONGEST_QUOTE].strip() + ("…" if len(rest) > LONGEST_QUOTE else "")
+    return f"the prompt is longer than this model can read: it is cut before “{begins}”"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from .config import SettingsError
+from .models.components import TextEncoder
+from .prompt import told_unread
 from .switching import SWITCHES
 from .timeline import Timeline, read_time, show_time
 
@@ -34,6 +37,14 @@ def timeline_from(options: argparse.Namespace) -> Timeline:
     if last >= options.seconds:
         raise SettingsError(f"the prompt at {show_time(last)} comes after the end, at {show_time(options.seconds)}")
     return timeline
+
+
+def print_notes(text: TextEncoder, timeline: Timeline) -> None:
+    """What the model will not follow of the prompts, on standard error."""
+    if unknown := text.unknown_words(" ".join(timeline.prompts)):
+        print(f"note: this model has not seen: {', '.join(unknown)}", file=sys.stderr)
+    for rest in filter(None, map(text.unread, timeline.prompts)):
+        print(f"note: {told_unread(rest)}", file=sys.stderr)
 
 
 def prompt_metadata(timeline: Timeline, switch: str) -> dict[str, str]:

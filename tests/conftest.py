@@ -36,6 +36,9 @@ class WordHash:
     def unknown_words(self, prompt: str) -> list[str]:
         return []
 
+    def unread(self, prompt: str) -> str:
+        return ""
+
 
 def small_transformer(seed: int = 0, layers: int = 2) -> WanTransformer3DModel:
     torch.manual_seed(seed)

@@ -295,7 +295,7 @@ def test_heads_that_do_not_divide_the_width_are_refused(tmp_path):
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"<!doctype html><title>404</title>" * 9, "is text: expected weights"),
+        (b"<!doctype html><title>404</title>" * 9, "is a web page: expected weights"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git LFS pointer"),
         (b"\x80\x02}q\x00.", "a bare pickle"),
         (bytes(range(256)), "of an unknown kind"),

@@ -103,6 +103,15 @@ def test_a_published_layout_is_generated_at_a_chosen_size(tmp_path):
     assert width / height == 48 / 32
 
 
+def test_a_model_trained_frame_by_frame_is_generated_so(tmp_path):
+    model, out, path = save_small_wan(tmp_path / "wan"), tmp_path / "out.mp4", tmp_path / "run.trace"
+    files = ["-o", str(out), "--trace", str(path)]
+    assert generate(model, *files, "--seconds", "0.8", "--size", "32x48", "--chunk", "1") == 0
+    trace = read_trace(path)
+    assert trace.started.chunk_frames == 1 and [chunk.frames for chunk in trace.index.chunks] == [1, 4, 4, 4]
+    assert len(list(trace)) == 6
+
+
 def test_a_model_is_generated_with_its_own_policy_unless_told_otherwise(tmp_path):
     model, out = save_small_wan(tmp_path / "wan"), tmp_path / "out.mp4"
     (model / CHECKPOINT).rename(model / "longlive_base.pt")
@@ -230,6 +239,17 @@ def test_an_empty_prompt_is_refused(folder, capsys):  # noqa: F811
 def test_unknown_words_are_named(folder, capsys):  # noqa: F811
     main(["generate", "a red dragon", "--model", str(folder), "--seconds", "0.5", "-o", str(folder / "out.mp4")])
     assert "has not seen: dragon" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["generate"], ["race", "--runner", "h2o", "--runner", "snapkv"]])
+def test_where_a_prompt_is_cut_is_said(folder, capsys, command):  # noqa: F811
+    long, out = " red" * 30 + " balloon", ["--seconds", "0.5", "-o", str(folder / "out.mp4")]
+    assert main([*command, "a red balloon", "--at", "0:00.1", long, "--model", str(folder), *out]) == 0
+    (note,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert (
+        note
+        == "note: the prompt is longer than this model can read: it is cut before “red red red red red red balloon”"
+    )
 
 
 def race(folder, *more):  # noqa: F811

@@ -5,11 +5,21 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKLWan
-from small_wan import CHECKPOINT, save_small_wan, save_text, small_transformer
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from small_wan import CHECKPOINT, save_small_wan, save_text, save_transformer, small_transformer
 from transformers import UMT5Config, UMT5EncoderModel
 
-from deepforcing import DeepForcing, Loading, ModelError, Pipeline, SettingsError, VideoStream, load_pipeline
+from deepforcing import (
+    DeepForcing,
+    Loading,
+    ModelError,
+    Pipeline,
+    SettingsError,
+    SlidingWindow,
+    VideoStream,
+    load_pipeline,
+    needs_of,
+)
 from deepforcing.events import Chunk, StreamEnded
 from deepforcing.models.found import Found, locate
 from deepforcing.models.released import load_released, rehearse
@@ -107,13 +117,55 @@ def test_a_rehearsal_knows_what_the_published_parts_would_refuse(folder):
         rehearse(found, Loading())
 
 
-@pytest.mark.parametrize(("height", "width"), [(30, 48), (32, 4), (24, 48)])
-def test_sizes_that_cannot_be_made_are_refused(folder, height, width):
-    with pytest.raises(SettingsError, match="cannot be"):
-        load_pipeline(folder, CPU, loading=Loading(height=height, width=width))
+@pytest.mark.parametrize(
+    ("height", "width", "nearest"),
+    [
+        (100, 100, "--size 96x96 or 112x112"),
+        (104, 104, "--size 96x96 or 112x112"),
+        (96, 104, "--size 96x96 or 96x112"),
+        (4, 48, "--size 16x48"),
+    ],
+)
+def test_sizes_that_cannot_be_made_name_the_nearest(folder, height, width, nearest):
+    told = rf"{height}x{width} pixels \(height x width\) cannot be made: .* multiples of 16\. The nearest: {nearest}$"
+    loading = Loading(height=height, width=width)
+    for load in (lambda: load_pipeline(folder, CPU, loading=loading), lambda: rehearse(locate(folder), loading)):
+        with pytest.raises(SettingsError, match=told):
+            load()
 
 
-@pytest.mark.parametrize("options", [{"decoder": "tiny"}, {"text": "disk"}, {"weights": "int4"}, {"height": 0}])
+def test_a_size_that_is_not_even_fetched_yet_is_checked():
+    nothing = Found("mine", SELF_FORCING, {}, {}, ())
+    with pytest.raises(SettingsError, match=r"multiples of 16\. The nearest: --size 480x832 or 496x832$"):
+        rehearse(nothing, Loading(height=488, width=832))
+
+
+def test_sides_that_differ_are_named_apart(tmp_path):
+    path = save_small_wan(tmp_path / "wan")
+    sizes = {name: value for name, value in small_transformer().config.items() if not name.startswith("_")}
+    save_transformer(path, WanTransformer3DModel(**sizes | {"patch_size": (1, 1, 4)}))
+    with pytest.raises(SettingsError, match=r"multiples of 8 and 32\. The nearest: --size 40x32 or 40x64$"):
+        load_pipeline(path, CPU, loading=Loading(height=40, width=48))
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 6])
+def test_the_length_of_a_chunk_is_a_choice(folder, chunk):
+    pipeline = load_pipeline(folder, CPU, loading=Loading(height=32, width=48, chunk=chunk))
+    assert pipeline.geometry.chunk_frames == chunk and needs_of(folder, Loading(chunk=chunk)).plan.chunk_frames == chunk
+    first, second = generate_long_video(pipeline, PROMPT, num_frames=1 + 4 * (2 * chunk - 1), policy=SlidingWindow())
+    assert (len(first.frames), len(second.frames)) == (1 + 4 * (chunk - 1), 4 * chunk)
+    assert second.latent_frames == (chunk, 2 * chunk) and second.cache.tokens == 2 * chunk * 6
+
+
+def test_a_chunk_that_no_window_holds_is_refused(folder):
+    pipeline = load_pipeline(folder, CPU, loading=Loading(height=32, width=48, chunk=9))
+    with pytest.raises(SettingsError):
+        generate_long_video(pipeline, PROMPT, policy=SlidingWindow(window=8))
+
+
+@pytest.mark.parametrize(
+    "options", [{"decoder": "tiny"}, {"text": "disk"}, {"weights": "int4"}, {"height": 0}, {"chunk": 0}, {"chunk": 22}]
+)
 def test_choices_that_cannot_be_are_refused(options):
     with pytest.raises(SettingsError, match="must be"):
         Loading(**options)

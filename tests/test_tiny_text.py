@@ -37,6 +37,14 @@ def test_unknown_words_are_named_once_in_order(text):
     assert text.unknown_words("red balloons over the city") == []
 
 
+def test_the_end_that_has_no_row_left_is_known(text):
+    rows = text.config.rows
+    whole = " dragon ".join(["red"] * rows)
+    assert text.unread(whole) == "" and text.unread(f"{whole} dragon") == ""
+    assert text.unread(f"{whole} dragon Balloon, over the sea") == "balloon over the sea"
+    torch.testing.assert_close(text.encode([whole]), text.encode([f"{whole} balloon"]), rtol=0, atol=0)
+
+
 def test_case_punctuation_and_plurals_do_not_matter(text):
     torch.testing.assert_close(text.encode(["RED balloons, over; the sea!"]), text.encode(["red balloon over the sea"]))
 

@@ -48,7 +48,7 @@ def test_contradictions_are_said_and_cannot_start(built):
         (["--model", "tiny", "--compile", "--weights", "offload"], "error: weights that are offloaded"),
         (["--model", "tiny", "--tier", "16"], "error: a tiny model leaves no choice of"),
         (["--model", "self-forcing", "--tier", "12"], "error: unknown tier '12': expected 80, 24, 16, 8"),
-        (["--model", "self-forcing", "--size", "484x832"], "error: a video of 832x484 cannot be made"),
+        (["--model", "self-forcing", "--size", "484x832"], "error: a video of 484x832 pixels (height x width)"),
         (["--model", "self-forcing"], "error: Self Forcing 1.3B, with 1,419 million transformer parameters, expects"),
         (["--model", "longlive", "--device", "cuda"], "error: --device cuda expects a GPU with CUDA; PyTorch"),
         (["--model", "tiny", "--device", "cuda"], "error: --device cuda expects a GPU with CUDA; PyTorch"),

@@ -27,6 +27,14 @@ def test_markup_is_escaped_and_long_lists_are_cut():
     assert "&lt;img" in problem(ValueError("<img src=x>"))
 
 
+def test_where_a_prompt_is_cut_is_said_before_all_else():
+    pipeline = SimpleNamespace(unread=lambda prompt: prompt[8:], unknown_words=knowing_nothing)
+    html = words.prompt_note(pipeline, "a short <b>x</b> and what nobody reads of it any more")
+    told = "The prompt is longer than this model can read: it is cut before “&lt;b&gt;x&lt;/b&gt; and what nobody"
+    assert told in html and "has not seen" not in html
+    assert words.cut_note(pipeline, ["a short", "a short one", "a short two"]).count("it is cut before") == 2
+
+
 def test_examples_and_surprises_are_sentences():
     assert words.EXAMPLES[0] == "a red balloon drifting over the city at sunset"
     chosen = words.surprise()

@@ -85,6 +85,14 @@ def test_long_prompts_are_counted_whole_and_cut(saved):
     assert torch.equal(rows, text.encode([long + " cat"]))
 
 
+def test_where_a_prompt_is_cut_is_known(saved):
+    text = load(saved)
+    words = " ".join([PROMPT] * 5).split()
+    read, rest = " ".join(words[: ROWS - 1]), " ".join(words[ROWS - 1 :])
+    assert text.unread(read) == "" and text.unread(f"  {read}  {rest} &amp; 🎈").strip() == f"{rest} & 🎈"
+    assert torch.equal(text.encode([read]), text.encode([f"{read} {rest}"]))
+
+
 def test_what_has_no_word_is_spelled(saved):
     text = load(saved)
     assert text.unknown_words("a dragon 🎈") == []

@@ -14,6 +14,7 @@ from deepforcing import (
     Policy,
     PromptError,
     SettingsError,
+    Timeline,
     make_policy,
     read_runner,
     settings_of,
@@ -201,7 +202,7 @@ class App:
             order = self._order(read_prompts(prompt, later), seed, length, switch, stale, policy, values)
             self.page.menu.viewings.close(request.session_hash)
             running = _buttons(running=True)  # with every message: a page that is just appearing forgets the first
-            yield (gr.skip(), *running, "")
+            yield (gr.skip(), *running, words.cut_note(self.pipeline, Timeline.of(order.prompt).prompts))
             for value, message, files in self.sessions.packets(request.session_hash, order):
                 over = message["kind"] == "ended"
                 buttons = _buttons(running=False, **vars(files)) if over else running

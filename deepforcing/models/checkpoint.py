@@ -1,6 +1,7 @@
 """A Wan transformer from any of the layouts in which its weights are published, told apart by their content:
 
 - a diffusers folder: config.json of WanTransformer3DModel, and safetensors, in one file or in shards;
+- a folder of Wan's own layout: config.json of WanModel, and safetensors;
 - a released checkpoint: a .pt file with a dictionary `generator_ema` or `generator`, names as Wan's after `model.`;
 - a file of Wan's own names, or of diffusers', in .pt or safetensors;
 - any of these with a LoRA, which is merged.
@@ -17,10 +18,13 @@ from torch import Tensor
 
 from .components import ModelError
 from .lora import Lora, is_lora, load_lora
-from .model_folder import read_config, read_weights
+from .model_folder import read_config, read_json, read_weights
 from .weight_files import check_tensors, read_tensors
 
-KEYS = ("generator_ema", "generator", "model", "state_dict")  # in a released checkpoint; the first that is there wins
+KEYS = ("generator_ema", "generator", "model", "module", "model_state_dict", "state_dict")  # the first there wins
+PREFIXES = ("model.", "diffusion_model.", "module.", "net.", "transformer.", "generator.", "dit.", "pipe.")
+OTHERS = ("critic.", "fake_score.", "real_score.", "text_encoders.", "text_encoder.", "vae.", "first_stage_model.")
+ORIGINAL = ("WanModel", "CausalWanModel")  # in the config.json of Wan's own code, and of Self Forcing's
 WRAPPERS = ("_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod.")
 DIFFUSERS = (".attn1.", ".attn2.", ".ffn.net.", ".norm2.", "condition_embedder.")  # in no name of Wan's own
 WEIGHTS = "diffusion_pytorch_model.safetensors"
@@ -33,6 +37,7 @@ OTHER_TASKS = {  # in the names of tensors that a text-to-video Wan does not hav
     "motion_encoder": "animation",
     "face_adapter": "animation",
 }
+OTHER_TYPES = {"i2v": "image-to-video", "flf2v": "first and last frame to video", "vace": "VACE editing"}
 
 
 @torch.no_grad()
@@ -52,7 +57,7 @@ def load_transformer(
     Raises ModelError that names the file and the first tensor that is missing, unexpected or wrongly shaped.
     """
     transformer, weights = _from_folder(path) if path.is_dir() else _from_file(path, head_dim)
-    changes = Lora(path, {}) if lora is None else load_lora(lora, _diffusers_name)
+    changes = Lora(path) if lora is None else load_lora(lora, _diffusers_name)
     changes.check(weights)
     loaded = {
         name: _copied(changes.merged(name, tensor.to(device)), _dtype_of(name, dtype))
@@ -70,6 +75,8 @@ def _from_folder(folder: Path) -> tuple[WanTransformer3DModel, dict[str, Tensor]
             f"{folder / 'config.json'} is missing: expected a diffusers folder. "
             "For a checkpoint that is one file, give the path of the file itself"
         )
+    if read_json(folder / "config.json", "a transformer's sizes").get("_class_name") in ORIGINAL:
+        return _from_original(folder)
     config = read_config(folder, "_class_name", "WanTransformer3DModel")
     transformer = _empty({name: value for name, value in config.items() if not name.startswith("_")}, folder)
     pickles = sorted(file.name for file in folder.glob("*.bin"))
@@ -80,8 +87,28 @@ def _from_folder(folder: Path) -> tuple[WanTransformer3DModel, dict[str, Tensor]
     return transformer, weights
 
 
+def _from_original(folder: Path) -> tuple[WanTransformer3DModel, dict[str, Tensor]]:
+    config = read_json(folder / "config.json", "a transformer's sizes")
+    if (task := config.get("model_type", "t2v")) != "t2v":
+        raise _other_task(folder, OTHER_TYPES.get(task, str(task)))
+    try:
+        head_dim = config["dim"] // config["num_heads"]
+    except (KeyError, TypeError, ZeroDivisionError):
+        raise ModelError(
+            f"{folder / 'config.json'} does not say how wide a head is: expected dim and num_heads"
+        ) from None
+    return _from_tensors(read_weights(folder, WEIGHTS), head_dim, folder)
+
+
 def _from_file(path: Path, head_dim: int) -> tuple[WanTransformer3DModel, dict[str, Tensor]]:
-    found = read_tensors(path, KEYS)
+    return _from_tensors(read_tensors(path, KEYS), head_dim, path)
+
+
+def _from_tensors(
+    found: dict[str, Tensor], head_dim: int, path: Path
+) -> tuple[WanTransformer3DModel, dict[str, Tensor]]:
+    """By Wan's names or diffusers', whatever stands before them; other networks in the same file are left out."""
+    found = {name: tensor for name, tensor in found.items() if not name.startswith(OTHERS)}
     if is_lora(found):
         raise ModelError(
             f"{path} is a LoRA: expected a whole transformer. Give the base model, and this file as its LoRA"
@@ -105,7 +132,9 @@ def _other_task(where: Path, task: str) -> ModelError:
 def _unwrapped(name: str) -> str:
     for wrapper in WRAPPERS:
         name = name.replace(wrapper, "")
-    return name.removeprefix("model.").removeprefix("diffusion_model.")
+    while name.startswith(PREFIXES):
+        name = name.partition(".")[2]
+    return name
 
 
 def _diffusers_name(name: str) -> str:
@@ -123,7 +152,7 @@ def _inferred_config(weights: dict[str, Tensor], head_dim: int, path: Path) -> d
     freq_dim = _shape(weights, "condition_embedder.time_embedder.linear_1.weight", 2, path)[1]
     ffn_dim = _shape(weights, "blocks.0.ffn.net.0.proj.weight", 2, path)[0]
     out_channels = _shape(weights, "proj_out.weight", 2, path)[0] // max(1, torch.Size(patch).numel())
-    if dim % head_dim:
+    if not head_dim or dim % head_dim:
         raise ModelError(f"{path} cannot be cut into heads: its {dim} channels are not a multiple of {head_dim}")
     return {
         "patch_size": tuple(patch),

@@ -23,6 +23,9 @@ class TextEncoder(Protocol):
     def unknown_words(self, prompt: str) -> list[str]:
         """Words the model has never seen, each once, in order."""
 
+    def unread(self, prompt: str) -> str:
+        """The end of a prompt that is longer than the model can read; empty where all of it is read."""
+
 
 class VideoDecoder(Protocol):
     def decode(self, latents: Tensor, state: Any = None) -> tuple[Tensor, Any]:

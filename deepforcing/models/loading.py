@@ -12,6 +12,7 @@ from .wan_text import Keep
 
 Decoder = Literal["full", "small"]
 Device = Literal["auto", "cuda", "cpu"]
+MOST_CHUNK = 21  # latent frames, all of the five seconds that published models were trained on
 _PASSING = {"fp8": "cast from fp8", "offload": "offloaded"}
 
 
@@ -23,6 +24,7 @@ class Loading:
     text           where the text encoder lives: device, move, cpu or free, as in `WanTextEncoder`
     weights        of the transformer: resident, stored in fp8, or offloaded to the CPU but for the block at work
     height, width  pixels of the video; None for what the model was trained at
+    chunk          latent frames denoised together, as the transformer was trained; None for as many as its model's
     compiled       compile the transformer's blocks: the first chunks take minutes, later ones are faster
     device         where it runs; auto: on CUDA where there is one, else on the CPU, which `needs_of` refuses if the
                    model is large
@@ -33,6 +35,7 @@ class Loading:
     weights: Weights = "resident"
     height: int | None = None
     width: int | None = None
+    chunk: int | None = None
     compiled: bool = False
     device: Device = "auto"
 
@@ -44,8 +47,14 @@ class Loading:
         for name in ("height", "width"):
             if (side := getattr(self, name)) is not None and side < 1:
                 raise SettingsError(f"{name} must be at least 1 pixel, not {side}")
+        if self.chunk is not None and not 1 <= self.chunk <= MOST_CHUNK:
+            raise SettingsError(f"chunk must be from 1 to {MOST_CHUNK} latent frames, not {self.chunk}")
         if self.compiled and self.weights != "resident":
             raise SettingsError(f"weights that are {_PASSING[self.weights]} cannot be compiled: use one or the other")
+
+    def chunk_of(self, source: Source) -> int:
+        """Latent frames of a chunk."""
+        return self.chunk or source.chunk_frames
 
     def parts(self, source: Source) -> tuple[str, ...]:
         """Names of the source's parts that are needed."""

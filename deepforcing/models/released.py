@@ -14,7 +14,7 @@ from .checkpoint import load_transformer
 from .components import Components, ModelError, best_device, fastest_dtype
 from .found import Found, find
 from .loading import Loading
-from .shapes import LATENT_CHANNELS, SHAPES
+from .shapes import LATENT_CHANNELS, PATCH, SHAPES
 from .sources import Source
 from .taehv import load_taehv
 from .tiny_codec import TinyCodec
@@ -52,7 +52,8 @@ def load_released(
     device = device or best_device()
     found = find(model, loading)
     parts = _load(found, loading, device, CPU, dtype or fastest_dtype(device), head_dim)
-    return Components(found.name, parts.denoiser, parts.text, parts.decoder, parts.shape, found.source.chunk_frames)
+    chunk_frames = loading.chunk_of(found.source)
+    return Components(found.name, parts.denoiser, parts.text, parts.decoder, parts.shape, chunk_frames)
 
 
 def rehearse(found: Found, loading: Loading, dtype: torch.dtype = torch.float32, *, head_dim: int = 128) -> Parts:
@@ -76,7 +77,7 @@ def _load(
         decoder = load_decoder(paths["vae"], device, dtype)
     if "taehv" in paths:
         decoder = load_taehv(paths["taehv"], device, dtype)
-    parts = Parts(denoiser, text, decoder, _shape(source, loading, decoder))
+    parts = Parts(denoiser, text, decoder, _shape(source, loading, denoiser, decoder))
     _check_fit(parts, source)
     return parts
 
@@ -88,17 +89,32 @@ def _common_folder(paths: Mapping[str, Path]) -> Path:
     return folder
 
 
-def _shape(source: Source, loading: Loading, decoder: WanDecoder | TinyCodec | None) -> VideoShape:
-    height, width = loading.height or source.shape.height, loading.width or source.shape.width
+def _shape(
+    source: Source, loading: Loading, denoiser: CausalWan | None, decoder: WanDecoder | TinyCodec | None
+) -> VideoShape:
+    sides = loading.height or source.shape.height, loading.width or source.shape.width
     space = decoder.spatial_factor if decoder else source.shape.space
-    if height % space or width % space:
-        raise SettingsError(f"a video of {width}x{height} cannot be made: both sides must be multiples of {space}")
-    return VideoShape(height, width, source.shape.fps, space)
+    _, *patch = denoiser.transformer.config.patch_size if denoiser else PATCH
+    units = [space * pixels for pixels in patch]  # a token's height and width
+    if any(side % unit for side, unit in zip(sides, units, strict=True)):
+        raise SettingsError(_other_sizes(sides, units))
+    return VideoShape(*sides, source.shape.fps, space)
+
+
+def _other_sizes(sides: tuple[int, int], units: list[int]) -> str:
+    """What to tell a person who asked for a size that does not divide into tokens."""
+    below = "x".join(str(max(unit, side // unit * unit)) for side, unit in zip(sides, units, strict=True))
+    above = "x".join(str(-(-side // unit) * unit) for side, unit in zip(sides, units, strict=True))
+    multiples = f"multiples of {units[0]}" if len(set(units)) == 1 else f"multiples of {units[0]} and {units[1]}"
+    nearest = " or ".join(dict.fromkeys([below, above]))
+    return (
+        f"a video of {sides[0]}x{sides[1]} pixels (height x width) cannot be made: this model's sides are {multiples}. "
+        f"The nearest: --size {nearest}"
+    )
 
 
 def _check_fit(parts: Parts, source: Source) -> None:
-    """ModelError unless text, transformer and decoder are of one family, those still to be fetched as published;
-    SettingsError unless the transformer's patches tile the video."""
+    """ModelError unless text, transformer and decoder are of one family, those still to be fetched as published."""
     if parts.denoiser is None:
         return
     wanted, made = parts.denoiser.transformer.config.text_dim, parts.denoiser.channels
@@ -108,5 +124,3 @@ def _check_fit(parts: Parts, source: Source) -> None:
     expected = parts.decoder.channels if parts.decoder else LATENT_CHANNELS
     if expected != made:
         raise ModelError(f"the decoder expects latents of {expected} channels, the transformer makes {made}")
-    height, width = parts.shape.height // parts.shape.space, parts.shape.width // parts.shape.space
-    parts.denoiser.geometry(height, width, source.chunk_frames)

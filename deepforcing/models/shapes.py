@@ -15,6 +15,7 @@ from .wan import CausalWan
 from .wan_decoder import WanDecoder
 
 LATENT_CHANNELS = 16
+PATCH = (1, 2, 2)  # latent frames, rows and columns of a token
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ SHAPES = {
 def transformer_config(shape: Shape) -> dict:
     """Arguments of `WanTransformer3DModel`."""
     return {
+        "patch_size": PATCH,
         "num_attention_heads": shape.heads,
         "attention_head_dim": shape.head_dim,
         "in_channels": LATENT_CHANNELS,
@@ -89,6 +91,9 @@ class RandomText:
 
     def unknown_words(self, prompt: str) -> list[str]:
         return []
+
+    def unread(self, prompt: str) -> str:
+        return ""
 
 
 class NoDecoder:

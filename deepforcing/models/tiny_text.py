@@ -72,6 +72,12 @@ class TinyTextEncoder(nn.Module):
         unknown = (w for w in words(prompt) if self._form(w) not in self.index and w not in FUNCTION_WORDS)
         return list(dict.fromkeys(word[:LONGEST_WORD] for word in unknown))
 
+    def unread(self, prompt: str) -> str:
+        """The words from the first known one on that has no row left; empty where all are read."""
+        found, rows = words(prompt), self.config.rows
+        known = [place for place, word in enumerate(found) if self._form(word) in self.index]
+        return " ".join(found[known[rows] :]) if len(known) > rows else ""
+
     def encode(self, prompts: list[str]) -> Tensor:
         """Embeddings of the prompts, [B, rows, width]."""
         device, rows = self.word.weight.device, self.config.rows

@@ -115,6 +115,12 @@ class WanTextEncoder:
         """None: what UMT5 has no word for, it spells."""
         return []
 
+    def unread(self, prompt: str) -> str:
+        """The end of a cleaned prompt whose tokens have no row left; empty where all are read."""
+        text = clean(prompt)
+        encoded = self._tokenizer.encode(text)
+        return text[encoded.offsets[self.rows - 1][0] :] if len(encoded.ids) > self.rows else ""
+
     @torch.no_grad()
     def encode(self, prompts: list[str]) -> Tensor:
         """Embeddings [B, rows, text_dim]: a row a token, then rows of zeros, which Wan attends to as well.

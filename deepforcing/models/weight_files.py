@@ -11,37 +11,41 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from .components import ModelError
+from .quantised import INSTEAD, check_not_quantised
 
+GGUF = b"GGUF"
 ZIP = b"PK\x03\x04"  # how a file of torch.save begins
 PICKLE = b"\x80\x02"  # how a file of torch.save began before version 1.6
+WEB_PAGES = (b"<!doctype html", b"<html")  # what a hub sends for the address of a page about a file
 LFS = b"version https://git-lfs"  # a pointer that git leaves in place of a large file
 
 
 def read_tensors(path: Path, keys: tuple[str, ...] = ()) -> dict[str, Tensor]:
     """Every tensor of a safetensors file, or of a .pt file, by name; the file's kind is told by its first bytes.
 
-    A .pt file may hold the tensors in a dictionary under one of `keys`: the first that is there wins.
-    Raises ModelError for a missing, damaged or half-downloaded file, and for one with anything but tensors in it.
+    A .pt file may hold the tensors in a dictionary under one of `keys`, in another such dictionary too: the first that
+    is there wins. Raises ModelError for a missing, damaged or half-downloaded file, for one with anything but tensors
+    in it, and for weights that are quantised.
     """
     head = _head(path)
     if head[8:9] == b"{":  # eight bytes of length, then a JSON header
         return read_safetensors(path)
     if head.startswith(ZIP):
-        return _tensors(_unpickle(path), keys, path)
-    raise ModelError(
-        f"{path} is {_kind(head)}: expected weights in safetensors, or a .pt file by torch.save. "
-        "If it was downloaded, download it again"
-    )
+        return check_not_quantised(_tensors(_unpickle(path), keys, path), path)
+    raise _foreign(path, head)
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Every tensor of a safetensors file, by name. Raises ModelError for a missing or damaged file, or another kind."""
-    _head(path)
+    head = _head(path)
+    if head.startswith(GGUF):
+        raise _foreign(path, head)
     try:
         with safe_open(path, "pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} is damaged or not a safetensors file ({error}). Download it again") from None
+    return check_not_quantised(tensors, path)
 
 
 def check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], where: Path) -> None:
@@ -55,8 +59,7 @@ def check_tensors(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], w
             )
         if not found[name].is_floating_point():
             raise ModelError(
-                f"{where} cannot be used: {name} holds {found[name].dtype}, expected floating point numbers. "
-                "Take the weights that are not quantised"
+                f"{where} cannot be used: {name} holds {found[name].dtype}, expected floating point numbers. {INSTEAD}"
             )
     for name in (name for name in found if name not in expected):
         raise ModelError(f"{where} is of another model: it also has {name} with shape {_shape(found[name])}")
@@ -72,13 +75,23 @@ def _head(path: Path) -> bytes:
         raise ModelError(f"{path} cannot be read: {error}") from None
 
 
+def _foreign(path: Path, head: bytes) -> ModelError:
+    """What a file is, by its first bytes, and what to do."""
+    expected = "expected weights in safetensors, or a .pt file by torch.save"
+    if head.startswith(GGUF):
+        return ModelError(f"{path} is quantised, in GGUF: {expected}. {INSTEAD}")
+    if head.startswith(PICKLE):
+        return ModelError(f"{path} is a bare pickle, which could run code and is never opened: {expected}")
+    if head.lstrip().lower().startswith(WEB_PAGES):
+        return ModelError(f"{path} is a web page: {expected}. Download the file itself, not the page about it")
+    return ModelError(f"{path} is {_kind(head)}: {expected}. If it was downloaded, download it again")
+
+
 def _kind(head: bytes) -> str:
     if not head:
         return "empty"
     if head.startswith(LFS):
         return "a Git LFS pointer, not the weights"
-    if head.startswith(PICKLE):
-        return "a bare pickle, which could run code and is never opened"
     return "text" if head.isascii() and b"\0" not in head else "of an unknown kind"
 
 
@@ -99,7 +112,9 @@ def _unpickle(path: Path) -> object:
 def _tensors(content: object, keys: tuple[str, ...], path: Path) -> dict[str, Tensor]:
     if not isinstance(content, Mapping):
         raise ModelError(f"{path} holds a {type(content).__name__}: expected tensors by name")
-    content = next((content[key] for key in keys if isinstance(content.get(key), Mapping) and content[key]), content)
+    inner = next((content[key] for key in keys if isinstance(content.get(key), Mapping) and content[key]), None)
+    if inner is not None:
+        return _tensors(inner, keys, path)
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             places = " or ".join(keys) or "its top level"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from html import escape
 
-from deepforcing import Pipeline
+from deepforcing import Pipeline, told_unread
 from deepforcing.captions import CAMERAS, COLOURS, MOTIONS, PLACES, SUBJECTS, TABLES, TIMES, Caption
 
 from ..look.notes import note
@@ -40,6 +41,8 @@ def unseen_note(pipeline: Pipeline, prompt: str) -> str:
 
 def prompt_note(pipeline: Pipeline, prompt: str) -> str:
     """HTML of what would help this model to follow the prompt; empty when nothing would."""
+    if cut := cut_note(pipeline, [prompt]):
+        return cut
     if unseen := unseen_note(pipeline, prompt):
         return unseen
     count = len(prompt.split())
@@ -50,6 +53,12 @@ def prompt_note(pipeline: Pipeline, prompt: str) -> str:
         "80 to 120 words best. Say what moves and how, the place, the light, the camera and the style.",
         "hint",
     )
+
+
+def cut_note(pipeline: Pipeline, prompts: Sequence[str]) -> str:
+    """HTML that says where prompts are cut which are longer than this model can read; empty where none is."""
+    cuts = [told_unread(rest) for prompt in prompts if (rest := pipeline.unread(prompt))]
+    return "".join(note(escape(f"{told[0].upper()}{told[1:]}."), "hint") for told in cuts)
 
 
 def build(*chosen: str) -> str:

@@ -7,7 +7,16 @@ from pathlib import Path
 
 import gradio as gr
 
-from deepforcing import LEADER_RULE, POLICIES, Pipeline, PromptError, SettingsError, check_field, read_runner
+from deepforcing import (
+    LEADER_RULE,
+    POLICIES,
+    Pipeline,
+    PromptError,
+    SettingsError,
+    Timeline,
+    check_field,
+    read_runner,
+)
 
 from ..hosting.sessions import Sessions
 from ..look.notes import problem
@@ -15,7 +24,7 @@ from ..look.web import AT, module, serve
 from ..player.player import template
 from ..prompts.examples import LONG
 from ..prompts.later import later_prompts, read_prompts
-from ..prompts.words import EXAMPLES, prompt_note
+from ..prompts.words import EXAMPLES, cut_note, prompt_note
 from ..settings.form import read_seed
 from .run import RaceOrder
 
@@ -119,7 +128,7 @@ class RaceTab:
             frames = LENGTHS[length] * pipeline.shape.fps
             order = RaceOrder(read_prompts(prompt, later), read_seed(seed), _field_of(runners), frames)
             running = _buttons(running=True)  # with every message: a tab that is just appearing forgets the first
-            yield (gr.skip(), *running, "")
+            yield (gr.skip(), *running, cut_note(pipeline, Timeline.of(order.prompt).prompts))
             for value, message, files in sessions.packets(request.session_hash, order):
                 ended = message["kind"] == "ended"
                 yield (value, *(_buttons(running=False, file=files.video) if ended else running), gr.skip())
