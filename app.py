@@ -12,6 +12,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin would take the processor from the server
 
 from deepforcing import ModelError, SettingsError, is_tiny, load_pipeline, needs_of, own_policy
+from deepforcing.console import escape_what_cannot_be_shown
+from deepforcing.ffmpeg import find_ffmpeg
 from deepforcing.options import add_loading, loading_from
 from ui.app import App
 from ui.hosting.zero_gpu import on_zero_gpu
@@ -41,8 +43,10 @@ def read_arguments(arguments: list[str] | None = None, environment: Mapping[str,
 
 def main(arguments: list[str] | None = None) -> int:
     """Load, build, serve. 0 after a normal end; 2, with one readable line, for a model or port that cannot be used."""
+    escape_what_cannot_be_shown()
     asked = read_arguments(arguments)
     try:
+        find_ffmpeg()
         app = open_app(asked)
         app.launch(server_name=asked.host, server_port=asked.port, share=asked.share, inbrowser=asked.open)
     except (ModelError, SettingsError, LessonError, OSError) as error:

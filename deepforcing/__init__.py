@@ -10,6 +10,7 @@ from .config import Geometry, Sampling, SettingsError, VideoShape
 from .events import AttentionMass, CacheState, Chunk, Compression, Event, StreamEnded, StreamStarted, Timings
 from .gauges import DriftMeter, Gauges, Jump
 from .prompt import MAX_PROMPT_CHARACTERS, PromptError, told_unread
+from .proxies import mind_proxies
 from .timeline import Timeline, read_time, show_time
 from .trace import Trace, TraceError, TraceWriter, read_trace
 from .version import __version__
@@ -127,6 +128,7 @@ __all__ = [
     "is_tiny",
     "load_pipeline",
     "make_policy",
+    "mind_proxies",
     "needs_of",
     "own_policy",
     "participative_compression",

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ORDER = [
     {"version"},
-    {"config", "events", "rope", "captions", "metrics", "prompt", "ffmpeg", "output", "console"},
+    {"config", "events", "rope", "captions", "metrics", "prompt", "ffmpeg", "output", "console", "proxies"},
     {"compression", "past_queries", "gauges", "timeline"},
     {"policies"},
     {"kv_cache"},

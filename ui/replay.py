@@ -54,7 +54,7 @@ class ReplayApp:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve. 0 after a normal end; 2, with one readable line, for a file that is no trace, or a folder that is none."""
+    """Serve. 0 after a normal end; 2, with one readable line, for a file, a folder or a port that is of no use."""
     parser = argparse.ArgumentParser(prog="deepforcing replay", description=__doc__)
     parser.add_argument("traces", nargs="*", type=Path, metavar="FILE", help="recorded runs; the first is opened")
     parser.add_argument("--lessons", type=Path, metavar="FOLDER", help="more lessons, as Markdown files")
@@ -64,10 +64,10 @@ def main(arguments: list[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         app = ReplayApp(Recordings.shipped(*asked.traces), asked.lessons)
-    except (TraceError, LessonError) as error:
+        app.launch(server_name=asked.host, server_port=asked.port, inbrowser=asked.open)
+    except (TraceError, LessonError, OSError) as error:
         print(f"deepforcing: {error}", file=sys.stderr)
         return 2
-    app.launch(server_name=asked.host, server_port=asked.port, inbrowser=asked.open)
     return 0
 
 

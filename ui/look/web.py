@@ -8,10 +8,12 @@ import gradio as gr
 
 UI = Path(__file__).parents[1]
 AT = """
-const root = window.gradio_config?.root ?? location.origin;
-const at = (path) => `${root}/gradio_api/file=${encodeURI(path)}`;
+const page = new URL(location.pathname, location.origin).href.replace(/\\/$/, '');
+const at = (path) => `${page}/gradio_api/file=${path.split('/').map(encodeURIComponent).join('/')}`;
 """
-"""The beginning of a component's `js_on_load`: the address of what `module` names."""
+"""The beginning of a component's `js_on_load`: the address of what `module` names.
+
+It is the page's own, as the browser has it: behind a proxy the server may think that it has another."""
 
 
 def serve(*besides: Path) -> None:
