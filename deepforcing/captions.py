@@ -69,12 +69,19 @@ FUNCTION_WORDS = frozenset(
     "a an the and or of in on at by to from with over under above into through for is are it its this that some "
     "as while very one".split()
 )
+LONGEST_WORD = 24  # letters; longer runs of letters are cut when they are reported
 _WORD = re.compile(r"[^\W\d_]+")
 
 
 def words(text: str) -> list[str]:
     """Lower-case words of any text; digits, punctuation, markup and emoji separate words and are dropped."""
     return _WORD.findall(text.lower())
+
+
+def content_words(text: str) -> list[str]:
+    """The words that say something, in order, each once, and cut to LONGEST_WORD letters."""
+    said = (word[:LONGEST_WORD] for word in words(text) if word not in FUNCTION_WORDS)
+    return list(dict.fromkeys(said))
 
 
 @dataclass(frozen=True)
@@ -125,3 +132,9 @@ def known_words() -> tuple[str, ...]:
     """Every word that a caption can contain, sorted: the text encoder's vocabulary."""
     phrases = (phrase for table in TABLES.values() for row in table.values() for phrase in row)
     return tuple(sorted({word for phrase in phrases for word in words(phrase)} | {"a", "an"}))
+
+
+SUGGESTED = (  # for people who ask for what is not in this world
+    Caption("balloon", "red", "drifting", "city", "sunset"),
+    Caption("boat", "white", "swaying", "sea", "day"),
+)

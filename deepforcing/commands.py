@@ -30,7 +30,7 @@ from .output import check_place
 from .pipeline import Pipeline, generate_long_video, load_pipeline, started_event
 from .policies import POLICIES, DeepForcing, Policy, make_policy, read_setting, settings_of
 from .prompt import PromptError
-from .prompt_options import add_prompts, print_notes, prompt_metadata, timeline_from
+from .prompt_options import add_prompts, check_words, prompt_metadata, timeline_from
 from .race.command import add_race
 from .timeline import Timeline
 from .trace import TraceError, TraceWriter
@@ -143,7 +143,7 @@ def _generate(options: argparse.Namespace) -> int:
         switch=options.switch,
         probe=options.trace is not None,
     )
-    print_notes(pipeline.text, timeline)
+    check_words(pipeline.text, timeline, options)
     started = time.perf_counter()
     with _recording(options, pipeline, policy) as record:
         with VideoWriter(options.output, pipeline.shape, _metadata(pipeline, policy, timeline, options)) as video:

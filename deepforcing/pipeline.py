@@ -40,6 +40,7 @@ from .run_ahead import run_ahead
 from .switching import check_switch, new_switch
 from .telemetry import cache_state, compression
 from .timeline import Timeline
+from .wording import knows_nothing, nearest_words
 
 
 class Pipeline(Components):
@@ -85,6 +86,14 @@ class Pipeline(Components):
     def unread(self, prompt: str) -> str:
         """The end of a prompt that is longer than this model can read; empty where all of it is read."""
         return self.text.unread(prompt)
+
+    def nearest_words(self, word: str) -> list[str]:
+        """Known words that an unknown one may have been meant to be, the nearest first; few, often none."""
+        return nearest_words(self.text, word)
+
+    def knows_nothing(self, prompt: str) -> bool:
+        """Whether this model knows no word of it that says something: the video would show nothing of the prompt."""
+        return knows_nothing(self.text, prompt)
 
     @torch.no_grad()
     def encode(self, text: str) -> Prompt:

@@ -6,15 +6,17 @@ import argparse
 import json
 import sys
 
+from .captions import SUGGESTED
 from .config import SettingsError
 from .models.components import TextEncoder
-from .prompt import told_unread
+from .prompt import PromptError, told_unread
 from .switching import SWITCHES
 from .timeline import Timeline, read_time, show_time
+from .wording import knows_nothing, nearest_words
 
 
 def add_prompts(parser: argparse.ArgumentParser) -> None:
-    """The options that `timeline_from` reads, and `--switch`."""
+    """The options that `timeline_from` and `check_words` read, and `--switch`."""
     parser.add_argument("prompt", help="what the video shows")
     parser.add_argument(
         "--at",
@@ -27,6 +29,7 @@ def add_prompts(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--switch", default="keep", help=f"the cache at a new prompt: {', '.join(SWITCHES)} (default: %(default)s)"
     )
+    parser.add_argument("--anyway", action="store_true", help="also where the model knows no word of a prompt")
 
 
 def timeline_from(options: argparse.Namespace) -> Timeline:
@@ -39,12 +42,27 @@ def timeline_from(options: argparse.Namespace) -> Timeline:
     return timeline
 
 
-def print_notes(text: TextEncoder, timeline: Timeline) -> None:
-    """What the model will not follow of the prompts, on standard error."""
+def check_words(text: TextEncoder, timeline: Timeline, options: argparse.Namespace) -> None:
+    """Print what the model will not follow of the prompts, on standard error.
+
+    Raises PromptError for one of which it knows nothing, unless asked for anyway.
+    """
+    for seconds, prompt in timeline.entries:
+        if knows_nothing(text, prompt) and not options.anyway:
+            instead = " or ".join(repr(caption.phrase()) for caption in SUGGESTED)
+            raise PromptError(
+                f"this model knows no word of the prompt at {show_time(seconds)}, so its video would show nothing "
+                f"of it: try {instead}, or add --anyway"
+            )
     if unknown := text.unknown_words(" ".join(timeline.prompts)):
-        print(f"note: this model has not seen: {', '.join(unknown)}", file=sys.stderr)
+        print(f"note: this model has not seen: {', '.join(_meant(text, word) for word in unknown)}", file=sys.stderr)
     for rest in filter(None, map(text.unread, timeline.prompts)):
         print(f"note: {told_unread(rest)}", file=sys.stderr)
+
+
+def _meant(text: TextEncoder, word: str) -> str:
+    near = nearest_words(text, word)
+    return f"{word} (did you mean {' or '.join(near)}?)" if near else word
 
 
 def prompt_metadata(timeline: Timeline, switch: str) -> dict[str, str]:

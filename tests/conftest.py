@@ -25,6 +25,8 @@ CHANNELS, TEXT_DIM = 4, 16
 class WordHash:
     """A text encoder for tests: a fixed random row for each word."""
 
+    vocabulary = ()
+
     def encode(self, prompts: list[str]) -> torch.Tensor:
         rows = torch.zeros(len(prompts), 6, TEXT_DIM)
         for i, prompt in enumerate(prompts):

@@ -221,10 +221,8 @@ def test_what_the_console_cannot_show_is_escaped(folder, monkeypatch, encoding):
     shown = io.TextIOWrapper(io.BytesIO(), encoding)
     monkeypatch.setattr(sys, "stdout", shown)
     monkeypatch.setattr(sys, "stderr", shown)
-    assert (
-        generate(folder, "-o", str(folder / "飛龍.mp4"), "--trace", str(folder / "飛.trace"), "--at", "1s", "dragón")
-        == 0
-    )
+    named = ["-o", str(folder / "飛龍.mp4"), "--trace", str(folder / "飛.trace")]
+    assert generate(folder, *named, "--at", "1s", "red dragón") == 0
     assert (folder / "飛龍.mp4").exists() and generate(folder, "--at", "飛", "x") == 2
     shown.flush()
     text = shown.buffer.getvalue().decode(encoding)
@@ -250,6 +248,20 @@ def test_where_a_prompt_is_cut_is_said(folder, capsys, command):  # noqa: F811
         note
         == "note: the prompt is longer than this model can read: it is cut before “red red red red red red balloon”"
     )
+
+
+def test_what_a_word_may_have_meant_is_said(folder, capsys):  # noqa: F811
+    assert generate(folder, "-o", str(folder / "out.mp4"), "--seconds", "0.5", "--at", "0.2s", "a blue ballon") == 0
+    assert "has not seen: ballon (did you mean balloon or ball?)" in capsys.readouterr().err
+
+
+def test_a_prompt_of_which_nothing_is_known_is_made_only_if_asked_for_anyway(folder, capsys):  # noqa: F811
+    out = folder / "out.mp4"
+    asked = ["-o", str(out), "--seconds", "0.5", "--at", "0.2s", "un dragón verde"]
+    assert generate(folder, *asked) == 2 and not out.exists()
+    said = capsys.readouterr().err
+    assert "knows no word of the prompt at 0:00.2" in said and "'a red balloon drifting" in said and "--anyway" in said
+    assert generate(folder, *asked, "--anyway") == 0 and out.exists()
 
 
 def race(folder, *more):  # noqa: F811

@@ -15,7 +15,7 @@ ORDER = [
     {"kv_cache"},
     {"attention", "telemetry"},
     {"probe", "models"},
-    {"run_ahead", "memory", "out_of_memory", "finite", "tiers", "switching"},
+    {"run_ahead", "memory", "out_of_memory", "finite", "tiers", "switching", "wording"},
     {"fitting", "options", "prompt_options", "steering"},
     {"pipeline"},
     {"stream", "video_file", "bench", "needs"},

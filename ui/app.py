@@ -30,7 +30,9 @@ from .look.notes import problem
 from .page.launch import launch
 from .page.layout import Page, Waiting, lay_out, lay_out_waiting, model_header
 from .prompts import words
+from .prompts.doubts import Doubts
 from .prompts.later import read_prompts
+from .prompts.offers import take
 from .recordings.library import Recordings
 from .runs.run import VideoOrder
 from .settings.breaks import mended
@@ -61,6 +63,7 @@ class App:
         self.pipeline: Pipeline | None = None
         self.sessions: Sessions | None = None
         self.policy = policy or DeepForcing()
+        self.doubts = Doubts()
         if self.loader is None:
             self._use(model)
         self.blocks = gr.Blocks(title=TITLE, fill_width=True, delete_cache=(KEPT_SECONDS, KEPT_SECONDS))
@@ -134,6 +137,8 @@ class App:
             trigger_mode="always_last",
             **QUIET,
         )
+        asked = [page.prompt, page.later]
+        page.note.offer(take, asked, asked, **QUIET).then(self.look_at_prompts, asked, page.note, **QUIET)
         for button, text in page.examples:
             button.click(lambda text=text: text, None, page.prompt, **QUIET)
         if not page.parts:
@@ -200,6 +205,9 @@ class App:
         """One run, from the click to its end."""
         try:
             order = self._order(read_prompts(prompt, later), seed, length, switch, stale, policy, values)
+            if refused := self.doubts.note(request.session_hash, self.pipeline, order.prompt):
+                yield (gr.skip(), *_buttons(running=False), refused)
+                return
             self.page.menu.viewings.close(request.session_hash)
             running = _buttons(running=True)  # with every message: a page that is just appearing forgets the first
             yield (gr.skip(), *running, words.cut_note(self.pipeline, Timeline.of(order.prompt).prompts))
@@ -213,6 +221,8 @@ class App:
     def change_prompt(self, prompt: str, request: gr.Request):
         run = self.sessions.get(request.session_hash)
         try:
+            if refused := self.doubts.note(request.session_hash, self.pipeline, prompt):
+                return refused
             if run is not None:
                 run.change_prompt(prompt)
             return words.prompt_note(self.pipeline, prompt)
@@ -234,6 +244,7 @@ class App:
     def leave(self, request: gr.Request) -> None:
         """The tab was closed."""
         self.interrupt(request.session_hash)
+        self.doubts.leave(request.session_hash)
         self.page.menu.viewings.close(request.session_hash)
         self.page.learn.viewings.close(request.session_hash)
 
@@ -248,12 +259,11 @@ class App:
             run.pause(bool(event._data["paused"]))
 
     def look_at_prompts(self, prompt: str, later: str) -> str:
-        """What would help the model to follow the first prompt, and what is wrong with the later ones."""
+        """What is wrong with the prompts, or what would help the model to follow them; the first may yet be empty."""
         try:
-            read_prompts(prompt or "-", later)
+            return words.prompt_note(self.pipeline, read_prompts(prompt.strip() or words.EXAMPLES[0], later))
         except (PromptError, SettingsError) as error:
             return problem(error)
-        return words.prompt_note(self.pipeline, prompt)
 
     def choose_policy(self, name: str) -> list:
         """Show the settings that the policy has, at the model's or its own defaults."""

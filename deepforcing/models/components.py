@@ -20,6 +20,10 @@ class TextEncoder(Protocol):
     def encode(self, prompts: list[str]) -> Tensor:
         """Prompts -> embeddings [B, rows, text_dim]; padding rows are zeros, and are attended to."""
 
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """All words the model knows; empty where it can make something of any text."""
+
     def unknown_words(self, prompt: str) -> list[str]:
         """Words the model has never seen, each once, in order."""
 

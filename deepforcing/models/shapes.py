@@ -83,6 +83,8 @@ def shape_named(name: str) -> Shape:
 class RandomText:
     """Stands in for a text encoder: fixed random rows [B, rows, text_dim], whatever the prompt."""
 
+    vocabulary = ()
+
     def __init__(self, rows: int, dim: int) -> None:
         self.embeds = torch.randn(1, rows, dim, generator=torch.Generator().manual_seed(0))
 

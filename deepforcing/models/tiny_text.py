@@ -8,9 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepforcing.captions import FUNCTION_WORDS, known_words, words
-
-LONGEST_WORD = 24  # letters; longer runs of letters are cut when they are reported
+from deepforcing.captions import content_words, known_words, words
 
 
 @dataclass(frozen=True)
@@ -62,6 +60,10 @@ class TinyTextEncoder(nn.Module):
         self.layers = nn.ModuleList(Layer(config.width, config.heads) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
 
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        return self.config.vocabulary
+
     def tokenize(self, prompt: str) -> list[int]:
         """Indices of the known words, in order, at most `rows`; unknown words are left out."""
         known = (self.index.get(self._form(word)) for word in words(prompt))
@@ -69,8 +71,7 @@ class TinyTextEncoder(nn.Module):
 
     def unknown_words(self, prompt: str) -> list[str]:
         """Content words that the model never saw, in order, each once; function words are not reported."""
-        unknown = (w for w in words(prompt) if self._form(w) not in self.index and w not in FUNCTION_WORDS)
-        return list(dict.fromkeys(word[:LONGEST_WORD] for word in unknown))
+        return [word for word in content_words(prompt) if self._form(word) not in self.index]
 
     def unread(self, prompt: str) -> str:
         """The words from the first known one on that has no row left; empty where all are read."""

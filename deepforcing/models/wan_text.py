@@ -84,6 +84,8 @@ class WanTextEncoder:
     rows  tokens of a prompt, the end token included; longer prompts are cut. Wan's transformers were trained with 512.
     """
 
+    vocabulary = ()
+
     def __init__(
         self, stored: StoredUMT5, tokenizer: Tokenizer, device: torch.device, *, keep: Keep = "device", rows: int = ROWS
     ) -> None:

@@ -13,7 +13,7 @@ from ..options import add_loading
 from ..out_of_memory import is_out_of_memory
 from ..pipeline import Pipeline
 from ..policies import POLICIES, Policy
-from ..prompt_options import add_prompts, print_notes, prompt_metadata, timeline_from
+from ..prompt_options import add_prompts, check_words, prompt_metadata, timeline_from
 from ..timeline import Timeline
 from ..version import __version__
 from ..video_file import check_video_path
@@ -46,7 +46,7 @@ def _run(options: argparse.Namespace, load: Load) -> int:
     runners = check_field([read_runner(text, options.switch) for text in options.runner])
     check_video_path(options.output)
     pipeline = load(options, widest(runners))
-    print_notes(pipeline.text, timeline)
+    check_words(pipeline.text, timeline, options)
     frames = max(1, round(options.seconds * pipeline.shape.fps))
     rounds = race(pipeline, timeline, runners, seed=options.seed, num_frames=frames)
     with RaceVideo(options.output, pipeline.shape, runners, _metadata(pipeline, timeline, runners, options)) as video:

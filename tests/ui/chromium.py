@@ -32,4 +32,6 @@ def look(page, expression: str):
 
 
 def wait(page, condition: str, seconds: float = 60) -> None:
-    page.wait_for_function(f"(() => {{ const p = {PLAYER}; return {condition}; }})()", timeout=1000 * seconds)
+    """Until the player `p` is there and the condition holds."""
+    asked = f"(() => {{ const p = document.querySelector('.df')?.player; return Boolean(p) && ({condition}); }})()"
+    page.wait_for_function(asked, timeout=1000 * seconds)

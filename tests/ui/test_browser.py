@@ -138,8 +138,13 @@ def test_a_second_viewer_waits_and_a_closed_tab_ends_its_run(app, browser, page)
 
 def test_bad_input_is_answered_in_words(page):
     prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("a red <img src=x onerror=alert(1)> ballon")
+    expect(page.locator("#note")).to_contain_text("has not seen: img, src, x, onerror, alert, ballon")
+    page.get_by_role("button", name="balloon", exact=True).click()
+    expect(prompt).to_have_value("a red <img src=x onerror=alert(1)> balloon")
+    expect(page.locator("#note")).not_to_contain_text("ballon")
     prompt.fill("<img src=x onerror=alert(1)> dragon")
-    expect(page.locator("#note")).to_contain_text("has not seen: img, src, x, onerror, alert, dragon")
+    expect(page.locator("#note")).to_contain_text("knows no word of this prompt")
     recent = page.locator("#settings").get_by_role("spinbutton", name="R · recent")
     recent.fill("8")
     recent.press("Tab")
@@ -371,7 +376,9 @@ def a_contest(rng, frames, kept) -> Compression:
 
 
 def markup_is_shown_as_text(page):
-    page.get_by_role("button", name="Generate", exact=True).click()
+    for _ in range(2):  # the model knows no word of it: it is made when asked for twice
+        page.get_by_role("button", name="Generate", exact=True).click()
+        expect(page.locator("#note .problem")).to_be_visible()
     wait(page, "p.stage.shown >= 0")
     expect(page.locator(".df-now-text")).to_have_text("<img src=x onerror=alert(1)> dragon")
     page.get_by_role("button", name="Stop", exact=True).click()

@@ -18,6 +18,7 @@ from ..player.player import player
 from ..prompts import words
 from ..prompts.examples import LONG
 from ..prompts.later import later_prompts
+from ..prompts.offers import prompt_note_box
 from ..race.tab import RaceTab
 from ..recordings.library import Recordings
 from ..recordings.menu import RecordingsMenu
@@ -151,7 +152,7 @@ def _ask(page: Page, small: bool) -> None:
         page.download = gr.DownloadButton("Download MP4", elem_id="download", visible=False)
         page.save = gr.DownloadButton("Save trace", elem_id="save-trace", visible=False)
     page.later = later_prompts("later")
-    page.note = gr.HTML(elem_id="note", apply_default_css=False)
+    page.note = prompt_note_box("note")
     with gr.Row(elem_id="examples"):
         page.examples = [(gr.Button(title, size="sm", elem_classes="chip"), text) for title, text in examples.items()]
     if small:

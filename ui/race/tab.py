@@ -22,8 +22,10 @@ from ..hosting.sessions import Sessions
 from ..look.notes import problem
 from ..look.web import AT, module, serve
 from ..player.player import template
+from ..prompts.doubts import Doubts
 from ..prompts.examples import LONG
 from ..prompts.later import later_prompts, read_prompts
+from ..prompts.offers import prompt_note_box, take
 from ..prompts.words import EXAMPLES, cut_note, prompt_note
 from ..settings.form import read_seed
 from .run import RaceOrder
@@ -84,7 +86,7 @@ class RaceTab:
             self.stop = gr.Button("Stop the race", elem_id="race-stop", visible=False)
             self.download = gr.DownloadButton("Download the race", elem_id="race-download", visible=False)
         self.later = later_prompts("race-later")
-        self.note = gr.HTML(elem_id="race-note", apply_default_css=False)
+        self.note = prompt_note_box("race-note")
 
     def _field(self) -> None:
         self.runners = gr.Dropdown(
@@ -104,14 +106,16 @@ class RaceTab:
 
     def wire(self, model: Callable[[], tuple[Pipeline, Sessions]], *, stop, beat, pause, **queue) -> None:
         """model: what is loaded by now. stop, beat, pause: the page's own; queue: options of the long event."""
-        self._model = model
+        self._model, self._doubts = model, Doubts()
         asked = [self.prompt, self.later, self.runners, self.seed, self.length]
         shown = [self.player, self.begin, self.stop, self.download, self.note]
         self.begin.click(self.start, asked, shown, show_progress="hidden", api_visibility="private", **queue)
         self.stop.click(stop, **QUIET)
         self.player.beat(beat, **QUIET)
         self.player.pause(pause, **QUIET)
-        looked = [self.prompt, self.later, self.runners, self.seed]
+        looked, prompts = [self.prompt, self.later, self.runners, self.seed], [self.prompt, self.later]
+        offered = self.note.offer(take, prompts, prompts, **QUIET)
+        offered.then(self.look, looked, [self.note, self.begin], **QUIET)
         gr.on(
             [self.prompt.change, self.later.input, self.runners.change, self.seed.change],
             self.look,
@@ -127,6 +131,9 @@ class RaceTab:
         try:
             frames = LENGTHS[length] * pipeline.shape.fps
             order = RaceOrder(read_prompts(prompt, later), read_seed(seed), _field_of(runners), frames)
+            if refused := self._doubts.note(request.session_hash, pipeline, order.prompt):
+                yield (gr.skip(), *_buttons(running=False), refused)
+                return
             running = _buttons(running=True)  # with every message: a tab that is just appearing forgets the first
             yield (gr.skip(), *running, cut_note(pipeline, Timeline.of(order.prompt).prompts))
             for value, message, files in sessions.packets(request.session_hash, order):
@@ -138,12 +145,12 @@ class RaceTab:
     def look(self, prompt, later, runners, seed) -> tuple:
         """What is wrong with what is asked for, and whether a race could start."""
         try:
-            read_prompts(prompt, later)
+            asked = read_prompts(prompt, later)
             read_seed(seed)
             _field_of(runners)
+            return prompt_note(self._model()[0], asked), gr.update(interactive=True)
         except (PromptError, SettingsError) as error:
             return problem(error), gr.update(interactive=False)
-        return prompt_note(self._model()[0], prompt), gr.update(interactive=True)
 
 
 def _field_of(runners: list[str] | None) -> tuple:
