@@ -14,7 +14,7 @@ from .proxies import mind_proxies
 from .timeline import Timeline, read_time, show_time
 from .trace import Trace, TraceError, TraceWriter, read_trace
 from .version import __version__
-from .video_file import VideoWriter
+from .video_file import VideoError, VideoWriter, rewrite_metadata
 
 if TYPE_CHECKING:
     from .compression import participative_compression
@@ -115,6 +115,7 @@ __all__ = [
     "Trace",
     "TraceError",
     "TraceWriter",
+    "VideoError",
     "VideoShape",
     "VideoStream",
     "VideoWriter",
@@ -136,6 +137,7 @@ __all__ = [
     "read_time",
     "read_trace",
     "readable",
+    "rewrite_metadata",
     "settings_of",
     "show_time",
     "sliding_window_with_sinks",

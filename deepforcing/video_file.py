@@ -19,15 +19,22 @@ _LEAST_WIDTH = 384  # pixels; players scale very small videos badly
 _MOST_PIXELS = 1 << 24  # of one picture of a file that is read
 
 
+class VideoError(OSError):
+    """A video that cannot be written on. why: in ffmpeg's words; left: a file that plays as far as it came, if any."""
+
+    def __init__(self, path: Path, why: str, left: Path | None) -> None:
+        super().__init__(f"cannot write {path}: {why}" + (f". The video so far is in {left}" if left else ""))
+        self.why, self.left = why, left
+
+
 class VideoWriter:
     """Frames in, one MP4 out (yuv420p, enlarged without smoothing blur by whole factors when small).
 
     The file gets its name when it is whole, in `close`. Until then it grows beside that, as `NAME.part-1a2b3c4d.mp4`,
     which plays as far as it has come, whatever ends the program. Without a frame there is no file.
 
-    metadata: text that goes into the file, such as title, comment (prompt, seed, settings). Raises OSError: at once for
-    a path where no file can be, later, with ffmpeg's words, when the file cannot be written on, a full disk included;
-    what there is of it then stays, and is named.
+    metadata: text that goes into the file, such as title, comment (prompt, seed, settings). Raises OSError at once for
+    a path where no file can be; later, where the file cannot be written on, a full disk included, VideoError.
     """
 
     def __init__(self, path: str | Path, shape: VideoShape, metadata: dict[str, str] | None = None) -> None:
@@ -61,7 +68,7 @@ class VideoWriter:
         with suppress(OSError):
             self._process.stdin.close()
         if trouble := ffmpeg.said(self._process):
-            raise OSError(f"cannot write {self.path}: {trouble}{self._what_is_left()}")
+            raise VideoError(self.path, trouble, self._what_is_left())
         if self._frames:
             self._part.replace(self.path)
         self._clean_up(self._part)
@@ -72,12 +79,12 @@ class VideoWriter:
     def __exit__(self, *_) -> None:
         self.close()
 
-    def _what_is_left(self) -> str:
-        """In words; a part without a picture is thrown away."""
+    def _what_is_left(self) -> Path | None:
+        """A part without a picture is thrown away."""
         with read_frames(self._part, self._shape) as frames:
             plays = next(frames, None) is not None
         self._clean_up(*() if plays else (self._part,))
-        return f". The video so far is in {self._part}" if plays else ""
+        return self._part if plays else None
 
     def _clean_up(self, *also: Path) -> None:
         for path in (self._words, *also):

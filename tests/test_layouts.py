@@ -133,10 +133,10 @@ def assert_merged(found: dict, official: dict) -> None:
 
 NAMES = {  # of PEFT's -> as another trainer has them
     "kohya": lambda name: "lora_unet_" + name.partition(".lora")[0].replace(".", "_"),
+    "kohya with dots": lambda name: "lora_unet_" + name.partition(".lora")[0].replace("blocks.", "blocks_"),
     "down and up": lambda name: "diffusion_model." + name.partition(".lora")[0],
     "diffusers": lambda name: "transformer." + name.partition(".lora")[0],
 }
-HALVES = {"kohya": ("lora_down", "lora_up"), "down and up": ("lora_down", "lora_up"), "diffusers": ("lora_A", "lora_B")}
 
 
 @pytest.mark.parametrize("trainer", NAMES)
@@ -145,7 +145,8 @@ def test_a_lora_is_merged_under_the_names_of_other_trainers(tmp_path, trainer, a
     halves, renamed = lora_tensors("", rank=4), {}
     for name, tensor in halves.items():
         module = NAMES[trainer](name)
-        renamed[f"{module}.{HALVES[trainer]['lora_B' in name]}.weight"] = tensor
+        half = ("lora_A", "lora_B") if trainer == "diffusers" else ("lora_down", "lora_up")
+        renamed[f"{module}.{half['lora_B' in name]}.weight"] = tensor
         if alpha is not None:
             renamed[f"{module}.alpha"] = torch.tensor(alpha)
     assert_merged(merged(tmp_path, renamed), with_changes(halves, 1 if alpha is None else alpha / 4))

@@ -2,14 +2,17 @@ import json
 import subprocess
 import threading
 import time
+from dataclasses import replace
 
 import imageio_ffmpeg
 import pytest
+from test_video_file import FULL, program  # noqa: F401  (a fixture)
 
-from deepforcing import DeepForcing, PromptError, read_trace
+from deepforcing import DeepForcing, DriftMeter, PromptError, StreamEnded, generate_long_video, read_trace
+from deepforcing.pipeline import started_event
 from ui.hosting.sessions import Sessions
 from ui.recordings.library import messages_of
-from ui.runs.files import file_name
+from ui.runs.files import ELSEWHERE, Recording, file_name
 from ui.runs.pace import AHEAD_SECONDS, Pace
 from ui.runs.run import VideoOrder
 
@@ -122,6 +125,30 @@ def test_a_video_that_cannot_be_written_is_told_once_and_the_run_goes_on(pipelin
     notices = [m["text"] for m in messages if m["kind"] == "notice"]
     assert notices == ["The video file cannot be written any further: no room"]
     assert messages[-1]["reason"] == "finished"
+
+
+def test_a_full_disk_is_told_and_what_there_is_of_the_video_is_offered(pipeline, tmp_path, program):  # noqa: F811
+    program(FULL.replace("512", "40"))
+    sessions, messages, kept = Sessions(pipeline), [], tmp_path / "kept.mp4"
+    for message, files in sessions.play("a", order(frames=96)):
+        messages.append(message)
+        if sessions.get("a"):
+            sessions.get("a").report(10**6, True)
+        if message["kind"] == "ended":
+            assert files.trace is None and not files.video.name.endswith("seed-7.mp4")
+            kept.write_bytes(files.video.read_bytes())
+    (notice,) = [m["text"] for m in messages if m["kind"] == "notice"]
+    assert notice.endswith(": File too large. What there is of it can be downloaded at the end. " + ELSEWHERE)
+    assert 0 < imageio_ffmpeg.count_frames_and_secs(str(kept))[0] < 96 and messages[-1]["reason"] == "finished"
+
+
+def test_prompts_that_do_not_fit_a_command_line_go_into_the_file(pipeline, tmp_path):
+    recording = Recording(tmp_path, started_event(pipeline, "a", POLICY, 7))
+    meter = DriftMeter(pipeline.shape, pipeline.chunk_frames)
+    for chunk in generate_long_video(pipeline, "a", num_frames=33):
+        recording.write(replace(chunk, prompt=f"{chunk.index} " + "飛" * 60_000), meter.add(chunk))
+    files = recording.finish(StreamEnded("finished", 3))
+    assert recording.troubles == [] and len(metadata(files.video)["prompts"]) == 4
 
 
 def metadata(path) -> dict:

@@ -183,14 +183,32 @@ def test_somebody_who_waits_gets_a_turn(pipeline, zero_gpu, tmp_path):
     assert last["reason"] == "stopped" and "waiting" in last["note"]
 
 
-def test_a_gpu_that_cannot_be_had_is_told(pipeline, zero_gpu, tmp_path):
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("No GPU is <b>free</b> &amp; well.<br>Later.", "No GPU is free & well. Later."),
+        (
+            'You have exceeded your GPU quota (60s requested vs. 56s left). <a style="white-space: nowrap" '
+            'href="https://huggingface.co/join">Create a free account</a> to get more usage quota.',
+            "You have exceeded your GPU quota (60s requested vs. 56s left). Create a free account "
+            "(https://huggingface.co/join) to get more usage quota. The allowance is by the day: come back tomorrow, "
+            "or ask for a shorter video now.",
+        ),
+        (
+            "Your <i>quota</i> is used up, retry in 0:09:48",
+            "Your quota is used up, retry in 0:09:48 Come back in about 10 min.",
+        ),
+        ("Quota: 23:40:00 left", "Quota: 23:40:00 left Come back in about 24 hours."),
+        ("quota: 0:00:05", "quota: 0:00:05 Come back in about 1 min."),
+    ],
+)
+def test_a_gpu_that_cannot_be_had_is_told_in_plain_words(pipeline, zero_gpu, tmp_path, message, told):
     def refused(*_):
-        raise gr.Error("No GPU time is left today.")
+        raise gr.Error(message)
         yield
 
     run = LentRun(pipeline, refused, order(), tmp_path, "r")
-    messages = list(run.messages(lambda: False))
-    assert [m["error"] for m in messages] == ["No GPU time is left today."]
+    assert [m["error"] for m in run.messages(lambda: False)] == [told]
 
 
 def test_orders_that_cannot_work_are_refused_on_this_side(pipeline, zero_gpu, tmp_path):

@@ -34,6 +34,7 @@ OTHER_KINDS = {  # in names of changes that are more than B @ A
 PLAIN = {"use_rslora": False, "use_dora": False, "rank_pattern": {}, "alpha_pattern": {}}  # variants left out
 FLAT = (  # Wan's names with their dots made `_`
     (r"blocks_(\d+)_(self_attn|cross_attn)_(\w+)", r"blocks.\1.\2.\3"),
+    (r"blocks_(\d+)\.(.+)", r"blocks.\1.\2"),  # some writers leave the others
     (r"blocks_(\d+)_ffn_(\d)", r"blocks.\1.ffn.\2"),
     (r"blocks_(\d+)_(\w+)", r"blocks.\1.\2"),
     (r"(text_embedding|time_embedding|time_projection)_(\d)", r"\1.\2"),

@@ -22,6 +22,7 @@ from deepforcing import Pipeline
 
 from ..runs.files import Files
 from ..runs.paced_run import GAVE_WAY, Order, PacedRun
+from .quota import in_plain_words
 from .wishes import Wishes, WishFile
 
 MOST_SECONDS = 120  # of GPU time that one run asks for; visitors have a few minutes a day
@@ -97,7 +98,8 @@ class LentRun:
             for message, self.files in work:
                 yield message
         except gr.Error as error:
-            yield {"kind": "ended", "reason": "error", "chunks": 0, "error": str(error.message), "note": ""}
+            told = in_plain_words(str(error.message))
+            yield {"kind": "ended", "reason": "error", "chunks": 0, "error": told, "note": ""}
         finally:
             self.stop()
             work.close()

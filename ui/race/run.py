@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from deepforcing import (
 )
 
 from ..player.messages import Codec, ended_message
-from ..runs.files import Files, file_name
+from ..runs.files import Files, file_name, left_by, told
 from ..runs.paced_run import PacedRun
 
 
@@ -62,14 +63,16 @@ class RaceRun(PacedRun):
             if self._video is not None:
                 yield from self._attempt(lambda: self._video.write(event))
         elif isinstance(event, StreamEnded):
-            if self._video is not None and event.chunks:
+            if self._video is not None:
                 yield from self._attempt(self._video.close)
+            if event.chunks:
                 self.files = Files(self._path)
             yield {**ended_message(event), "note": self.note}
 
     def _close(self) -> None:
         if self._video is not None:
-            self._video.close()
+            with suppress(OSError):
+                self._video.close()
 
     def _open(self, started: RaceStarted) -> None:
         run = started.run
@@ -84,8 +87,8 @@ class RaceRun(PacedRun):
             write()
         except (OSError, ValueError) as error:
             self._close()
-            self._video = self._path = None
-            yield {"kind": "notice", "text": f"The video file cannot be written any further: {error}"}
+            self._video, self._path = None, left_by(error)
+            yield {"kind": "notice", "text": told("video file", error)}
 
 
 def race_started_message(event: RaceStarted) -> dict:

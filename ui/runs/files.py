@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-import imageio_ffmpeg
 
 from deepforcing import (
     Chunk,
@@ -17,10 +15,14 @@ from deepforcing import (
     StreamEnded,
     StreamStarted,
     TraceWriter,
+    VideoError,
     VideoShape,
     VideoWriter,
     __version__,
+    rewrite_metadata,
 )
+
+ELSEWHERE = "To keep files elsewhere, start the app with TMPDIR set to a folder on a larger disk."
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Recording:
         self._started = started
         self._prompts = [(0.0, started.prompt)]
         self._path = folder / file_name(started.prompt, started.seed)
+        self._left: Path | None = None  # of a video that could not be written to its end
         self._video: VideoWriter | None = None
         self._trace: TraceWriter | None = None
         self.troubles = self._attempt("video file", self._open_video) + self._attempt("trace", self._open_trace)
@@ -59,21 +62,22 @@ class Recording:
         """End the MP4 as it stands, and give up the trace; harmless when called again, and after `finish`."""
         for writer in (self._video, self._trace):
             if writer is not None:
-                writer.close()
+                with suppress(OSError):
+                    writer.close()
 
     def finish(self, ended: StreamEnded) -> Files:
-        """Complete both files."""
-        files = Files()
+        """Complete both files; of a video that could not be written to its end, what there is."""
         if self._video is not None:
-            self._video.close()
-            if len(self._prompts) > 1:
-                _rewrite_metadata(self._path, self._metadata())
-            files = Files(self._path)
-        if self._video is not None and self._trace is not None:
+            self.troubles += self._attempt("video file", self._video.close)
+        if self._video is None:
+            self.close()
+            return Files(self._left)
+        if len(self._prompts) > 1:
+            self.troubles += self._attempt("list of prompts", lambda: rewrite_metadata(self._path, self._metadata()))
+        if self._trace is not None:
             self.troubles += self._attempt("trace", lambda: self._finish_trace(ended))
-            files = Files(self._path, self._trace and self._trace.path)
         self.close()
-        return files
+        return Files(self._path, self._trace and self._trace.path)
 
     def _open_video(self) -> None:
         shape = VideoShape(self._started.height, self._started.width, self._started.fps)
@@ -97,11 +101,10 @@ class Recording:
     def _give_up(self, what: str, error: Exception) -> str:
         if what == "trace":
             writer, self._trace = self._trace, None
-        else:
-            writer, self._video = self._video, None
-        if writer is not None:
-            writer.close()
-        return f"The {what} cannot be written any further: {error}"
+            writer and writer.close()
+        elif what == "video file":
+            self._video, self._left = None, left_by(error)
+        return told(what, error)
 
     def _metadata(self) -> dict[str, str]:
         s = self._started
@@ -118,20 +121,20 @@ class Recording:
         return {"title": s.prompt[:200], "comment": json.dumps(made, ensure_ascii=False)}
 
 
+def left_by(error: Exception) -> Path | None:
+    """What there is of a video that could not be written to its end."""
+    return error.left if isinstance(error, VideoError) else None
+
+
+def told(what: str, error: Exception) -> str:
+    """For a viewer: what cannot be written any further, and what to do."""
+    if not isinstance(error, VideoError):
+        return f"The {what} cannot be written any further: {error}"
+    so_far = "What there is of it can be downloaded at the end. " if error.left else ""
+    return f"The {what} cannot be written any further: {error.why}. {so_far}{ELSEWHERE}"
+
+
 def file_name(prompt: str, seed: int) -> str:
     """A short name that any file system takes, such as `a-red-balloon-seed-7.mp4`."""
     words = re.findall(r"[a-z0-9]+", prompt.lower())
     return f"{'-'.join(words)[:48].strip('-') or 'video'}-seed-{seed}.mp4"
-
-
-def _rewrite_metadata(path: Path, metadata: dict[str, str]) -> None:
-    """Copy the streams, unchanged, into a file with this metadata. Keeps the old file when ffmpeg fails."""
-    copy = path.with_suffix(".new.mp4")
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-i", str(path), "-c", "copy"]
-    for key, value in metadata.items():
-        command += ["-metadata", f"{key}={value}"]
-    command += ["-movflags", "+faststart+use_metadata_tags", str(copy)]
-    if subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode == 0:
-        copy.replace(path)
-    else:
-        copy.unlink(missing_ok=True)
