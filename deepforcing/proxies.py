@@ -1,4 +1,4 @@
-"""The environment's proxies: none for this machine itself, and none that the HTTP library cannot use.
+"""The proxies that the environment, or the system, names: none for this machine itself, and none that cannot be used.
 
 Gradio asks its own server on loopback whether it is there, and makes an HTTP client when it is imported; one variable
 that httpx cannot read (`all_proxy=socks://...`) would end every program that imports it.
@@ -8,31 +8,39 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import MutableMapping
+import urllib.request
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+EXCEPTED = "no_proxy"
 
 
-def mind_proxies(*hosts: str, environment: MutableMapping[str, str] = os.environ) -> list[str]:
+def mind_proxies(*hosts: str) -> list[str]:
     """Lets loopback and other `hosts` be reached directly, and leaves out what cannot be used: a note for each."""
-    set_here = [name for name in environment if name.lower() in (*PROXIES, "no_proxy") and environment[name]]
-    if not set_here:
+    if not _set(*PROXIES, EXCEPTED):
+        for scheme, address in urllib.request.getproxies().items():  # the system's are asked only where none is set
+            if f"{scheme}_proxy" in PROXIES:
+                os.environ[f"{scheme}_proxy"] = address
+    if not _set(*PROXIES):
         return []
     notes = []
-    for name in set_here:
-        if name.lower() in PROXIES and (why := _unusable(environment[name])):
-            notes.append(f"note: {name} is left out, since its proxy {environment[name]} cannot be used: {why}")
-            del environment[name]
-    excepted = [
-        entry.strip() for name in set_here if name.lower() == "no_proxy" for entry in environment[name].split(",")
-    ]
-    readable = dict.fromkeys([*filter(_is_readable, excepted), *LOOPBACK, *hosts])
-    environment["no_proxy"] = environment["NO_PROXY"] = ",".join(readable)
+    for name in _set(*PROXIES):
+        if why := _unusable(os.environ[name]):
+            notes.append(f"note: {name} is left out, since its proxy {os.environ[name]} cannot be used: {why}")
+            del os.environ[name]
+    excepted = [entry.strip() for name in _set(EXCEPTED) for entry in os.environ[name].split(",")]
+    direct = ",".join(dict.fromkeys([*filter(_is_readable, excepted), *LOOPBACK, *hosts]))
+    os.environ[EXCEPTED] = os.environ[EXCEPTED.upper()] = direct
     return notes
 
 
+def _set(*names: str) -> list[str]:
+    """Variables of these names, in letters of any case, that are set to something."""
+    return [name for name, value in os.environ.items() if value and name.lower() in names]
+
+
 def _unusable(address: str) -> str:
+    """Why httpx cannot use a proxy; empty where it can."""
     import httpx
 
     try:

@@ -386,7 +386,7 @@ def test_a_folder_without_config_says_what_to_give(folder):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"_class_name": "WanModel"}, "expected _class_name WanTransformer3DModel, found WanModel"),
+        ({"_class_name": "FluxModel"}, "expected _class_name WanTransformer3DModel, found FluxModel"),
         ({"in_channels": 36}, r"36 channels in, 4 out\): expected text-to-video"),
         ({"image_dim": 8}, "image-to-video: expected text-to-video"),
         ({"added_kv_proj_dim": 8}, "image-to-video: expected text-to-video"),

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffusers
@@ -119,6 +120,27 @@ def test_other_files_are_named_for_what_they_are(tmp_path, content, message, nam
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ModelError, match=message):
         load(tmp_path / name)
+
+
+def test_a_pt_file_under_a_name_of_safetensors_is_named_for_what_it_is(tmp_path):
+    torch.save(OFFICIAL, original(tmp_path) / WEIGHTS)
+    with pytest.raises(ModelError, match=r"is a \.pt file by torch\.save: expected .* give its own path"):
+        load(tmp_path)
+    assert_same(load(tmp_path / WEIGHTS))
+
+
+def test_numbers_of_numpy_beside_the_weights_do_no_harm(tmp_path):
+    numbers = {"step": np.int64(7), "loss": np.float64(0.1), "lr": np.float32(1e-4)}
+    torch.save(
+        {"generator": {f"model.{name}": tensor for name, tensor in OFFICIAL.items()}, **numbers}, tmp_path / "a.pt"
+    )
+    assert_same(load(tmp_path / "a.pt"))
+
+
+def test_what_numpy_could_hide_is_still_refused(tmp_path):
+    torch.save({"generator": OFFICIAL, "x": np.array([object()])}, tmp_path / "a.pt")
+    with pytest.raises(ModelError, match="expected nothing but tensors"):
+        load(tmp_path / "a.pt")
 
 
 def merged(tmp_path: Path, tensors: dict) -> dict:

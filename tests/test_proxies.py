@@ -14,6 +14,7 @@ import pytest
 import app as command
 from deepforcing.__main__ import main
 from deepforcing.proxies import mind_proxies
+from ui import writable
 from ui.page.launch import launch
 
 ROOT = Path(__file__).parents[1]
@@ -39,9 +40,24 @@ def environment(monkeypatch):
     return put
 
 
-def test_without_a_proxy_nothing_is_changed():
-    environment = {"HOME": "/root", "http_proxy": ""}
-    assert mind_proxies(environment=environment) == [] and environment == {"HOME": "/root", "http_proxy": ""}
+def test_without_a_proxy_nothing_is_changed(environment, monkeypatch):
+    monkeypatch.setattr("urllib.request.getproxies", dict)
+    before = dict(os.environ)
+    assert mind_proxies() == [] and dict(os.environ) == before
+    environment(no_proxy="intern.example")
+    assert mind_proxies() == [] and os.environ["no_proxy"] == "intern.example"
+
+
+def test_the_systems_proxy_stays_for_all_but_this_machine(environment, monkeypatch):
+    """A system names its proxies elsewhere, and its exceptions in words that httpx does not know."""
+    monkeypatch.setattr("urllib.request.getproxies", lambda: {"http": "http://10.0.0.1:8080", "ftp": "ftp://10.0.0.1"})
+    assert mind_proxies() == []
+    assert os.environ["http_proxy"] == "http://10.0.0.1:8080" and "ftp_proxy" not in os.environ
+    with httpx.Client() as client:
+        routes = [
+            client._transport_for_url(httpx.URL(f"http://{host}/")) for host in ("localhost:7860", "other.example")
+        ]
+    assert [route is client._transport for route in routes] == [True, False]
 
 
 @pytest.mark.parametrize("value", ["http://127.0.0.1:9", "127.0.0.1:9", "https://user:word@proxy.example:8080"])
@@ -93,6 +109,15 @@ def test_the_page_can_be_imported_whatever_the_proxy():
     shell = {**os.environ, "ALL_PROXY": "socks://127.0.0.1:7890"}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=shell, capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr.startswith("note: ALL_PROXY is left out")
+
+
+def test_a_folder_of_gradios_that_is_somebody_elses_is_not_used(tmp_path):
+    (tmp_path / "gradio").write_text("not even a folder")
+    code = "import ui, os, pathlib; print(pathlib.Path(os.environ['GRADIO_TEMP_DIR']).is_dir())"
+    shell = {**os.environ, "TMPDIR": str(tmp_path), "GRADIO_TEMP_DIR": ""}
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=shell, capture_output=True, text=True)
+    assert done.stdout.strip() == "True" and list(tmp_path.glob("gradio-*"))
+    assert writable(tmp_path / "new") and not writable(tmp_path / "gradio" / "in a file")
 
 
 class Refusing(BaseHTTPRequestHandler):

@@ -221,6 +221,13 @@ def test_frames_come_back_nearly_as_they_were(tmp_path, height, width):
     assert back.shape == made.shape and np.abs(back.astype(int) - made).max() < 16
 
 
+def test_sides_of_any_length_are_written(tmp_path):
+    with VideoWriter(tmp_path / "out.mp4", VideoShape(33, 401)) as video:
+        video.write(np.full((5, 33, 401, 3), 128, np.uint8))
+    assert read(tmp_path / "out.mp4")[0]["size"] == (402, 34)
+    assert [frame.shape for frame in as_read(tmp_path / "out.mp4", VideoShape(33, 401))] == [(33, 401, 3)] * 5
+
+
 def test_reading_may_end_early(tmp_path):
     with VideoWriter(tmp_path / "out.mp4", SHAPE) as video:
         video.write(frames(160))

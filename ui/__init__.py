@@ -1,8 +1,27 @@
-"""The Gradio app: layout, control of a run, the player component, the panels."""
+"""The Gradio app: layout, control of a run, the player component, the panels.
 
+What Gradio finds in its surroundings is put right here, before it is imported.
+"""
+
+import os
 import sys
+import tempfile
+from pathlib import Path
 
 from deepforcing import mind_proxies
 
-for _note in mind_proxies():  # before Gradio is imported, which makes an HTTP client
+
+def writable(folder: Path) -> bool:
+    """Whether files can be written into a folder, which is made where there is none."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return False
+    return True
+
+
+for _note in mind_proxies():
     print(_note, file=sys.stderr)
+if not writable(Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio")):  # somebody else's
+    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="gradio-")

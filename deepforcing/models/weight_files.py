@@ -6,13 +6,21 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch.serialization import safe_globals
 
 from .components import ModelError
 from .quantised import INSTEAD, check_not_quantised
 
+NUMBERS = [  # numpy's, which trainers leave beside the weights; there is nothing in them to run
+    np._core.multiarray.scalar,
+    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+    np.dtype,
+    *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"},
+]
 GGUF = b"GGUF"
 ZIP = b"PK\x03\x04"  # how a file of torch.save begins
 PICKLE = b"\x80\x02"  # how a file of torch.save began before version 1.6
@@ -38,8 +46,8 @@ def read_tensors(path: Path, keys: tuple[str, ...] = ()) -> dict[str, Tensor]:
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Every tensor of a safetensors file, by name. Raises ModelError for a missing or damaged file, or another kind."""
     head = _head(path)
-    if head.startswith(GGUF):
-        raise _foreign(path, head)
+    if head.startswith((GGUF, ZIP, PICKLE, LFS)):
+        raise _foreign(path, head, "expected weights in safetensors, whatever the file is called")
     try:
         with safe_open(path, "pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
@@ -75,11 +83,15 @@ def _head(path: Path) -> bytes:
         raise ModelError(f"{path} cannot be read: {error}") from None
 
 
-def _foreign(path: Path, head: bytes) -> ModelError:
+EITHER = "expected weights in safetensors, or a .pt file by torch.save"
+
+
+def _foreign(path: Path, head: bytes, expected: str = EITHER) -> ModelError:
     """What a file is, by its first bytes, and what to do."""
-    expected = "expected weights in safetensors, or a .pt file by torch.save"
     if head.startswith(GGUF):
         return ModelError(f"{path} is quantised, in GGUF: {expected}. {INSTEAD}")
+    if head.startswith(ZIP):
+        return ModelError(f"{path} is a .pt file by torch.save: {expected}. If it is a transformer, give its own path")
     if head.startswith(PICKLE):
         return ModelError(f"{path} is a bare pickle, which could run code and is never opened: {expected}")
     if head.lstrip().lower().startswith(WEB_PAGES):
@@ -97,7 +109,10 @@ def _kind(head: bytes) -> str:
 
 def _unpickle(path: Path) -> object:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with safe_globals(NUMBERS), path.open("rb") as file:
+            misnamed = path.suffix == ".safetensors"  # torch would go by the name, so it is not shown it
+            source, mapped = (file, False) if misnamed else (path, True)
+            return torch.load(source, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # a damaged pickle may fail in any way
         foreign = re.search(r"GLOBAL (\S+)", str(error))
         if foreign:

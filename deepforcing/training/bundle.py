@@ -98,7 +98,7 @@ def save_bundle(folder: Path, bundle: Bundle) -> None:
 
 def load_bundle(folder: Path = ASSETS) -> Bundle:
     """The parts of a folder in float32, for training on."""
-    values = json.loads((folder / "model.json").read_text())
+    values = json.loads((folder / "model.json").read_text("utf-8"))
     codec = TinyCodec(CodecConfig(**_tuples(values.pop("codec"))))
     text = TinyTextEncoder(TinyTextConfig(**_tuples(values.pop("text"))))
     codec.load_state_dict(load_file(folder / "codec.safetensors"))

@@ -97,7 +97,7 @@ class LatentClips:
 
 def load_latents(path: Path) -> LatentClips:
     """What `encode_clips` wrote."""
-    captions = [Caption(**json.loads(line)) for line in path.with_suffix(".jsonl").read_text().splitlines()]
+    captions = [Caption(**json.loads(line)) for line in path.with_suffix(".jsonl").read_text("utf-8").splitlines()]
     regions = np.load(path.with_suffix(".regions.npy"))
     return LatentClips(torch.from_numpy(np.load(path)), torch.from_numpy(regions), captions)
 
