@@ -186,12 +186,11 @@ class KVCache:
         self.probe: Probe | None = None
         self.layers: dict[int, LayerCache] = {}
         self._generator = torch.Generator().manual_seed(seed)
-        self._grid = self._chunk_grid()
 
-    def _chunk_grid(self) -> Tensor:
+    def _chunk_grid(self, device: torch.device) -> Tensor:
         """(frame, row, column) of a chunk's tokens, frames from 0: int64 [m, 3]."""
         g = self.geometry
-        axes = [torch.arange(size) for size in (g.chunk_frames, g.rows, g.columns)]
+        axes = [torch.arange(size, device=device) for size in (g.chunk_frames, g.rows, g.columns)]
         return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
 
     @contextmanager
@@ -284,7 +283,7 @@ class KVCache:
 
     def _held(self, layers: int, device: torch.device) -> list[LayerCache]:
         if not self.layers:
-            self._grid = self._grid.to(device)
+            self._grid = self._chunk_grid(device)  # there, not brought there: a CUDA graph may be recording
             rotation = rotation_3d(*self._grid.unbind(-1), self.dims)
             self.layers = {i: self._new_layer(rotation) for i in range(layers)}
         return list(self.layers.values())

@@ -2,28 +2,29 @@
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from conftest import CHANNELS
+from tiny_recipe import SIZES, every_step_takes
 
 from deepforcing.config import Sampling
-from deepforcing.models.tiny_codec import CodecConfig
-from deepforcing.models.tiny_text import TinyTextConfig, TinyTextEncoder
+from deepforcing.models.tiny_text import TinyTextEncoder
 from deepforcing.models.wan import CausalWan
-from deepforcing.training.bundle import Bundle, load_bundle, new_transformer, save_bundle
-from deepforcing.training.distil_stage import Distillation, Distiller, distil, matching_loss, noised, roll_out
+from deepforcing.training.bundle import load_bundle, new_bundle, new_transformer, save_bundle
+from deepforcing.training.distil_stage import Distillation, Distiller, distil, matching_loss, noised
 from deepforcing.training.dit_stage import Batch
+from deepforcing.training.replay import replayed
+from deepforcing.training.roll_out import RollOut, RollOuts
 from deepforcing.training.teacher import predict
 
 SAMPLING = Sampling(prediction="x0")
-CONFIG = Distillation(4.0, warmup_steps=1, batches=(Batch("own", 2, 1, 0.5), Batch("own", 1, 2, 0.5)))
+CONFIG = Distillation(1.5, (Batch("own", 2, 1, 0.5), Batch("own", 1, 2, 0.5)), warmup_steps=1, captions=9)
+CHANNELS = SIZES.codec.latent_channels
 SHAPE = (CHANNELS, 4, 4)
 
 
 def small_transformer(seed: int = 0):
     torch.manual_seed(seed)
-    net = new_transformer(TinyTextConfig(), CodecConfig(latent_channels=CHANNELS))
+    net = new_transformer(SIZES)
     torch.nn.init.normal_(net.proj_out.weight, std=0.1)
     return net
 
@@ -31,24 +32,56 @@ def small_transformer(seed: int = 0):
 @pytest.fixture
 def distiller():
     net = small_transformer()
-    return Distiller(net, net, TinyTextEncoder(), SAMPLING, CONFIG, SHAPE)
+    return Distiller(net, net, TinyTextEncoder(SIZES.text), SAMPLING, CONFIG, SHAPE)
+
+
+def rolled_out(sampling: Sampling, chunks: int, batch: int = 2) -> RollOut:
+    text = torch.randn(batch, 6, SIZES.text.width, generator=torch.Generator().manual_seed(1))
+    torch.manual_seed(0)
+    return RollOuts(CausalWan(small_transformer(), sampling), SHAPE)(text, chunks)
 
 
 def test_a_roll_out_holds_the_inputs_of_the_steps_that_made_it():
     """Where the last step was picked, the teacher-forcing forward over the own history gives the chunk itself."""
-    net, text = small_transformer(), torch.randn(2, 6, TinyTextConfig().width)
-    one_step = replace(SAMPLING, steps=(1000,))
-    made = roll_out(CausalWan(net, one_step), text, 3, SHAPE, np.random.default_rng(0))
+    made = rolled_out(replace(SAMPLING, steps=(1000,)), 3)
     assert made.clean.shape == made.noisy.shape == (2, CHANNELS, 9, 4, 4) and made.history.shape[2] == 6
     with torch.no_grad():
-        again = predict(net, made.noisy, made.sigma, text, made.history)
+        again = predict(small_transformer(), made.noisy, made.sigma, made.text, made.history)
     torch.testing.assert_close(again, made.clean, atol=1e-3, rtol=1e-3)
 
 
+def test_the_last_step_leads_to_the_chunk_and_the_first_begins_with_noise():
+    made = rolled_out(SAMPLING, 2, batch=24)
+    with torch.no_grad():
+        again = predict(small_transformer(), made.noisy, made.sigma, made.text, made.history)
+    off = (again - made.clean).abs().unflatten(2, (2, 3)).amax((1, 3, 4, 5))
+    last = made.sigma == made.sigma.min()
+    assert 2 < last.sum() < 46 and off[last].max() < 1e-3 < off[~last].min()
+    spread = made.noisy.unflatten(2, (2, 3)).std((1, 3, 4, 5))
+    torch.testing.assert_close(spread[made.sigma == 1].mean(), torch.tensor(1.0), atol=0.05, rtol=0.05)
+
+
 def test_a_first_chunk_has_no_history():
-    text = torch.randn(1, 6, TinyTextConfig().width)
-    made = roll_out(CausalWan(small_transformer(), SAMPLING), text, 1, SHAPE, np.random.default_rng(0))
-    assert made.history is None and set(made.sigma.flatten().tolist()) <= {1.0, 0.9375, 0.8333333730697632, 0.625}
+    made = rolled_out(SAMPLING, 1, batch=24)
+    assert made.history is None
+    torch.testing.assert_close(made.sigma.unique(), torch.tensor([0.625, 5 / 6, 0.9375, 1.0]))
+
+
+def test_a_roll_out_follows_the_student_as_it_learns(distiller):
+    before = [distiller.roll_out(1, 2) for _ in range(2) if torch.manual_seed(0)]
+    torch.testing.assert_close(before[0].clean, before[1].clean)
+    with torch.no_grad():
+        distiller.student.proj_out.weight.mul_(-1)
+    torch.manual_seed(0)
+    assert (distiller.roll_out(1, 2).clean - before[0].clean).abs().max() > 0.1
+
+
+def test_what_is_no_graph_runs_as_it_is(capsys, monkeypatch):
+    work = lambda x: (2 * x,)  # noqa: E731
+    assert replayed(work, torch.ones(1)) is work and not capsys.readouterr().out
+    on_a_gpu_that_is_not_there = torch.ones(1).as_subclass(type("Cuda", (torch.Tensor,), {"is_cuda": True}))
+    assert replayed(work, on_a_gpu_that_is_not_there) is work
+    assert "no CUDA graph, going on without" in capsys.readouterr().out
 
 
 def test_noise_is_added_at_the_level_it_says():
@@ -78,11 +111,12 @@ def test_a_far_chunk_pulls_no_harder_than_a_near_one():
 
 
 def test_a_student_that_is_its_teacher_has_nothing_to_learn(distiller):
-    loss, made = distiller.student_loss(distiller.roll_out(2, 1, np.random.default_rng(0)))
+    loss, made = distiller.student_loss(distiller.roll_out(2, 1))
     assert loss.item() == 0 and made.shape[2] == 6
 
 
-def test_distilling_changes_the_student_only_and_goes_on_from_its_checkpoint(distiller, tmp_path):
+def test_distilling_changes_the_student_only_and_goes_on_from_its_checkpoint(distiller, tmp_path, monkeypatch):
+    every_step_takes(0.2, monkeypatch)
     teacher = {name: value.clone() for name, value in distiller.teacher.state_dict().items()}
     before = distiller.student.proj_out.weight.clone()
     student = distil(distiller, tmp_path)
@@ -93,9 +127,9 @@ def test_distilling_changes_the_student_only_and_goes_on_from_its_checkpoint(dis
 
 
 def test_a_bundle_keeps_its_teacher_until_the_transformer_is_trained_anew(tmp_path):
-    start = load_bundle()
+    start = new_bundle(SIZES)
     save_bundle(tmp_path, replace(start, teacher=start.transformer))
     found = load_bundle(tmp_path)
     torch.testing.assert_close(found.teacher.state_dict(), found.transformer.state_dict())
-    save_bundle(tmp_path, Bundle(start.card, start.transformer, start.text, start.codec))
+    save_bundle(tmp_path, start)
     assert load_bundle(tmp_path).teacher is None

@@ -15,40 +15,42 @@ from torch import nn
 from deepforcing.models.tiny import TINY_FOLDER
 from deepforcing.models.tiny_codec import CodecConfig, TinyCodec
 from deepforcing.models.tiny_text import TinyTextConfig, TinyTextEncoder
+from deepforcing.training.sizes import ModelSizes
 
 ASSETS = TINY_FOLDER
+SHARD = 15_000_000  # bytes of tensors in one file of a transformer
 
 
 @dataclass(frozen=True)
 class ModelCard:
     """How the weights are to be sampled; the timesteps are those before the shift."""
 
+    size: int  # pixels
     prediction: str = "x0"
     steps: tuple[int, ...] = (1000, 750, 500, 250)
-    shift: float = 3.0
+    shift: float = 5.0
     chunk_frames: int = 3  # latent
-    size: int = 96  # pixels
     fps: int = 16
     train_frames: int = 21  # latent
     version: int = 1
 
 
-def new_transformer(text: TinyTextConfig, codec: CodecConfig) -> WanTransformer3DModel:
-    """A `WanTransformer3DModel` of the shipped size with random weights."""
+def new_transformer(sizes: ModelSizes) -> WanTransformer3DModel:
+    """A `WanTransformer3DModel` with random weights, in evaluation mode as loaded ones are: there is no dropout."""
     model = WanTransformer3DModel(
-        num_attention_heads=4,
-        attention_head_dim=64,
-        ffn_dim=1024,
-        num_layers=6,
+        num_attention_heads=sizes.heads,
+        attention_head_dim=sizes.head_dim,
+        ffn_dim=4 * sizes.width,
+        num_layers=sizes.layers,
         freq_dim=256,
-        text_dim=text.width,
-        in_channels=codec.latent_channels,
-        out_channels=codec.latent_channels,
+        text_dim=sizes.text.width,
+        in_channels=sizes.codec.latent_channels,
+        out_channels=sizes.codec.latent_channels,
     )
     for block in model.blocks:  # begin near the identity
         nn.init.zeros_(block.attn2.to_out[0].weight)
     nn.init.zeros_(model.proj_out.weight)
-    return model
+    return model.eval()
 
 
 def save_module(module: nn.Module, path: Path, dtype: torch.dtype = torch.bfloat16) -> None:
@@ -83,13 +85,19 @@ class Bundle:
     teacher: WanTransformer3DModel | None = None
 
 
+def new_bundle(sizes: ModelSizes) -> Bundle:
+    """All parts of a model, with random weights."""
+    text, codec = TinyTextEncoder(sizes.text), TinyCodec(sizes.codec)
+    return Bundle(ModelCard(sizes.pixels), new_transformer(sizes), text, codec)
+
+
 def save_bundle(folder: Path, bundle: Bundle) -> None:
-    """Write the folder in the layout that the loader reads; matrices in half precision."""
+    """Write the folder in the layout that the loader reads; matrices in half precision, large files in shards."""
     folder.mkdir(parents=True, exist_ok=True)
-    in_half_precision(bundle.transformer).save_pretrained(folder / "transformer")
-    shutil.rmtree(folder / "teacher", ignore_errors=True)
-    if bundle.teacher is not None:
-        in_half_precision(bundle.teacher).save_pretrained(folder / "teacher")
+    for name, transformer in (("transformer", bundle.transformer), ("teacher", bundle.teacher)):
+        shutil.rmtree(folder / name, ignore_errors=True)  # other shards, or a teacher that is none any more
+        if transformer is not None:
+            in_half_precision(transformer).save_pretrained(folder / name, max_shard_size=SHARD)
     save_module(bundle.text, folder / "text.safetensors")
     save_module(bundle.codec, folder / "codec.safetensors", torch.float16)
     values = asdict(bundle.card) | {"codec": asdict(bundle.codec.config), "text": asdict(bundle.text.config)}

@@ -16,7 +16,7 @@ from deepforcing.captions import Caption, sample_caption
 from deepforcing.models.tiny_classifier import ATTRIBUTES, Classifier, load_classifier
 from deepforcing.pipeline import Pipeline, generate_long_video, load_pipeline
 from deepforcing.policies import SlidingWindow
-from deepforcing.training.data import to_video
+from deepforcing.training.bank import to_video
 from deepforcing.training.world import render
 
 FRAMES = slice(40, 81)
@@ -34,13 +34,13 @@ def generated(pipeline: Pipeline, prompts) -> Iterator[tuple[Caption, torch.Tens
     """Frames 40 to 80 that the model makes of each prompt, [41, 3, H, W]."""
     for caption, phrase, seed in prompts:
         chunks = generate_long_video(pipeline, phrase, num_frames=FRAMES.stop, policy=SlidingWindow(), seed=seed)
-        yield caption, to_video(np.concatenate([chunk.frames for chunk in chunks])[FRAMES])
+        yield caption, to_video(torch.from_numpy(np.concatenate([chunk.frames for chunk in chunks])[FRAMES]))
 
 
 def real(pipeline: Pipeline, prompts) -> Iterator[tuple[Caption, torch.Tensor]]:
     """The same frames of rendered clips, encoded and decoded."""
     for caption, _, seed in prompts:
-        clip = to_video(render(caption, seed, pipeline.shape.height))[None]
+        clip = to_video(torch.from_numpy(render(caption, seed, pipeline.shape.height)))[None]
         with torch.no_grad():
             yield caption, pipeline.decoder.decode(pipeline.decoder.encode(clip))[0][0, FRAMES]
 

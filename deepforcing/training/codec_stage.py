@@ -1,17 +1,17 @@
-"""Trains the codec on crops and whole frames of rendered clips."""
+"""Trains the codec on rendered clips."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from deepforcing.models.tiny_codec import TinyCodec
-from deepforcing.training.data import to_video
+from deepforcing.training.bank import Bank
 from deepforcing.training.optim import Optimizers, is_wide
+from deepforcing.training.precision import fast_matrices
 from deepforcing.training.progress import Clock, Report
 from deepforcing.training.run import Run
 
@@ -20,22 +20,31 @@ from deepforcing.training.run import Run
 class CodecTraining:
     """Seconds, batches and weights of the codec's training."""
 
-    seconds: float = 1500.0
-    shapes: tuple[tuple[int, int, int], ...] = (
-        (10, 9, 64),
-        (10, 9, 64),
-        (6, 17, 64),
-        (5, 9, 96),
-    )  # clips, frames, pixels
+    seconds: float
+    shapes: tuple[tuple[int, int], ...]  # clips, frames; in turn
     muon_lr: float = 4e-3
     adam_lr: float = 1e-3
     average: float = 0.995
-    noise: float = 0.06  # on raw latents
+    noise: tuple[float, float] = (0.06, 0.06)  # on raw latents: the least and the most of a batch
     gradient_weight: float = 0.15
     motion_weight: float = 3.0
     decoder_only: bool = False  # leaves the latents as they are, so that a model trained on them stays valid
     checkpoint_every: float = 120.0  # seconds
-    decay_from: float = 0.35  # share of the time after which the rates fall
+    decay_from: float = 0.4  # share of the time after which the rates fall
+
+    @classmethod
+    def of_decoder(cls, seconds: float, shapes: tuple[tuple[int, int], ...]) -> CodecTraining:
+        """For a codec that is good already: gentler, its encoder resting; some batches as clean as real latents."""
+        return cls(
+            seconds,
+            shapes,
+            muon_lr=3e-3,
+            adam_lr=7.5e-4,
+            average=0.998,
+            noise=(0.0, 0.05),
+            decoder_only=True,
+            decay_from=0.2,
+        )
 
 
 def codec_loss(output: Tensor, target: Tensor, gradient_weight: float, motion_weight: float) -> Tensor:
@@ -47,45 +56,37 @@ def codec_loss(output: Tensor, target: Tensor, gradient_weight: float, motion_we
     return (weight * (4 * error.square() + 0.5 * error.abs())).mean() + gradient_weight * edges
 
 
-def sample_batch(clips: np.ndarray, rng, shape: tuple[int, int, int]) -> Tensor:
-    """Random crops in space and time, [B, T, 3, s, s]."""
-    count, frames, size = shape
-    height, crops = clips.shape[2], []
-    for index in rng.integers(0, len(clips), count):
-        t = int(rng.integers(0, clips.shape[1] - frames + 1))
-        row, column = (int(v) for v in rng.integers(0, height - size + 1, 2))
-        crop = clips[index, t : t + frames, row : row + size, column : column + size]
-        crops.append(crop[:, :, ::-1] if rng.random() < 0.5 else crop)
-    return to_video(np.stack(crops))
-
-
 def train_codec(
-    codec: TinyCodec, clips: np.ndarray, config: CodecTraining, checkpoint: Path, device="cpu", seed: int = 0
+    codec: TinyCodec, bank: Bank, config: CodecTraining, checkpoint: Path, device: torch.device, seed: int = 0
 ) -> TinyCodec:
     """Train for the configured time; returns the averaged, normalised codec. Continues from `checkpoint`."""
     codec.encoder.requires_grad_(not config.decoder_only)
     optimizers = Optimizers(codec, is_wide, config.muon_lr, config.adam_lr)
     clock = Clock(config.seconds, decay_from=config.decay_from)
     run = Run(codec, optimizers, config.average, clock, checkpoint, config.checkpoint_every)
-    rng, report = np.random.default_rng((seed, run.steps)), Report("codec", clock)
+    report = Report("codec", clock)
+    torch.manual_seed(seed + run.steps)
     while run.going():
-        video = sample_batch(clips, rng, config.shapes[run.steps % len(config.shapes)]).to(device)
-        latents = codec.encode_raw(video)
-        output, _ = codec.decode_raw(latents + config.noise * torch.randn_like(latents))
+        video, _ = bank.sample(*config.shapes[run.steps % len(config.shapes)])
+        with fast_matrices(device):
+            latents = codec.encode_raw(video)
+            output, _ = codec.decode_raw(latents + _level(config, device) * torch.randn_like(latents))
         run.step(codec_loss(output, video, config.gradient_weight, config.motion_weight))
-        mse = (output.detach().clamp(0, 1) - video).square().mean()
-        report.add(psnr=-10 * mse.log10().item())
+        report.add(psnr=-10 * (output.detach().clamp(0, 1) - video).square().mean().log10())
     if not config.decoder_only:
-        normalise(run.average.module, clips, rng)
+        normalise(run.average.module, bank, config.shapes[-1], device)
     return run.average.module
 
 
+def _level(config: CodecTraining, device: torch.device) -> Tensor:
+    least, most = config.noise
+    return least + (most - least) * torch.rand((), device=device)
+
+
 @torch.no_grad()
-def normalise(codec: TinyCodec, clips: np.ndarray, rng, count: int = 64) -> None:
+def normalise(codec: TinyCodec, bank: Bank, shape: tuple[int, int], device: torch.device, batches: int = 16) -> None:
     """Set the latents' mean and standard deviation from real clips."""
-    device = codec.mean.device
-    raw = torch.cat(
-        [codec.encode_raw(sample_batch(clips, rng, (4, 17, clips.shape[2])).to(device)) for _ in range(count // 4)]
-    )
+    with fast_matrices(device):
+        raw = torch.cat([codec.encode_raw(bank.sample(*shape)[0]) for _ in range(batches)])
     codec.mean.copy_(raw.mean((0, 1, 3, 4)))
     codec.std.copy_(raw.std((0, 1, 3, 4)))

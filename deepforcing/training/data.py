@@ -1,87 +1,80 @@
-"""Rendered clips and their latents as memory-mapped arrays on disk, made once by as many processes as wanted."""
+"""Latents of rendered clips as arrays on disk, made once; and those clips again, as the codec gives them back."""
 
 from __future__ import annotations
 
 import json
-from concurrent.futures import ProcessPoolExecutor
+import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from deepforcing.captions import Caption, sample_caption
-from deepforcing.models.tiny_codec import TIME_FACTOR, TinyCodec
-from deepforcing.training.world import render, subject_region
+from deepforcing.captions import Caption
+from deepforcing.models.tiny_codec import TinyCodec
+from deepforcing.training.bank import to_video
+from deepforcing.training.precision import fast_matrices
+from deepforcing.training.rendering import Clips
 
-
-def caption_of(seed: int) -> Caption:
-    """The caption that belongs to a clip's seed."""
-    return sample_caption(np.random.default_rng((seed, 0)))
-
-
-def render_seed(seed: int, size: int, frames: int) -> np.ndarray:
-    return render(caption_of(seed), seed, size, frames)
-
-
-def render_clips(path: Path, first_seed: int, count: int, size: int, frames: int, workers: int = 2) -> np.ndarray:
-    """Clips of the seeds first_seed ..., uint8 [count, frames, size, size, 3], memory-mapped from `path`."""
-    if path.exists():
-        return np.load(path, mmap_mode="r")
-    partial_path = path.with_suffix(".partial.npy")
-    clips = np.lib.format.open_memmap(partial_path, "w+", np.uint8, (count, frames, size, size, 3))
-    with ProcessPoolExecutor(workers) as pool:
-        work = pool.map(
-            partial(render_seed, size=size, frames=frames), range(first_seed, first_seed + count), chunksize=8
-        )
-        for index, clip in enumerate(work):
-            clips[index] = clip
-    clips.flush()
-    partial_path.rename(path)
-    return np.load(path, mmap_mode="r")
-
-
-def to_video(clips: np.ndarray, device="cpu") -> torch.Tensor:
-    """uint8 [..., H, W, 3] -> float [..., 3, H, W] in 0..1."""
-    return torch.from_numpy(np.array(clips)).to(device).movedim(-1, -3).float() / 255
+FRAMES = 256  # in one batch of a codec, about
 
 
 @torch.no_grad()
 def encode_clips(
-    path: Path, clips: np.ndarray, codec: TinyCodec, first_seed: int, batch: int = 4, device="cpu"
-) -> None:
-    """Write the latents of the clips, float16 [count, n, C, h, w], and beside them captions and subjects' regions."""
+    path: Path, clips: Clips, codec: TinyCodec, device: torch.device, seconds: float = float("inf")
+) -> int:
+    """Write the latents of the clips that are ready, or of as many as there is time for, float16 [count, n, C, h, w],
+    and beside them captions, and where subjects are; unless that was done before. Returns their count."""
     if path.exists():
-        return
+        return len(np.load(path, mmap_mode="r"))
     parts = []
-    for start in range(0, len(clips), batch):
-        parts.append(codec.encode(to_video(clips[start : start + batch], device)).half().cpu().numpy())
+    for span in _batches(clips.ready, clips.source.frames, seconds):
+        video = to_video(torch.from_numpy(clips.pixels[span]).to(device))
+        with fast_matrices(device):
+            parts.append(codec.encode(video).half().cpu().numpy())
     latents = np.concatenate(parts)
-    regions = subject_regions(first_seed, len(clips), latents.shape[-1], latents.shape[1])
-    np.save(path.with_suffix(".regions.npy"), regions)
-    captions = [json.dumps(asdict(caption_of(first_seed + i))) for i in range(len(clips))]
-    path.with_suffix(".jsonl").write_text("\n".join(captions))
-    partial_path = path.with_suffix(".partial.npy")
-    np.save(partial_path, latents)
-    partial_path.rename(path)
+    np.save(path.with_suffix(".regions.npy"), clips.regions[: len(latents)])
+    captions = [json.dumps(asdict(caption)) for caption in clips.captions[: len(latents)]]
+    path.with_suffix(".jsonl").write_text("\n".join(captions), "utf-8")
+    _save_whole(path, latents)
+    return len(latents)
 
 
 @torch.no_grad()
-def decode_clips(path: Path, latents: np.ndarray, codec: TinyCodec, batch: int = 4, device="cpu") -> np.ndarray:
-    """Latents [count, n, C, h, w] as clips again, uint8 [count, 1 + 4 (n - 1), H, W, 3], memory-mapped from `path`."""
+def decode_clips(
+    path: Path, latents: np.ndarray, codec: TinyCodec, device: torch.device, seconds: float = float("inf")
+) -> np.ndarray:
+    """Latents [count, n, C, h, w], or as many as there is time for, as clips again, mapped from `path`: uint8
+    [count, 1 + 4 (n - 1), H, W, 3]."""
     if not path.exists():
         parts = []
-        for start in range(0, len(latents), batch):
-            video, _ = codec.decode(torch.from_numpy(latents[start : start + batch].astype(np.float32)).to(device))
+        for span in _batches(len(latents), 4 * latents.shape[1] - 3, seconds):
+            with fast_matrices(device):
+                video, _ = codec.decode(torch.from_numpy(latents[span].astype(np.float32)).to(device))
             parts.append(to_pixels(video))
-        partial_path = path.with_suffix(".partial.npy")
-        np.save(partial_path, np.concatenate(parts))
-        partial_path.rename(path)
-    return np.load(path, mmap_mode="r")
+        _save_whole(path, np.concatenate(parts))
+    return np.load(path, mmap_mode="c")  # copied where written to: PyTorch takes no read-only array
 
 
-def to_pixels(video: torch.Tensor) -> np.ndarray:
+def _batches(count: int, frames: int, seconds: float) -> Iterator[slice]:
+    """Spans of `count` clips of so many frames; at least one of them, and none that begins too late."""
+    size, end = max(1, FRAMES // frames), time.monotonic() + seconds
+    for start in range(0, count, size):
+        if start and time.monotonic() > end:
+            return
+        yield slice(start, min(count, start + size))
+
+
+def _save_whole(path: Path, array: np.ndarray) -> None:
+    """np.save that never leaves half a file under the final name."""
+    partial = path.with_suffix(".partial.npy")
+    np.save(partial, array)
+    partial.rename(path)
+
+
+def to_pixels(video: Tensor) -> np.ndarray:
     """float [..., 3, H, W] in 0..1 -> uint8 [..., H, W, 3]."""
     return (video.clamp(0, 1) * 255 + 0.5).movedim(-3, -1).to(torch.uint8).cpu().numpy()
 
@@ -90,20 +83,13 @@ def to_pixels(video: torch.Tensor) -> np.ndarray:
 class LatentClips:
     """Latents [count, n, C, h, w] (float16), where their subjects are [count, n, h, w], and their captions."""
 
-    latents: torch.Tensor
-    regions: torch.Tensor
+    latents: Tensor
+    regions: Tensor
     captions: list[Caption]
 
 
-def load_latents(path: Path) -> LatentClips:
+def load_latents(path: Path, device: torch.device) -> LatentClips:
     """What `encode_clips` wrote."""
     captions = [Caption(**json.loads(line)) for line in path.with_suffix(".jsonl").read_text("utf-8").splitlines()]
-    regions = np.load(path.with_suffix(".regions.npy"))
-    return LatentClips(torch.from_numpy(np.load(path)), torch.from_numpy(regions), captions)
-
-
-def subject_regions(first_seed: int, count: int, size: int, latent_frames: int) -> np.ndarray:
-    """Where subjects are on each latent frame, by its last video frame: bool [count, latent_frames, size, size]."""
-    frames = 1 + TIME_FACTOR * (latent_frames - 1)
-    seeds = range(first_seed, first_seed + count)
-    return np.stack([subject_region(caption_of(seed), seed, size, frames)[::TIME_FACTOR] for seed in seeds])
+    arrays = (np.load(path), np.load(path.with_suffix(".regions.npy")))
+    return LatentClips(*(torch.from_numpy(array).to(device) for array in arrays), captions)

@@ -16,29 +16,28 @@ import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
-from deepforcing.attention import Prompt
 from deepforcing.captions import sample_caption
 from deepforcing.config import Sampling
 from deepforcing.models.tiny_text import TinyTextEncoder
 from deepforcing.models.wan import CausalWan
-from deepforcing.policies import SlidingWindow
 from deepforcing.training import parallel
 from deepforcing.training.bundle import in_half_precision
-from deepforcing.training.dit_stage import CHUNK, Batch, is_block_matrix, warp, x0_loss
+from deepforcing.training.dit_stage import CHUNK, Batch, is_block_matrix, pick, warp, x0_loss
 from deepforcing.training.optim import Optimizers
+from deepforcing.training.phrases import Phrases
 from deepforcing.training.precision import fast_matrices
 from deepforcing.training.progress import Clock, Report
+from deepforcing.training.roll_out import RollOut, RollOuts
 from deepforcing.training.run import Run
 from deepforcing.training.teacher import predict
-
-WINDOW = 21  # latent frames: all that the model is ever trained on
 
 
 @dataclass(frozen=True)
 class Distillation:
-    """Rates, noise, and batches of roll-outs."""
+    """Time, batches of roll-outs (of which `source` means nothing), rates and noise."""
 
     seconds: float
+    batches: tuple[Batch, ...]
     muon_lr: float = 4e-4
     adam_lr: float = 2e-4
     critic_rate: float = 2.5  # the critic's rates, in the student's
@@ -47,44 +46,8 @@ class Distillation:
     decay_from: float = 0.5
     average: float = 0.98
     shift: float = 5.0  # of the noise that is added again
-    batches: tuple[Batch, ...] = (Batch("own", 10, 1, 0.2), Batch("own", 5, 3, 0.4), Batch("own", 2, 7, 0.4))
+    captions: int = 10_000  # drawn ahead
     checkpoint_every: float = 180.0  # seconds
-
-
-@dataclass(frozen=True)
-class RollOut:
-    """What the student made by itself: clean [B, C, F, h, w], text [B, rows, width]; and of each chunk the input of one
-    denoising step, `noisy` like `clean`, at level `sigma` [B, K]."""
-
-    clean: Tensor
-    noisy: Tensor
-    sigma: Tensor
-    text: Tensor
-
-    @property
-    def history(self) -> Tensor | None:
-        """All chunks but the last; None where there is but one."""
-        return self.clean[:, :, :-CHUNK] if self.clean.shape[2] > CHUNK else None
-
-
-@torch.no_grad()
-def roll_out(denoiser: CausalWan, text: Tensor, chunks: int, shape: tuple[int, int, int], rng) -> RollOut:
-    """Sample `chunks` chunks from noise, each on the cache of those before; latents of `shape` (channels, h, w)."""
-    sigmas = [warp(step / 1000, denoiser.sampling.shift) for step in denoiser.sampling.steps]
-    cache = denoiser.new_cache(SlidingWindow(WINDOW), denoiser.geometry(*shape[1:], CHUNK))
-    prompt, size = Prompt("", text), (len(text), shape[0], CHUNK, *shape[1:])
-    clean, noisy, picked = [], [], rng.integers(len(sigmas), size=chunks)
-    for pick in picked:
-        x = torch.randn(size, device=text.device)
-        for step, sigma in enumerate(sigmas):
-            x = x if step == 0 else (1 - sigma) * x + sigma * torch.randn_like(x)
-            if step == pick:
-                noisy.append(x)
-            x = x - sigma * denoiser.flow(x, 1000 * sigma, cache, prompt, step=step)
-        denoiser.remember(x, cache, prompt)
-        clean.append(x)
-    levels = torch.tensor([sigmas[pick] for pick in picked], device=text.device).expand(len(text), -1)
-    return RollOut(torch.cat(clean, 2), torch.cat(noisy, 2), levels, text)
 
 
 def noised(clean: Tensor, shift: float) -> tuple[Tensor, Tensor]:
@@ -119,21 +82,21 @@ class Distiller:
         shape: tuple[int, int, int],
     ) -> None:
         """shape: channels, height and width of a latent. The critic begins as the student."""
-        self.config, self.shape = config, shape
+        self.config, self.device, rng = config, student.device, np.random.default_rng(parallel.rank())
         self.text = text.requires_grad_(False)
         self.teacher = deepcopy(teacher).requires_grad_(False)
         self.student, self.critic = student, deepcopy(student)
-        self._actor = CausalWan(in_half_precision(student).to(student.device), sampling)  # the student, as it plays
+        self._actor = in_half_precision(student).to(student.device)  # the student, as it plays
+        self._play = RollOuts(CausalWan(self._actor, sampling), shape)
+        captions = [sample_caption(rng) for _ in range(config.captions)]
+        self._phrases = Phrases(text, captions, rng, self.device, variants=1)
 
-    def roll_out(self, chunks: int, count: int, rng) -> RollOut:
+    @torch.no_grad()
+    def roll_out(self, chunks: int, count: int) -> RollOut:
         """The student's own clips of random captions."""
-        for mine, its in zip(self._actor.transformer.parameters(), self.student.parameters(), strict=True):
-            mine.data.copy_(its.data)
-        captions = [sample_caption(rng).phrase(rng) for _ in range(count)]
-        with torch.no_grad():
-            text = self.text.encode(captions)
-        made = roll_out(self._actor, text.to(self._actor.dtype), chunks, self.shape, rng)
-        return RollOut(made.clean, made.noisy, made.sigma, text)
+        torch._foreach_copy_(list(self._actor.parameters()), list(self.student.parameters()))
+        picks = torch.randint(len(self._phrases), (count,), device=self.device)
+        return self._play(self.text(*self._phrases.sample(picks)), chunks)
 
     def student_loss(self, seen: RollOut) -> tuple[Tensor, Tensor]:
         """The student's loss, and the clean latents that it gave [B, C, F, h, w]."""
@@ -167,22 +130,21 @@ def distil(both: Distiller, folder: Path, seed: int = 0) -> WanTransformer3DMode
         _run(net, rate, config, clock, folder / f"{name}.ckpt")
         for name, net, rate in (("student", both.student, 1.0), ("critic", both.critic, config.critic_rate))
     )
-    rng, kinds = (np.random.default_rng((seed, critic.steps, i)) for i in (parallel.rank(), parallel.processes()))
+    kinds, report = np.random.default_rng((seed, critic.steps)), Report("distil", clock)
     torch.manual_seed(1_000_000 * parallel.rank() + seed + critic.steps)
-    report, shares = Report("distil", clock), np.array([batch.share for batch in config.batches])
     while student.going():
-        batch = config.batches[int(kinds.choice(len(shares), p=shares / shares.sum()))]
-        seen = both.roll_out(batch.chunks, batch.count, rng)
+        batch = pick(config.batches, kinds)
+        seen = both.roll_out(batch.chunks, batch.count)
         if critic.steps < config.warmup_steps:
             made = both.made(seen)
         else:
             loss, made = both.student_loss(seen)
             student.step(loss)
-            report.add(**{f"student.{batch.chunks}": loss.item()})
+            report.add(**{f"student.{batch.chunks}": loss})
         for _ in range(config.critic_steps):
             loss = both.critic_loss(seen, made)
             critic.step(loss)
-        report.add(**{f"critic.{batch.chunks}": loss.item()})
+        report.add(**{f"critic.{batch.chunks}": loss})
     critic.save()
     return student.average.module
 

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepforcing.captions import Caption
+from deepforcing.models.tiny_text import TinyTextEncoder
 from deepforcing.training import parallel
 from deepforcing.training.data import load_latents
 from deepforcing.training.optim import Optimizers
+from deepforcing.training.phrases import Phrases
 from deepforcing.training.precision import fast_matrices
 from deepforcing.training.progress import Clock, Report
 from deepforcing.training.run import Run
@@ -33,7 +34,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class Stage:
-    """What is trained on, until this many seconds of the whole training are over.
+    """What is trained on, until this share of the whole training's time is over.
 
     guidance: g; the model learns to predict as under classifier-free guidance of scale 1 / (1 - g). Guiding begins when
     captions already mean something to the model.
@@ -47,15 +48,20 @@ class Stage:
 
 @dataclass(frozen=True)
 class DitTraining:
-    """Rates, noise and the stages; the learning rate falls from `decay_from` of the whole time on."""
+    """Time, rates, noise and the stages; the learning rate falls from `decay_from` of the whole time on.
 
+    history_noise: at the most. Each chunk of history has its own level, this times u^2, so that one far back may be the
+    cleanest to look at: it decides how far back the model's attention reaches.
+    """
+
+    seconds: float
     stages: tuple[Stage, ...]
     muon_lr: float = 4e-3
     adam_lr: float = 2e-3
     decay_from: float = 0.55
     average: float = 0.99
     drop_caption: float = 0.1
-    history_noise: float = 0.15
+    history_noise: float = 0.4
     subject_weight: float = 3.0  # what an error on the subject counts for, beyond one elsewhere
     steps: tuple[float, ...] = (1.0, 0.75, 0.5, 0.25)  # sampling steps before the shift
     shifts: tuple[float, ...] = (3.0, 5.0)  # half of the noise levels are sampling steps under one of these
@@ -74,11 +80,27 @@ def warp(sigma: Tensor, shift: Tensor | float) -> Tensor:
     return shift * sigma / (1 + (shift - 1) * sigma)
 
 
-def sample_sigma(shape: tuple[int, int], config: DitTraining) -> Tensor:
-    """Noise levels [B, K]: half of them sampling steps, half anywhere."""
-    steps = torch.tensor(config.steps)[torch.randint(len(config.steps), shape)]
-    shift = torch.tensor(config.shifts)[torch.randint(len(config.shifts), shape)]
-    return warp(torch.where(torch.rand(shape) < 0.5, steps, torch.rand(shape)), shift)
+class NoiseLevels:
+    """Draws levels on a device: half of them sampling steps under one of the shifts, half anywhere."""
+
+    def __init__(self, config: DitTraining, device: torch.device) -> None:
+        self._steps, self._shifts = (torch.tensor(values, device=device) for values in (config.steps, config.shifts))
+
+    def sample(self, *shape: int) -> Tensor:
+        """Levels above 0 and at most 1, [B, K]."""
+        device = self._steps.device
+        steps, shift = (
+            values[torch.randint(len(values), shape, device=device)] for values in (self._steps, self._shifts)
+        )
+        anywhere = 1 - torch.rand(shape, device=device)
+        return warp(torch.where(torch.rand(shape, device=device) < 0.5, steps, anywhere), shift)
+
+
+def dirty(past: Tensor, most: float) -> Tensor:
+    """History [B, C, F, h, w] with noise, each chunk at a level of its own, `most` times u^2."""
+    chunks = past.shape[2] // CHUNK
+    level = most * torch.rand(len(past), 1, chunks, 1, 1, device=past.device).square().repeat_interleave(CHUNK, 2)
+    return (1 - level) * past + level * torch.randn_like(past)
 
 
 def x0_loss(predicted: Tensor, target: Tensor, sigma: Tensor, weight: Tensor) -> Tensor:
@@ -89,69 +111,76 @@ def x0_loss(predicted: Tensor, target: Tensor, sigma: Tensor, weight: Tensor) ->
     return (error / sigma.clamp(min=0.2).square()).mean()
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What one step learns from: clean latents [B, C, F, h, w], regions of subjects [B, F, h, w], and a sentence each,
+    as tokens [B, rows] and which of them are words."""
+
+    clean: Tensor
+    regions: Tensor
+    tokens: Tensor
+    present: Tensor
+
+
 class Latents:
-    """Named latent files, loaded when they are first asked for."""
+    """Named latent files on the device that trains, loaded when they are first asked for."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.loaded = folder, {}
+    def __init__(self, folder: Path, text: TinyTextEncoder, drop_caption: float, device: torch.device) -> None:
+        self._folder, self._text, self._drop, self._device = folder, text, drop_caption, device
+        self._loaded: dict[str, tuple[Tensor, Tensor, Phrases]] = {}
 
-    def sample(self, batch: Batch, rng) -> tuple[Tensor, Tensor, list[Caption]]:
-        """Clean latents [B, C, F, h, w], regions of subjects [B, F, h, w], captions. Half of the clips begin at the
-        beginning."""
-        if batch.source not in self.loaded:
-            self.loaded[batch.source] = load_latents(self.folder / f"{batch.source}.npy")
-        data = self.loaded[batch.source]
-        latents = data.latents
-        picks = rng.integers(0, len(latents), batch.count)
+    def sample(self, batch: Batch) -> Lesson:
+        """Random clips; half of them begin at the beginning."""
+        latents, regions, phrases = self._source(batch.source)
         length = max(1, CHUNK * batch.chunks)
         spare = 0 if batch.chunks == 0 else latents.shape[1] // CHUNK - batch.chunks
-        starts = rng.integers(0, spare + 1, batch.count) * CHUNK * (rng.random(batch.count) < 0.5)
-        spans = [(i, slice(s, s + length)) for i, s in zip(picks, starts, strict=True)]
-        clips, regions = (torch.stack([part[i, span] for i, span in spans]) for part in (latents, data.regions))
-        return clips.transpose(1, 2).float(), regions.float(), [data.captions[i] for i in picks]
+        picks = torch.randint(len(latents), (batch.count,), device=self._device)
+        later = torch.rand(batch.count, device=self._device) < 0.5
+        start = later * CHUNK * torch.randint(spare + 1, (batch.count,), device=self._device)
+        at = picks[:, None], start[:, None] + torch.arange(length, device=self._device)
+        clean = latents[at].transpose(1, 2).float()
+        return Lesson(clean, regions[at].float(), *phrases.sample(picks, self._drop))
+
+    def _source(self, name: str) -> tuple[Tensor, Tensor, Phrases]:
+        if name not in self._loaded:
+            data = load_latents(self._folder / f"{name}_latents.npy", self._device)
+            phrases = Phrases(self._text, data.captions, np.random.default_rng(0), self._device)
+            self._loaded[name] = data.latents, data.regions, phrases
+        return self._loaded[name]
 
 
 def training_loss(
-    model: TinyModel,
-    clean: Tensor,
-    weight: Tensor,
-    captions: list[Caption],
-    config: DitTraining,
-    rng,
-    chunks: int,
-    guidance: float = 0.0,
+    model: TinyModel, lesson: Lesson, levels: NoiseLevels, config: DitTraining, chunks: int, guidance: float = 0.0
 ) -> Tensor:
-    """One teacher-forcing step's loss on clean latents [B, C, F, h, w]."""
-    prompts = ["" if rng.random() < config.drop_caption else caption.phrase(rng) for caption in captions]
-    sigma = sample_sigma((len(clean), max(1, chunks)), config).to(clean.device)
-    frames = clean.shape[2]
-    level = sigma.repeat_interleave(frames // sigma.shape[1], 1)[:, None, :, None, None]
+    """One teacher-forcing step's loss."""
+    clean = lesson.clean
+    sigma = levels.sample(len(clean), max(1, chunks))
+    level = sigma.repeat_interleave(clean.shape[2] // sigma.shape[1], 1)[:, None, :, None, None]
     noisy = (1 - level) * clean + level * torch.randn_like(clean)
-    history = None
-    if chunks > 1:
-        past = clean[:, :, : frames - CHUNK]
-        share = torch.rand(len(clean), 1, chunks - 1, 1, 1, device=clean.device)
-        dirt = config.history_noise * share.repeat_interleave(CHUNK, 2)
-        history = (1 - dirt) * past + dirt * torch.randn_like(past)
+    history = dirty(clean[:, :, :-CHUNK], config.history_noise) if chunks > 1 else None
     with fast_matrices(clean.device):
-        predicted = predict(model.transformer, noisy, sigma, model.text.encode(prompts), history)
-        target = guided(model, predicted.detach(), clean, prompts, noisy, sigma, history, guidance)
-    return x0_loss(predicted, target, sigma, weight)
+        text = model.text(lesson.tokens, lesson.present)
+        predicted = predict(model.transformer, noisy, sigma, text, history)
+        target = clean
+        if guidance:
+            blind = unprompted(model, noisy, sigma, text, history)
+            target = guided(clean, predicted.detach(), blind, lesson.present.any(1), guidance)
+    return x0_loss(predicted, target, sigma, 1 + config.subject_weight * lesson.regions)
 
 
 @torch.no_grad()
-def guided(
-    model: TinyModel, predicted: Tensor, clean: Tensor, prompts: list[str], noisy, sigma, history, guidance: float
-) -> Tensor:
+def unprompted(model: TinyModel, noisy: Tensor, sigma: Tensor, text: Tensor, history: Tensor | None) -> Tensor:
+    """What the model predicts without a caption, of which all rows are zeros."""
+    return predict(model.transformer, noisy, sigma, torch.zeros_like(text), history)
+
+
+def guided(clean: Tensor, predicted: Tensor, blind: Tensor, told: Tensor, guidance: float) -> Tensor:
     """The target that bakes guidance in, so that sampling needs one pass a step (arXiv 2502.12154).
 
-    Clean latents, moved by g times what the caption changes in the model's own prediction; not moved without caption.
+    Clean latents, moved by g times what the caption changes in the model's own prediction; not moved where there is no
+    caption (`told` [B]).
     """
-    if guidance == 0:
-        return clean
-    blind = predict(model.transformer, noisy, sigma, model.text.encode([""] * len(prompts)), history)
-    told = torch.tensor([bool(prompt) for prompt in prompts], device=clean.device)[:, None, None, None, None]
-    return clean + guidance * told * (predicted - blind)
+    return clean + guidance * told[:, None, None, None, None] * (predicted - blind)
 
 
 def is_block_matrix(name: str, p: Tensor) -> bool:
@@ -159,21 +188,24 @@ def is_block_matrix(name: str, p: Tensor) -> bool:
     return p.ndim == 2 and ("blocks." in name or "text.layers." in name)
 
 
-def train_dit(model: TinyModel, config: DitTraining, folder: Path, device="cpu", seed: int = 0) -> TinyModel:
+def train_dit(model: TinyModel, config: DitTraining, folder: Path, device: torch.device, seed: int = 0) -> TinyModel:
     """Train through the stages on the latents in `folder`; returns the averaged model. Continues folder/dit.ckpt."""
-    clock = Clock(config.stages[-1].until, decay_from=config.decay_from)
+    clock = Clock(config.seconds, decay_from=config.decay_from)
     optimizers = Optimizers(model, is_block_matrix, config.muon_lr, config.adam_lr)
     run = Run(model, optimizers, config.average, clock, folder / "dit.ckpt", config.checkpoint_every)
-    rng, kinds = np.random.default_rng((seed, run.steps, parallel.rank())), np.random.default_rng((seed, run.steps))
+    kinds, report = np.random.default_rng((seed, run.steps)), Report("transformer", clock)
     torch.manual_seed(1_000_000 * parallel.rank() + seed + run.steps)
-    report, data = Report("transformer", clock), Latents(folder)
+    data, levels = Latents(folder, model.text, config.drop_caption, device), NoiseLevels(config, device)
     while run.going():
-        stage = next(s for s in config.stages if clock.elapsed < s.until)
-        shares = np.array([b.share for b in stage.batches])
-        batch = stage.batches[int(kinds.choice(len(shares), p=shares / shares.sum()))]
-        clean, regions, captions = data.sample(batch, rng)
-        weight = (1 + config.subject_weight * regions).to(device)
-        loss = training_loss(model, clean.to(device), weight, captions, config, rng, batch.chunks, stage.guidance)
+        stage = next(s for s in config.stages if clock.elapsed < s.until * config.seconds)
+        batch = pick(stage.batches, kinds)
+        loss = training_loss(model, data.sample(batch), levels, config, batch.chunks, stage.guidance)
         run.step(loss)
-        report.add(**{f"{stage.name}/{batch.source}.{batch.chunks}": loss.item()})
+        report.add(**{f"{stage.name}/{batch.source}.{batch.chunks}": loss})
     return run.average.module
+
+
+def pick(batches: tuple[Batch, ...], rng) -> Batch:
+    """One of them, by their shares."""
+    shares = np.array([batch.share for batch in batches])
+    return batches[int(rng.choice(len(batches), p=shares / shares.sum()))]

@@ -10,19 +10,24 @@ from torch import Tensor, nn
 from deepforcing.training import parallel
 
 
-def orthogonalise(matrix: Tensor, steps: int = 4) -> Tensor:
-    """Nearest semi-orthogonal matrix, by Newton-Schulz iterations (https://kellerjordan.github.io/posts/muon/)."""
-    x = matrix / (matrix.norm() + 1e-7)
-    tall = x.shape[0] > x.shape[1]
-    x = x.T if tall else x
+def orthogonalise(matrices: Tensor, steps: int = 4) -> Tensor:
+    """Nearest semi-orthogonal matrices [k, m, n], by Newton-Schulz iterations, all together
+    (https://kellerjordan.github.io/posts/muon/)."""
+    x = matrices / (matrices.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    tall = x.shape[1] > x.shape[2]
+    x = x.mT if tall else x
     for _ in range(steps):
-        gram = x @ x.T
-        x = 3.4445 * x + (-4.775 * gram + 2.0315 * gram @ gram) @ x
-    return x.T if tall else x
+        gram = x @ x.mT
+        mixed = torch.baddbmm(gram, gram, gram, beta=-4.775, alpha=2.0315)
+        x = torch.baddbmm(x, mixed, x, beta=3.4445)
+    return x.mT if tall else x
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update is orthogonalised; more than two axes are seen as [outputs, everything else]."""
+    """Momentum whose update is orthogonalised; more than two axes are seen as [outputs, everything else].
+
+    Matrices of one shape are orthogonalised together: one by one they took more than half of a step on a GPU.
+    """
 
     def __init__(self, parameters, lr: float, momentum: float = 0.95) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum})
@@ -31,25 +36,35 @@ class Muon(torch.optim.Optimizer):
     def step(self, closure=None) -> None:
         for group in self.param_groups:
             used = [p for p in group["params"] if p.grad is not None]
-            updates = [
-                self._update(p, group["momentum"], mine=i % parallel.processes() == parallel.rank())
-                for i, p in enumerate(used)
-            ]
-            parallel.sum_over_processes(updates)
-            for p, update in zip(used, updates, strict=True):
-                p.add_(update, alpha=-group["lr"])
+            if used:
+                updates = self._updates(used, group["momentum"])
+                parallel.sum_over_processes(updates)
+                torch._foreach_add_(used, updates, alpha=-group["lr"])
 
-    def _update(self, p: Tensor, momentum: float, mine: bool) -> Tensor:
-        """The orthogonalised step of one parameter; zeros where another process works it out."""
+    def _updates(self, used: list[Tensor], momentum: float) -> list[Tensor]:
+        """The orthogonalised step of each parameter; zeros where another process works it out."""
+        gradients = [p.grad for p in used]
+        buffers = [self._momentum(p) for p in used]
+        torch._foreach_lerp_(buffers, gradients, 1 - momentum)
+        updates = list(torch._foreach_lerp(gradients, buffers, momentum))
+        alike: dict[torch.Size, list[int]] = {}
+        for index, update in enumerate(updates):
+            if index % parallel.processes() == parallel.rank():
+                alike.setdefault(update.shape, []).append(index)
+            else:
+                update.zero_()
+        for shape, indices in alike.items():
+            matrices = torch.stack([updates[index].flatten(1) for index in indices])
+            size = max(1.0, matrices.shape[1] / matrices.shape[2]) ** 0.5
+            for index, matrix in zip(indices, size * orthogonalise(matrices), strict=True):
+                updates[index] = matrix.reshape(shape)
+        return updates
+
+    def _momentum(self, p: Tensor) -> Tensor:
         state = self.state[p]
         if not state:
             state["momentum"] = torch.zeros_like(p)
-        buffer = state["momentum"].lerp_(p.grad, 1 - momentum)
-        if not mine:
-            return torch.zeros_like(p)
-        update = p.grad.lerp(buffer, momentum).flatten(1)
-        size = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
-        return (size * orthogonalise(update)).reshape(p.shape)
+        return state["momentum"]
 
 
 class Optimizers:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from deepforcing.training import parallel
 
@@ -22,7 +23,7 @@ class Clock:
     decay_from: float = 0.0  # share of the time after which the cosine begins
     floor: float = 0.02
     spent: float = 0.0  # by earlier, interrupted runs
-    started: float = field(default_factory=time.monotonic)
+    started: float = field(default_factory=lambda: time.monotonic())
     elapsed: float = 0.0  # at the last tick
 
     def tick(self) -> bool:
@@ -49,13 +50,14 @@ class Report:
         self.values: dict[str, deque] = {}
         self.last = time.monotonic()
 
-    def add(self, **numbers: float) -> None:
+    def add(self, **numbers: Tensor) -> None:
+        """A step's scalars; they stay on their device until a line is printed, so that nothing waits for them."""
         self.steps += 1
         for name, value in numbers.items():
-            self.values.setdefault(name, deque(maxlen=200)).append(float(value))
+            self.values.setdefault(name, deque(maxlen=200)).append(value.detach())
         if parallel.rank() == 0 and time.monotonic() - self.last >= self.every:
             self.last = time.monotonic()
-            means = "  ".join(f"{name} {sum(v) / len(v):.4f}" for name, v in self.values.items())
+            means = "  ".join(f"{name} {torch.stack([*v]).mean():.4f}" for name, v in self.values.items())
             left = max(0.0, self.clock.seconds - self.clock.elapsed)
             print(f"{self.name}  step {self.steps}  {means}  {left / 60:.1f} min left", flush=True)
 

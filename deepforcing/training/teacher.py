@@ -6,6 +6,9 @@ tokens instead of being copied to each of them.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor
@@ -33,8 +36,9 @@ def predict(
     temb, modulation, text, _ = model.condition_embedder(level.flatten(), text, None, timestep_seq_len=level.shape[1])
     modulation = modulation.unflatten(2, (6, -1)).float()
     self_attention = TeacherForcingProcessor(per_chunk)
+    run = _compiled_block() if noisy.is_cuda else _block
     for block in model.blocks:
-        x = _block(block, x, text, modulation, (cos, sin), self_attention)
+        x = run(block, x, text, modulation, (cos, sin), self_attention)
     return _head(model, x[:, (chunks - 1) * per_chunk :], temb[:, chunks - 1 :], noisy.shape)
 
 
@@ -61,6 +65,14 @@ def _block(
     x = x + _gate(self_attention(block.attn1, y, rotary_emb=rotary), gate1)
     x = x + CrossProcessor()(block.attn2, block.norm2(x), text)
     return x + _gate(block.ffn(_modulate(block.norm3(x), scale2, shift2)), gate2)
+
+
+@cache
+def _compiled_block() -> Callable:
+    """`_block` as one graph for all blocks, one a shape; what does not compile runs as it is."""
+    torch._dynamo.config.recompile_limit = 64
+    torch._dynamo.config.suppress_errors = True
+    return torch.compile(_block, dynamic=False)
 
 
 def _head(model: WanTransformer3DModel, x: Tensor, temb: Tensor, shape: torch.Size) -> Tensor:
