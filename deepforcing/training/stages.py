@@ -22,6 +22,8 @@ from deepforcing.training.recipe import Recipe
 from deepforcing.training.rendering import Rendering
 from deepforcing.training.warm import compiled_ahead
 
+RENDERED = 10  # clips that the classifier sees as they are, for each that went through the codec
+
 
 def follow(recipe: Recipe) -> None:
     """Run the stages of the recipe's timetable, with what can be done beside them."""
@@ -80,7 +82,7 @@ def train_transformer(recipe: Recipe) -> None:
     bundle, scale = replace(recipe.beginning, codec=load_bundle(recipe.output).codec), recipe.scale
     model = TinyModel(bundle.teacher or bundle.transformer, bundle.text)
     config = DitTraining(
-        recipe.times.seconds("transformer"),
+        parallel.from_first(recipe.times.seconds("transformer")),
         recipe.stages,
         average=scale.average,
         decay_from=0.6 if recipe.fresh else 0.1,
@@ -97,7 +99,7 @@ def distil_transformer(recipe: Recipe) -> None:
     sampling = Sampling(bundle.card.steps, bundle.card.shift, bundle.card.prediction)
     parts = (part.to(recipe.device) for part in (bundle.transformer, teacher, bundle.text))
     config = Distillation(
-        recipe.times.seconds("distil"),
+        parallel.from_first(recipe.times.seconds("distil")),
         scale.own,
         muon_lr=scale.student_lr,
         adam_lr=scale.student_lr / 2,
@@ -115,15 +117,15 @@ def distil_transformer(recipe: Recipe) -> None:
 def make_classifier(recipe: Recipe, rendering: Rendering) -> None:
     """The check's classifier, from rendered scenes only: as they are, and after a round trip through the codec."""
     codec, device, sources = load_bundle(recipe.output).codec.to(recipe.device), recipe.device, []
-    decoded = [name for name, source in recipe.sources.items() if source.decoded]
-    for name in decoded:
-        clips = rendering.wait(name, rendering.clips[name].enough)
-        truth = truth_of(clips.captions, device)
-        latents = np.load(recipe.folder / f"{name}_latents.npy", mmap_mode="r")[: clips.source.decoded]
-        time = recipe.times.seconds("classifier") / (3 * len(decoded)) if recipe.times.hurried else float("inf")
-        softened = decode_clips(recipe.folder / f"{name}_decoded.npy", latents, codec, device, time)
-        sources.append(Shown(Bank(clips.pixels, device, lambda clips=clips: clips.ready), truth))
-        sources.append(Shown(Bank(softened, device), truth))
+    for name, source in recipe.sources.items():
+        if source.decoded:
+            clips = rendering.wait(name, rendering.clips[name].enough)
+            truth = truth_of(clips.captions, device)
+            latents = np.load(recipe.folder / f"{name}_latents.npy", mmap_mode="r")[: source.decoded]
+            seconds = 0.15 * recipe.times.seconds("classifier") if recipe.times.hurried else float("inf")
+            softened = decode_clips(recipe.folder / f"{name}_decoded.npy", latents, codec, device, seconds)
+            sharp = clips.pixels[: min(clips.ready, RENDERED * source.decoded)]
+            sources += [Shown(Bank(sharp, device), truth), Shown(Bank(softened, device), truth)]
     model = train_classifier(sources, recipe.times.seconds("classifier"), Classifier().to(device))
     save_module(model.cpu(), recipe.output / "classifier.safetensors")
 
