@@ -10,9 +10,14 @@ class PromptError(ValueError):
     """A prompt that cannot be used. The message says why."""
 
 
+def as_text(text: str) -> str:
+    """The same without what no file and no page can hold: halves of letters, as of a cut emoji, and null characters."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\0", " ")
+
+
 def check_prompt(text: str) -> str:
-    """The prompt without surrounding space. Raises PromptError when it is empty or too long."""
-    text = text.strip()
+    """The prompt as text, without surrounding space. Raises PromptError when it is empty or too long."""
+    text = as_text(text).strip()
     if not text:
         raise PromptError("The prompt is empty: describe what the video should show.")
     if len(text) > MAX_PROMPT_CHARACTERS:

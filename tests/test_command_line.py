@@ -216,6 +216,14 @@ def test_a_run_that_is_stopped_keeps_its_video_and_its_trace(folder, monkeypatch
     assert trace.index.ended == StreamEnded("stopped", 2) and len(list(trace)) == 4
 
 
+def test_a_prompt_of_broken_letters_is_made_and_written(tmp_path):
+    model, out, path = save_small_wan(tmp_path / "wan"), tmp_path / "out.mp4", tmp_path / "run.trace"
+    broken = b"caf\xe9 \xf0\x9f".decode("utf-8", "surrogateescape")  # as Python reads a command line
+    short = ["--seconds", "0.1", "--size", "32x48", "-o", str(out), "--trace", str(path)]
+    assert main(["generate", broken, "--model", str(model), *short]) == 0
+    assert read_trace(path).prompts == ((0.0, "caf� ��"),) and metadata(out, "title") == "caf� ��"
+
+
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii"])
 def test_what_the_console_cannot_show_is_escaped(folder, monkeypatch, encoding):  # noqa: F811
     shown = io.TextIOWrapper(io.BytesIO(), encoding)

@@ -319,6 +319,12 @@ def test_a_repository_without_a_needed_file_is_refused_before_the_download(hub, 
     assert hub.downloads == []
 
 
+def test_a_hub_without_the_beginning_of_its_address_is_a_clear_error(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "mirror.example")
+    with pytest.raises(ModelError, match=r"lacks its beginning: set HF_ENDPOINT to https://mirror\.example"):
+        fetch(SOURCE, folder=tmp_path, accept_non_commercial=True)
+
+
 def test_a_repository_without_the_folder_is_refused(hub, tmp_path):
     hub.repos[WEIGHTS] = {"model.pt": BIG}
     with pytest.raises(ModelError, match=r"someone/weights lacks a file of transformer: expected checkpoints/model.pt"):

@@ -129,6 +129,12 @@ def test_a_pt_file_under_a_name_of_safetensors_is_named_for_what_it_is(tmp_path)
     assert_same(load(tmp_path / WEIGHTS))
 
 
+def test_a_pointer_in_place_of_a_folders_weights_is_named(tmp_path):
+    (original(tmp_path) / WEIGHTS).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(ModelError, match="is a Git LFS pointer, not the weights: .* download it again"):
+        load(tmp_path)
+
+
 def test_numbers_of_numpy_beside_the_weights_do_no_harm(tmp_path):
     numbers = {"step": np.int64(7), "loss": np.float64(0.1), "lr": np.float32(1e-4)}
     torch.save(

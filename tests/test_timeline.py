@@ -15,6 +15,12 @@ from deepforcing.timeline import Timeline, read_time, show_time
 THREE = Timeline(((0, " a red balloon "), (10.0, "a blue kite"), (20.5, "a green fish")))
 
 
+def test_a_prompt_is_text_whatever_is_typed():
+    assert Timeline.of("\ud83c\udf88 caf\udce9\0 ").prompts == ("🎈 caf�",)
+    with pytest.raises(PromptError, match="empty"):
+        Timeline.of(" \0 ")
+
+
 def test_the_latest_prompt_that_has_begun_holds():
     shown = [THREE.at(seconds) for seconds in (0, 9.999, 10, 20.4, 20.5, 1e6)]
     balloon, kite, fish = "a red balloon", "a blue kite", "a green fish"

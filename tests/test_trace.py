@@ -41,8 +41,9 @@ MARKUP = "<img src=x onerror=alert(1)> & \ud800 龍"
 def run(policy=POLICY, probe=True, frames=113) -> list:
     """Events of a small run whose prompt changes."""
     pipeline = small_pipeline()
-    prompts = lambda index: "a red balloon" if index < 4 else MARKUP  # noqa: E731
+    prompts = lambda index: "a red balloon" if index < 4 else "another"  # noqa: E731
     chunks = generate_long_video(pipeline, prompts, num_frames=frames, policy=policy, seed=7, probe=probe)
+    chunks = (replace(chunk, prompt=MARKUP) if chunk.prompt == "another" else chunk for chunk in chunks)
     events = [started_event(pipeline, "a red balloon", policy, 7), *chunks]
     return [*events, StreamEnded("finished", len(events) - 1)]
 

@@ -92,6 +92,12 @@ def test_where_a_prompt_is_cut_is_said_before_all_else(tiny):
     assert "“&lt;b&gt;x&lt;/b&gt; and" in words.cut_note(cut, ["a short <b>x</b> and so on"])
 
 
+def test_half_a_letter_does_not_reach_the_page():
+    pipeline = SimpleNamespace(unread=lambda prompt: "", unknown_words=str.split)
+    html = words.prompt_note(pipeline, "\ud83c\udf88 \ud83c \0")
+    assert "🎈" in html and html.encode() and "\0" not in html
+
+
 def test_examples_and_surprises_are_sentences():
     assert words.EXAMPLES[0] == "a red balloon drifting over the city at sunset"
     chosen = words.surprise()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 
-from huggingface_hub import HfApi, hf_hub_url
+from huggingface_hub import HfApi, constants, hf_hub_url
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
@@ -82,7 +82,7 @@ def fetch(
 
     Raises LicenceError before a byte is fetched, ModelError for everything else, with a message for a person.
     """
-    wanted, store = source.choose(parts), store_for(folder, cache, endpoint)
+    wanted, store = source.choose(parts), store_for(folder, cache, _checked(endpoint))
     missing = tuple(part for part in wanted if not store.find(part))
     if missing:
         if bound := tuple(part for part in missing if part.non_commercial and not accept_non_commercial):
@@ -95,6 +95,14 @@ def fetch(
         _check_room(jobs, folder)
         _run(jobs, store, progress or (lambda _: None))
     return {part.name: _found(part, store) for part in wanted}
+
+
+def _checked(endpoint: str | None) -> str | None:
+    """The hub server. Raises ModelError for an address without its beginning, which HF_ENDPOINT often is."""
+    address = endpoint or constants.ENDPOINT
+    if not address.startswith(("http://", "https://")):
+        raise ModelError(f"the hub's address, {address}, lacks its beginning: set HF_ENDPOINT to https://{address}")
+    return endpoint
 
 
 def present(
