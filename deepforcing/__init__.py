@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from .config import Geometry, Sampling, SettingsError, VideoShape
 from .events import AttentionMass, CacheState, Chunk, Compression, Event, StreamEnded, StreamStarted, Timings
 from .gauges import DriftMeter, Gauges, Jump
-from .prompt import MAX_PROMPT_CHARACTERS, PromptError, as_text, told_unread
+from .prompt import MAX_PROMPT_CHARACTERS, PromptError, told_unread
 from .proxies import mind_proxies
 from .timeline import Timeline, read_time, show_time
 from .trace import Trace, TraceError, TraceWriter, read_trace
@@ -120,7 +120,6 @@ __all__ = [
     "VideoStream",
     "VideoWriter",
     "__version__",
-    "as_text",
     "check_field",
     "choices_of",
     "describe",

@@ -131,7 +131,7 @@ def test_a_pt_file_under_a_name_of_safetensors_is_named_for_what_it_is(tmp_path)
 
 def test_a_pointer_in_place_of_a_folders_weights_is_named(tmp_path):
     (original(tmp_path) / WEIGHTS).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
-    with pytest.raises(ModelError, match="is a Git LFS pointer, not the weights: .* download it again"):
+    with pytest.raises(ModelError, match=r"is a Git LFS pointer, not the weights: .* download it again"):
         load(tmp_path)
 
 
