@@ -5,25 +5,31 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import psutil
 import pytest
+import torch
 
-from deepforcing import metrics
+from deepforcing import load_pipeline, metrics
 from deepforcing.__main__ import main
 from deepforcing.captions import TABLES
 from deepforcing.config import SettingsError
 from deepforcing.evaluation.attention import attention_by_frame, choices
 from deepforcing.evaluation.experiments import EXPERIMENTS, experiments_named, label
 from deepforcing.evaluation.measure import Job, Reading, measure, windows
-from deepforcing.evaluation.prompts import even_prompts, turns
+from deepforcing.evaluation.prompts import even_prompts, leaving_prompts, turns
+from deepforcing.evaluation.reappear import HUES, same_shade, sight, visits
+from deepforcing.evaluation.revisit import BACK_AT, found, journeys
 from deepforcing.evaluation.run import Evaluation, evaluate
 from deepforcing.evaluation.scenery import scenes
 from deepforcing.evaluation.story import SETTLED, SWITCH_AT, stories
 from deepforcing.evaluation.table import Table
 from deepforcing.policies import DeepForcing, DeepSink, SlidingWindow
+from deepforcing.training.data import to_pixels, to_video
+from deepforcing.training.subjects import HSV
+from deepforcing.training.world import render
 
 
 def test_a_label_names_what_is_not_default():
@@ -188,7 +194,9 @@ def test_a_story_is_read_from_the_change_of_its_prompt_on(pipeline, monkeypatch)
     jobs = [Job(policy, 0, 0, 30) for policy in (SlidingWindow(), DeepForcing(phase="none"))]
     told = stories(pipeline, jobs, turn, read)
     assert [(row.policy, row.second) for row in told[::5]] == [
-        ("self-forcing", 0), ("self-forcing", 25), ("deep-forcing phase=none", 20)
+        ("self-forcing", 0),
+        ("self-forcing", 25),
+        ("deep-forcing phase=none", 20),
     ]
     assert asked == [16] * 2 * (30 - SWITCH_AT), "each second since the change, of both"
     first = told[:6]
@@ -200,6 +208,62 @@ def test_a_story_is_read_from_the_change_of_its_prompt_on(pipeline, monkeypatch)
     assert all(len(row.ways.split()) == 5 for row in told) and first[0].ways == "- - - - -" != first[-1].ways
     assert first[-1].roll_backs >= first[-2].roll_backs >= 0 and np.isnan(first[1].roll_backs)
     assert first[-1].old_scene == pytest.approx(max(map(int, first[-1].ways.split())) / 100, abs=0.006)
+
+
+@pytest.fixture(scope="module")
+def through_the_codec():
+    """A rendered clip after the embedded model's codec, as sharp as what the model makes can be."""
+    codec = load_pipeline("tiny").decoder
+
+    def trip(clip: np.ndarray) -> np.ndarray:
+        with torch.no_grad():
+            return to_pixels(codec.decode(codec.encode(to_video(clip[None])))[0])[0]
+
+    return trip
+
+
+def test_a_subject_that_returns_is_told_from_another_of_its_caption(through_the_codec):
+    same, others, returns = [], [], 0
+    for number, caption in enumerate(leaving_prompts(4)):
+        hue, seeds = HUES[caption.colour], (333_000 + 10 * number, 333_001 + 10 * number)
+        clips = [through_the_codec(render(caption, seed, 80)) for seed in seeds]
+        early, late = ([sight(clip[part], hue) for clip in clips] for part in (slice(41), slice(40, None)))
+        same += [same_shade(a.shade, b.shade) for a, b in zip(early, late, strict=True)]
+        others += [same_shade(a.shade, b.shade) for a, b in zip(early, reversed(late), strict=True)]
+        returns += sum(seen.returns for seen in late)
+    assert np.nanmedian(same) > 0.6 and np.nanmedian(others) < 0.3 and returns >= 4
+
+
+def test_the_hues_of_the_evaluation_are_the_world_s():
+    assert {name: hsv[0] for name, hsv in HSV.items() if name != "white"} == HUES
+    assert all(caption.colour in HUES and caption.camera == "still" for caption in leaving_prompts(30))
+    assert leaving_prompts(30)[:3] == leaving_prompts(3)
+
+
+def test_nobody_in_sight_has_no_shade():
+    assert np.isnan(sight(np.full((20, 64, 64, 3), 90, np.uint8), HUES["red"]).shade)
+
+
+def test_a_beginning_that_is_seen_again_is_told_from_another_of_its_caption():
+    seen, strange = [], []
+    for number, caption in enumerate(even_prompts(4)):
+        panning = replace(caption, camera="right")
+        clip, other = (render(panning, first + number, 64) for first in (555_000, 556_000))
+        back = clip[::-1][-20::4]  # what a camera sees that returns
+        seen.append(found(clip[:32:8], back))
+        strange.append(found(other[:32:8], back))
+    assert min(seen) > 0.85 and max(strange) < 0.7
+
+
+def test_visits_and_journeys_are_made_under_all_policies(pipeline):
+    jobs = [Job(policy, 0, 0, 15) for policy in (SlidingWindow(), DeepForcing())]
+    (leaving,), (caption,) = leaving_prompts(1), even_prompts(1)
+    made = visits(pipeline, jobs, leaving)
+    assert [(row.policy, row.second) for row in made][2:4] == [("self-forcing", 10), ("deep-forcing", 0)]
+    assert all(row.shade == 1 or np.isnan(row.shade) for row in made if row.second == 0)
+    travelled = journeys(pipeline, jobs, caption)
+    assert [np.isnan(row.seen) for row in travelled[:3]] == [row.second < BACK_AT for row in travelled[:3]]
+    assert all(-1 <= row.seen <= 1 and -1 <= row.chance <= 1 for row in travelled if row.second >= BACK_AT)
 
 
 def test_workers_end_with_an_evaluation_that_is_killed(tmp_path):

@@ -11,10 +11,12 @@ from deepforcing.config import SettingsError
 from deepforcing.evaluation.attention import Agreement, FrameMass, SlotShare
 from deepforcing.evaluation.experiments import EXPERIMENTS, label
 from deepforcing.evaluation.measure import Reading
+from deepforcing.evaluation.reappear import Visit
 from deepforcing.evaluation.report import write_report
 from deepforcing.evaluation.report.drawing import spread
 from deepforcing.evaluation.report.summary import headline
 from deepforcing.evaluation.report.verdict import Verdict, overall, verdict
+from deepforcing.evaluation.revisit import Journey
 from deepforcing.evaluation.run import Evaluation
 from deepforcing.evaluation.scenery import Scene
 from deepforcing.evaluation.statistics import mean_of
@@ -79,6 +81,17 @@ def told(roll_backs: dict, kept: dict) -> list[Story]:
     return rows
 
 
+def returning(kind: type, name: str, kept: dict) -> list:
+    """Visits or journeys: by policy, how much is as it was at the end; 0.2 under all others."""
+    more = (0.0,) if kind is Visit else ()
+    return [
+        kind(label(policy), prompt, 0, second, (kept.get(policy, 0.2) if second else 1.0) + 0.001 * prompt, 0.1, *more)
+        for policy in EXPERIMENTS[name].policies
+        for prompt in range(PROMPTS)
+        for second in (0, 5)
+    ]
+
+
 def masses(early: float) -> list[FrameMass]:
     """The earliest ten frames get `early` times what each other one does."""
     weights = [early] * 10 + [1.0] * 11
@@ -101,7 +114,7 @@ def slots(near: float, far: float) -> list[SlotShare]:
     return [SlotShare(p, layer, slot, near if slot < SLOTS / 2 else far) for p, layer, slot in every]
 
 
-def evidence(folder, readings=(), masses=(), agreements=(), slots=(), scenes=(), stories=()) -> Evaluation:
+def evidence(folder, readings=(), masses=(), agreements=(), slots=(), scenes=(), stories=(), **more) -> Evaluation:
     plan = Evaluation(folder, tuple(EXPERIMENTS.values()), prompts=PROMPTS, seeds=1, seconds=SECONDS)
     for table, rows in (
         (plan.readings, readings),
@@ -110,6 +123,7 @@ def evidence(folder, readings=(), masses=(), agreements=(), slots=(), scenes=(),
         (plan.slots, slots),
         (plan.scenes, scenes),
         (plan.stories, stories),
+        *((getattr(plan, name), rows) for name, rows in more.items()),
     ):
         table.write(rows)
     settings = {
@@ -146,9 +160,9 @@ def full(tmp_path_factory):
     folder = tmp_path_factory.mktemp("evidence")
     rows = policy_videos() + other_videos()
     stories = told({DeepForcing(phase="none"): 4.0}, {DEEP: 0.5, DeepForcing(score="newest"): 0.7})
-    plan = evidence(
-        folder, rows, masses(0.8), agreements(0.9), slots(0.1, 0.5), scenes({DEEP: 0.6, SELF: 0.1}), stories
-    )
+    back = {"visits": returning(Visit, "reappear", {DEEP: 0.8}), "journeys": returning(Journey, "revisit", {DEEP: 0.9})}
+    looked = masses(0.8), agreements(0.9), slots(0.1, 0.5)
+    plan = evidence(folder, rows, *looked, scenes({DEEP: 0.6, SELF: 0.1}), stories, **back)
     return folder, report(plan)
 
 
@@ -196,6 +210,15 @@ def test_a_change_of_prompt_is_judged_and_drawn(full):
     assert "**does not: the other way round**" in row(second, "The chosen middle keeps more than the newest")
     assert (full[0] / "switch.png").exists() and (full[0] / "second-scene.png").exists()
     assert "at 5 s" not in part.split("| --- |")[-1], "nothing is told of what has not begun"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("reappear", "same shade, deep-forcing"), ("revisit", "beginning seen, deep-forcing")]
+)
+def test_what_comes_back_is_judged(full, name, found):
+    part = section(full[1], name)
+    assert found in part and "**Reproduces in part**: 1 of 2 findings reproduced, 1 not reproduced." in part
+    assert "no such experiment" in part
 
 
 def test_scenery_is_judged(full):

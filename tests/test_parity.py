@@ -13,6 +13,7 @@ from parity import deviation, last_chunk, official_weights, read_recorded, roll_
 
 from deepforcing.config import Sampling
 from deepforcing.models.wan import CausalWan
+from deepforcing.pipeline import new_schedule
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +60,21 @@ def test_the_fixture_tells_a_wrong_window_apart(recorded):
     wrong = {**meta, "variants": {"fifo9": {**meta["variants"]["fifo9"], "window": 12}}}
     expected = last_chunk(tensors, meta, "fifo9")
     assert deviation(roll_out(denoiser_of(tensors, meta["config"]), tensors, wrong, "fifo9"), expected) > 1e-3
+
+
+def test_users_sample_by_the_schedule_that_was_recorded(recorded):
+    tensors, _ = recorded
+    schedule = new_schedule(Sampling())
+    torch.testing.assert_close(schedule.timesteps, tensors["denoising_steps"].float(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(schedule.sigmas[:-1], tensors["sigmas"].float(), atol=1e-6, rtol=0)
+    assert schedule.sigmas[-1] == 0
+
+
+def test_a_step_of_that_schedule_makes_new_noise_of_the_next_level():
+    schedule, seed = new_schedule(Sampling()), lambda: torch.Generator().manual_seed(3)
+    x, flow = torch.randn(1, 2, 3, 4, 4, generator=seed()), torch.full((1, 2, 3, 4, 4), 0.25)
+    for step, t in enumerate(schedule.timesteps):
+        now, following = schedule.sigmas[step], schedule.sigmas[step + 1]
+        stepped = schedule.step(flow, t, x, generator=seed(), return_dict=False)[0]
+        noise = torch.randn(x.shape, generator=seed())
+        torch.testing.assert_close(stepped, (1 - following) * (x - now * flow) + following * noise)

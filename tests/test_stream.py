@@ -14,6 +14,7 @@ from deepforcing.policies import DeepForcing
 from deepforcing.prompt import PromptError
 from deepforcing.stream import VideoStream
 
+pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 WAIT = 20  # seconds, far more than any of this takes
 
 
@@ -156,7 +157,7 @@ def test_two_streams_on_one_model_do_not_mix():
         assert np.array_equal(a, b)
 
 
-@pytest.mark.parametrize("prompt", ["", "   ", "a" * 10_000])
+@pytest.mark.parametrize("prompt", ["", "   ", "a" * 10_000], ids=["empty", "blank", "huge"])
 def test_prompts_that_cannot_be_used_are_refused_at_once(prompt):
     with pytest.raises(PromptError, match="prompt"):
         VideoStream(small_pipeline(), prompt)

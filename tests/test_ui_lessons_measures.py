@@ -58,11 +58,11 @@ def reach(chunk) -> float:
     return (chunk.first_frame + len(chunk.frames) - begins) / 16
 
 
-def test_attention_cache_and_reach_are_those_of_the_events(taken, chunks):
+def test_attention_cache_and_reach_are_those_of_the_events(trace, taken, chunks):
     same(taken.series["sink_mass"], *over_time(chunks, lambda chunk: 100 * chunk.attention.sink), 0.05)
     same(taken.series["first_mass"], *over_time(chunks, lambda chunk: first_mass(chunk.attention)), 0.05)
     same(taken.series["reach"], *over_time(chunks, reach))
-    same(taken.series["tokens"], *over_time(chunks, lambda chunk: chunk.cache.tokens / 6))
+    same(taken.series["tokens"], *over_time(chunks, lambda chunk: chunk.cache.tokens / trace.started.layers))
     assert taken.series["reach"].y[-1] == pytest.approx(30), "the first frames are in the sink"
 
 

@@ -156,7 +156,7 @@ def test_a_folder_that_is_none_ends_with_one_line(tmp_path, capsys):
 
 
 def test_the_manual_names_every_measure_panel_and_key():
-    manual = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text("utf-8").partition("## Add a lesson")[2]
+    manual = (Path(__file__).parents[1] / "docs" / "lessons.md").read_text("utf-8").partition("## Add a lesson")[2]
     keys = {name for block in (Ask, Run, Compare, Picture) for name in block.__dataclass_fields__}
     for name in (*MEASURES, *PANELS[1:], *(keys - {"form", "chart"})):
         assert name in manual, f"{name} is not described"

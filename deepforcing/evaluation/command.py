@@ -13,8 +13,8 @@ from .report import write_report
 from .run import Evaluation, evaluate
 from .strip import film
 
-QUICK = {"prompts": 1, "seeds": 1, "seconds": 25}
-QUICKLY = ("policies", "scenery", "switch", "second-scene", "attention", "stability", "slots")
+QUICK = {"prompts": 1, "seeds": 1, "seconds": 20}
+QUICKLY = ("policies", "scenery", "switch", "second-scene", "reappear", "revisit", "attention", "stability", "slots")
 FULL = {"prompts": 24, "seeds": 2, "seconds": 60}
 
 

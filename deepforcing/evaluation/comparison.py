@@ -9,11 +9,13 @@ from ..policies import Policy, settings_of
 from .experiments import label
 from .measure import WINDOW_SECONDS, Reading
 from .quantities import QUANTITIES
+from .reappear import Visit
+from .revisit import Journey
 from .scenery import Scene
 from .statistics import Estimate, Values, Video
 from .story import Story
 
-Row = Reading | Scene | Story
+Row = Reading | Scene | Story | Visit | Journey
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,22 @@ _ALL = (
         table="stories",
     ),
     Experiment(
+        "reappear",
+        "A subject leaves the frame and returns: is it the same one?",
+        "no such experiment; section 3.1 has the first frames anchor what is seen later",
+        (SlidingWindow(), DeepSink(), DeepForcing(), DeepForcing(phase="none")),
+        seeds=1,
+        table="visits",
+    ),
+    Experiment(
+        "revisit",
+        "The camera pans away for ten seconds and back: is the beginning seen again?",
+        "no such experiment; section 3.1 has the first frames anchor what is seen later",
+        (SlidingWindow(), DeepSink(), DeepForcing(), DeepForcing(phase="none")),
+        seeds=1,
+        table="journeys",
+    ),
+    Experiment(
         "phase",
         "Must the sink travel along in time?",
         "Section 3.2: without the adjustment flicker, loss of fidelity, and roll-back to the sink frames",

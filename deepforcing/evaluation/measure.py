@@ -75,14 +75,18 @@ def windows(chunks: Iterator[np.ndarray], frames: int) -> Iterator[np.ndarray]:
             held = held[frames:]
 
 
+def film(pipeline: Pipeline, job: Job, prompt: str | Callable[[int], str]) -> Iterator[np.ndarray]:
+    """Make a job's video of this prompt, or of a prompt for each chunk: its windows."""
+    size = WINDOW_SECONDS * pipeline.shape.fps
+    chunks = generate_long_video(pipeline, prompt, num_frames=job.windows * size, policy=job.policy, seed=job.noise)
+    return windows((chunk.frames for chunk in chunks), size)
+
+
 def measure(pipeline: Pipeline, job: Job, text: str, reader: Reader | None) -> list[Reading]:
     """Make the video, and measure it window by window."""
     shape, size = pipeline.shape, WINDOW_SECONDS * pipeline.shape.fps
-    chunks = generate_long_video(
-        pipeline, text, num_frames=job.windows * size, policy=job.policy, seed=job.noise
-    )
     readings, first = [], None
-    for index, frames in enumerate(windows((chunk.frames for chunk in chunks), size)):
+    for index, frames in enumerate(film(pipeline, job, text)):
         first = frames if first is None else first
         read = reader(frames) if reader else dict.fromkeys(("subject", "colour", "place", "time"), float("nan"))
         numbers = _numbers(frames, first, index * size, shape, pipeline.chunk_frames)

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..captions import TABLES, Caption
 
+LEAVING = ("drifting", "rising", "falling")  # motions that end beyond the edge, and begin anew at the other
 BLOCK = 24  # prompts among which words are spread evenly
 
 
@@ -23,6 +24,12 @@ def even_prompts(count: int) -> tuple[Caption, ...]:
 def still_prompts(count: int) -> tuple[Caption, ...]:
     """The same captions with a camera that stands still."""
     return tuple(replace(caption, camera="still") for caption in even_prompts(count))
+
+
+def leaving_prompts(count: int) -> tuple[Caption, ...]:
+    """Still captions whose subject has a hue, and moves out of the frame and in again."""
+    coloured = [caption for caption in still_prompts(2 * count + BLOCK) if caption.colour != "white"]
+    return tuple(replace(caption, motion=LEAVING[i % len(LEAVING)]) for i, caption in enumerate(coloured[:count]))
 
 
 @dataclass(frozen=True)

@@ -78,6 +78,9 @@ QUANTITIES = MappingProxyType(
                 for name, title in (("subject", "subject"), ("colour", "colour"), ("place", "place"), ("time", "light"))
             ),
             Quantity("second_scene", "second scene kept", "likeness of what stands still to the new scene's own start"),
+            Quantity("shade", "same shade", "the subject's shade against the first 5 s; 1: the same, 0: another's"),
+            Quantity("returns", "returns", "how often the subject has left the frame and come back", digits=1),
+            Quantity("seen", "beginning seen", "how well the first 2 s are found again, by the best sideways match"),
             Quantity("sharpness", "sharpness", "spread of the brightness's Laplacian; 0 is flat", digits=4),
             Quantity("dynamic_degree", "dynamic degree", "mean change from frame to frame, in 255ths; 0 is frozen"),
             _ratio("chunk_jump", "chunk jump", "change at chunk borders over that inside; 1: none", 3),

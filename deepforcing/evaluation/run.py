@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 import diffusers
 import numpy as np
@@ -26,7 +27,9 @@ from ..version import __version__
 from .attention import Agreement, FrameMass, SlotShare, attention_by_frame, choices
 from .experiments import Experiment
 from .measure import WINDOW_SECONDS, Job, Reader, Reading, measure
-from .prompts import even_prompts, still_prompts, turns
+from .prompts import even_prompts, leaving_prompts, still_prompts, turns
+from .reappear import Visit, visits
+from .revisit import Journey, journeys
 from .scenery import Scene, scenes
 from .story import Story, stories
 from .table import Table
@@ -74,7 +77,7 @@ class Evaluation:
         return list(jobs.values())
 
     def jobs_of(self, table: str, prompt: int) -> list[Job]:
-        """The videos of this prompt that are made for `scenes` or `stories`: all policies of a prompt go together."""
+        """The videos of this prompt that are made for a table of MADE: all policies of a prompt go together."""
         policies = dict.fromkeys(policy for e in self.experiments if e.table == table for policy in e.policies)
         return [Job(policy, prompt, 0, self.seconds) for policy in policies]
 
@@ -93,6 +96,14 @@ class Evaluation:
     @property
     def stories(self) -> Table[Story]:
         return Table(self.output / "stories.csv", Story)
+
+    @property
+    def visits(self) -> Table[Visit]:
+        return Table(self.output / "visits.csv", Visit)
+
+    @property
+    def journeys(self) -> Table[Journey]:
+        return Table(self.output / "journeys.csv", Journey)
 
     @property
     def masses(self) -> Table[FrameMass]:
@@ -120,19 +131,19 @@ def evaluate(plan: Evaluation, progress: Callable[[Iterable, int], Iterable] = l
     done, studied = _resumed(plan)
     jobs = [job for job in plan.jobs() if job.key not in done]
     studies = [prompt for prompt in plan.studies() if prompt not in studied]
-    unmade = {table: _unmade(plan, table) for table in ("scenes", "stories")}
+    unmade = {table: _unmade(plan, table) for table in MADE}
     context = multiprocessing.get_context("spawn")  # a forked torch with threads can hang
     with ProcessPoolExecutor(plan.workers, context, initializer=_enter_worker) as pool:
         waiting = {pool.submit(_make, plan, job): plan.readings for job in jobs}
         waiting |= {pool.submit(_study, plan, prompt): None for prompt in studies}
-        for table, make in (("scenes", _look), ("stories", _tell)):
-            waiting |= {pool.submit(make, plan, prompt): None for prompt in unmade[table]}
+        for table, prompts in unmade.items():
+            waiting |= {pool.submit(_make_for, plan, table, prompt): None for prompt in prompts}
         try:
             for future in progress(as_completed(waiting), len(waiting)):
                 _keep(plan, future.result())
         finally:
             pool.shutdown(cancel_futures=True)
-    for table in (plan.readings, plan.scenes, plan.stories):
+    for table in (plan.readings, *(getattr(plan, name) for name in MADE)):
         table.write(sorted(table.read(), key=lambda r: (r.policy, r.prompt, r.seed, r.second)))
 
 
@@ -215,14 +226,28 @@ def _study(plan: Evaluation, prompt: int) -> dict[str, list]:
     return {"masses": masses, "agreements": agreements, "slots": slots}
 
 
-def _look(plan: Evaluation, prompt: int) -> dict[str, list]:
-    text = still_prompts(plan.prompts)[prompt].phrase()
-    return {"scenes": scenes(_pipeline(plan.model), plan.jobs_of("scenes", prompt), text)}
+def _make_for(plan: Evaluation, table: str, prompt: int) -> dict[str, list]:
+    return {table: MADE[table](_pipeline(plan.model), plan.jobs_of(table, prompt), plan.prompts)}
 
 
-def _tell(plan: Evaluation, prompt: int) -> dict[str, list]:
-    turn = turns(plan.prompts)[prompt]
-    return {"stories": stories(_pipeline(plan.model), plan.jobs_of("stories", prompt), turn, _seen)}
+def _scenes(pipeline: Pipeline, jobs: list[Job], prompts: int) -> list[Scene]:
+    return scenes(pipeline, jobs, still_prompts(prompts)[jobs[0].prompt].phrase())
+
+
+def _stories(pipeline: Pipeline, jobs: list[Job], prompts: int) -> list[Story]:
+    return stories(pipeline, jobs, turns(prompts)[jobs[0].prompt], _seen)
+
+
+def _visits(pipeline: Pipeline, jobs: list[Job], prompts: int) -> list[Visit]:
+    return visits(pipeline, jobs, leaving_prompts(prompts)[jobs[0].prompt])
+
+
+def _journeys(pipeline: Pipeline, jobs: list[Job], prompts: int) -> list[Journey]:
+    return journeys(pipeline, jobs, even_prompts(prompts)[jobs[0].prompt])
+
+
+MADE = MappingProxyType({"scenes": _scenes, "stories": _stories, "visits": _visits, "journeys": _journeys})
+"""Tables whose rows are made a prompt at a time, under all policies."""
 
 
 def _settle_settings(plan: Evaluation) -> None:
@@ -259,4 +284,3 @@ def _settings(plan: Evaluation) -> dict:
         },
         "processor": torch.cpu.get_capabilities().get("cpu_name", platform.machine()),
     }
-

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..metrics import scenery_kept
-from ..pipeline import Pipeline, generate_long_video
-from .measure import WINDOW_SECONDS, Job, windows
+from ..pipeline import Pipeline
+from .measure import WINDOW_SECONDS, Job, film
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,13 @@ class Scene:
 
 def scenes(pipeline: Pipeline, jobs: list[Job], text: str) -> list[Scene]:
     """Of all policies, with one prompt whose camera stands still. All jobs have the same noise."""
-    other = next(_windows(pipeline, Job(jobs[0].policy, jobs[0].prompt, jobs[0].seed + 1, WINDOW_SECONDS), text))
+    other = next(film(pipeline, Job(jobs[0].policy, jobs[0].prompt, jobs[0].seed + 1, WINDOW_SECONDS), text))
     return [scene for job in jobs for scene in _scenes_of(pipeline, job, text, other)]
 
 
 def _scenes_of(pipeline: Pipeline, job: Job, text: str, other: np.ndarray) -> Iterator[Scene]:
     first = chance = None
-    for index, frames in enumerate(_windows(pipeline, job, text)):
+    for index, frames in enumerate(film(pipeline, job, text)):
         if first is None:
             first, chance = frames, scenery_kept(frames, other)
         yield Scene(*job.key, index * WINDOW_SECONDS, scenery_kept(first, frames), chance)
-
-
-def _windows(pipeline: Pipeline, job: Job, text: str) -> Iterator[np.ndarray]:
-    size = WINDOW_SECONDS * pipeline.shape.fps
-    chunks = generate_long_video(pipeline, text, num_frames=job.windows * size, policy=job.policy, seed=job.noise)
-    return windows((chunk.frames for chunk in chunks), size)

@@ -37,22 +37,17 @@ class Take:
     folder: Path = SHIPPED
 
 
+BOAT_THEN_STAR = (
+    (0, "a white boat swaying over the sea by day"),
+    (10, "a yellow star drifting over snowy mountains at night"),
+)
 TAKES = (
     Take("deep-forcing", DeepForcing(), 30),
     Take("self-forcing", SlidingWindow(), 30),
-    Take("the-sink-left-behind", DeepForcing(phase="none"), 30, folder=OF_LESSONS),
+    Take("new-prompt", DeepForcing(), 38, BOAT_THEN_STAR),
+    Take("new-prompt-sink-left-behind", DeepForcing(phase="none"), 38, BOAT_THEN_STAR),
     Take("drawn-by-lot", DeepForcing(score="random"), 20, folder=OF_LESSONS),
     Take("sink-of-eighteen", DeepSink(sink=18), 15, folder=OF_LESSONS),
-    Take(
-        "new-prompts",
-        DeepForcing(),
-        24,
-        (
-            (0, BALLOON),
-            (8, "a green rocket rising over the desert at sunset"),
-            (16, "a white boat swaying over the sea by day"),
-        ),
-    ),
 )
 
 

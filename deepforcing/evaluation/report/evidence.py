@@ -13,13 +13,15 @@ from ..attention import Agreement, FrameMass, SlotShare
 from ..comparison import Comparison, compare
 from ..experiments import Experiment
 from ..measure import Reading
+from ..reappear import Visit
+from ..revisit import Journey
 from ..run import Evaluation
 from ..scenery import Scene
 from ..story import Story
 from .markdown import notes_by_heading
 
 NOTES = "notes.md"
-TABLES = ("readings", "scenes", "stories", "masses", "agreements", "slots")
+TABLES = ("readings", "scenes", "stories", "visits", "journeys", "masses", "agreements", "slots")
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Evidence:
     readings: tuple[Reading, ...]
     scenes: tuple[Scene, ...]
     stories: tuple[Story, ...]
+    visits: tuple[Visit, ...]
+    journeys: tuple[Journey, ...]
     masses: tuple[FrameMass, ...]
     agreements: tuple[Agreement, ...]
     slots: tuple[SlotShare, ...]

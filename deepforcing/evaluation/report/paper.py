@@ -183,6 +183,21 @@ def _second_scene() -> tuple[Claim, ...]:
     )
 
 
+def _anchored(experiment: str, quantity: str, what: str) -> tuple[Claim, ...]:
+    """What follows from first frames that anchor what is seen later."""
+    return tuple(
+        Claim(
+            experiment,
+            f"{what} under {policy.name}, more than under self-forcing",
+            "section 3.1, by inference",
+            quantity,
+            policy,
+            _SELF,
+        )
+        for policy in (_DEEP_SINK, _DEEP)
+    )
+
+
 CLAIMS = (
     *_over_self_forcing(),
     *_parts(),
@@ -190,6 +205,8 @@ CLAIMS = (
     *_rolls_back(DeepSink),
     *_rolls_back(DeepForcing),
     *_second_scene(),
+    *_anchored("reappear", "shade", "The subject comes back as it was"),
+    *_anchored("revisit", "seen", "The beginning is seen again"),
     *_left_behind(DeepSink),
     *_left_behind(DeepForcing),
     Claim("score", "A random choice breaks subjects", "Fig. 12, in pictures", "subject", _DEEP, _RANDOM),

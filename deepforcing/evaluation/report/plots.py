@@ -32,7 +32,7 @@ def over_time(found: Comparison, quantities: Sequence[str]) -> Figure:
     return figure
 
 
-def scenery_over_time(found: Comparison, quantities: Sequence[str]) -> Figure:
+def over_chance(found: Comparison, quantities: Sequence[str]) -> Figure:
     """As `over_time`, over the line on which two videos lie that have nothing but the caption in common."""
     figure, ((panel,),) = canvas(3.4)
     (name,) = quantities

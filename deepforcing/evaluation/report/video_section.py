@@ -16,7 +16,7 @@ from ..quantities import QUANTITIES
 from ..statistics import Estimate, difference
 from .markdown import counted, listed, table
 from .paper import CLAIMS, Claim
-from .plots import at_the_end, by_depth, over_time, scenery_over_time
+from .plots import at_the_end, by_depth, over_chance, over_time
 from .story_plot import way_back
 from .verdict import Verdict, verdict
 
@@ -32,9 +32,11 @@ class Shown:
 SHOWN = MappingProxyType(
     {
         "policies": Shown(over_time, ("subject", "colour_drift", "dynamic_degree", "sharpness")),
-        "scenery": Shown(scenery_over_time, ("scenery",)),
+        "scenery": Shown(over_chance, ("scenery",)),
         "switch": Shown(way_back, ("roll_backs", "old_scene", "new_place", "new_time", "new_subject", "new_colour")),
-        "second-scene": Shown(scenery_over_time, ("second_scene",)),
+        "second-scene": Shown(over_chance, ("second_scene",)),
+        "reappear": Shown(over_chance, ("shade",)),
+        "revisit": Shown(over_chance, ("seen",)),
         "phase": Shown(at_the_end, ("chunk_jump", "sink_reset", "colour_drift", "dynamic_degree", "subject")),
         "score": Shown(at_the_end, ("subject", "place", "colour_drift", "dynamic_degree")),
         "queries": Shown(at_the_end, ("subject", "chunk_jump", "sharpness", "colour_drift")),
