@@ -13,7 +13,7 @@ from ..quantities import QUANTITIES
 from ..story import SWITCH_AT
 from .drawing import INK, MAP, SOFT, canvas, title
 
-_MOST = 0.6  # of the way back: brighter is not told apart
+_MOST = 0.4  # of the way back: brighter is not told apart
 _DASHED = (0, (2, 2))
 
 
