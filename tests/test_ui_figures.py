@@ -1,23 +1,13 @@
-import json
-
 import numpy as np
 import pytest
 
 from deepforcing import AttentionMass
 from ui.look.theme import ROLE_COLOURS, ROLES, THEMES, role_variables
-from ui.memory.figures import FIGURES, attention_bars, empty_figures, life_colours, life_map, share_areas
+from ui.memory.figures import attention_bars, life_colours, life_map, share_areas
 
 MASS = AttentionMass(
     np.array([0, 1, 7, 8]), ("sink", "sink", "recent", "current"), np.full((2, 3, 4), 0.25, dtype=np.float32)
 )
-
-
-@pytest.mark.parametrize("theme", THEMES)
-def test_empty_figures_are_plain_json_with_every_trace(theme):
-    figures = empty_figures(theme)
-    assert set(figures) == set(FIGURES)
-    assert [len(figures[name]["data"]) for name in FIGURES] == [1, len(ROLES), 1]
-    json.dumps(figures)
 
 
 @pytest.mark.parametrize("theme", THEMES)

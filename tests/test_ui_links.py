@@ -35,7 +35,7 @@ def test_every_panel_can_be_named(panel):
         ("?trace=a&t=1e9", "t must be seconds"),
         ("?trace=a&t=٣", "t must be seconds"),
         ("?trace=a&t=" + "9" * 400, r"not '9{37}\.\.\.'"),
-        ("?trace=a&panel=<script>", "panel must be one of video, attention, .*, rope, inside, cache, not '<script>'"),
+        ("?trace=a&panel=<script>", "panel must be one of video, life, .*, roles, meter, not '<script>'"),
         ("?trace=" + "a" * 3000, "too long"),
     ],
 )

@@ -40,7 +40,6 @@ from .settings.form import read_length, read_policy, read_seed, setting_names
 from .settings.window import window_strip
 
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-FOLD_ON_A_PHONE = "() => { if (innerWidth <= 820) document.querySelector('#break-it > button')?.click(); }"
 KEPT_SECONDS = 3600  # finished videos can be downloaded this long
 RUNS_AT_ONCE = 24  # sessions that may run or wait in line
 
@@ -160,7 +159,6 @@ class App:
             trigger_mode="always_last",
             **QUIET,
         )
-        self.blocks.load(fn=None, js=FOLD_ON_A_PHONE)
         page.new_seed.click(lambda: str(random.randrange(10_000)), None, page.seed, **QUIET)
 
     def _wire_waiting(self, waiting: Waiting) -> None:

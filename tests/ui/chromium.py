@@ -7,13 +7,17 @@ FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
     "--disable-background-networking --disable-component-update --disable-sync"
 ).split()
+INKED = """(canvas) => {
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  return new Uint32Array(data.buffer).some(Boolean);
+}"""
 PLAYER = "document.querySelector('.df').player"
 
 
 def visit(app, browser, trouble):
     """A tab at the app, or at an address, with its player in place."""
     page = open_tab(app, browser, trouble)
-    page.wait_for_function(f"document.querySelector('.df') && {PLAYER} && window.Plotly")
+    page.wait_for_function(f"document.querySelector('.df') && {PLAYER}")
     return page
 
 
@@ -29,6 +33,11 @@ def open_tab(app, browser, trouble):
 
 def look(page, expression: str):
     return page.evaluate(f"(() => {{ const p = {PLAYER}; return {expression}; }})()")
+
+
+def drawer(page, name: str) -> None:
+    """Open one of the player's drawers."""
+    page.get_by_role("tablist", name="More").get_by_role("tab", name=name).click()
 
 
 def wait(page, condition: str, seconds: float = 60) -> None:

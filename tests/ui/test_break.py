@@ -2,7 +2,7 @@
 
 import pytest
 from browsing import expect
-from chromium import look, wait
+from chromium import drawer, look, wait
 
 from deepforcing import DeepSink, load_pipeline, read_trace
 from ui.app import App
@@ -32,6 +32,7 @@ def watch_to_the_end(page) -> None:
 
 def test_a_break_shows_its_symptom_and_is_mended(page, tmp_path):
     panel, line = page.locator("#break-it"), page.locator(".df-symptoms")
+    drawer(page, "Break it")
     panel.get_by_role("spinbutton", name="S · sink").fill("18")
     panel.get_by_role("spinbutton", name="S · sink").press("Tab")
     expect(page.locator("#strip")).to_contain_text("18 sink")

@@ -11,7 +11,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from browsing import expect
-from chromium import PLAYER, look, open_tab, visit, wait
+from chromium import INKED, PLAYER, drawer, look, open_tab, visit, wait
 from small_wan import save_small_wan
 
 from app import open_app, read_arguments
@@ -64,17 +64,34 @@ def frames_come_in_order_and_without_stalls(page):
 
 
 def panels_follow_the_video(page):
-    drawn = "[...p.root.querySelectorAll('[data-plot]')].map((plot) => Number(plot.dataset.drawn))"
-    before = look(page, drawn)
-    assert all(count >= 1 for count in before)
-    bars = look(page, "p.panels.plots.attention.data[0].y.reduce((a, b) => a + b, 0)")
-    assert bars == pytest.approx(1, abs=0.01)
+    newest = "Math.max(...p.instrument.bars.mass.keys())"
+    before = look(page, newest)
+    assert look(page, ATTENTION) == pytest.approx(1, abs=0.01)
     assert page.locator(".df-cells figure").count() > 10
-    wait(page, f"{drawn}.every((count, i) => count > {before}[i])")
+    wait(page, f"{newest} > {before} && {newest} === p.shownChunk.latents[1] - 1")
+    assert len(columns_of(page)) == page.locator(".df-cells figure").count()
+    for name in ("bars", "rope", "life"):
+        assert page.locator(f".df-{name}").evaluate(INKED), name
+    drawer(page, "Attention over time")
+    expect(page.locator(".df-shares")).to_be_visible()
+    assert page.locator(".df-shares").evaluate(INKED)
+    drawer(page, "Layers and heads")
     assert page.locator(".df-grid button").count() == (1 + 6) * (1 + 4)
     page.get_by_role("button", name="layer 2, head 3: sink mass").click()
     assert (page.locator(".df-layer").input_value(), page.locator(".df-head").input_value()) == ("2", "3")
-    wait(page, "Math.abs(p.panels.plots.attention.data[0].y.reduce((a, b) => a + b, 0) - 1) < 0.01")
+    wait(page, f"Math.abs({ATTENTION} - 1) < 0.01")
+    page.get_by_role("button", name="All layers", exact=True).click()
+    assert (page.locator(".df-layer").input_value(), page.locator(".df-head").input_value()) == ("0", "0")
+
+
+def columns_of(page) -> list[float]:
+    """Left edges of the instrument's columns; each tile stands in its own."""
+    columns = dict(look(page, "[...p.instrument.axis.columns].map(([latent, [left]]) => [latent, left])"))
+    tiles = page.locator(".df-cells figure").evaluate_all(
+        "all => all.map((tile) => [Number(tile.dataset.latent), parseFloat(tile.style.left)])"
+    )
+    assert dict(tiles) == pytest.approx(columns, abs=0.1)
+    return list(columns.values())
 
 
 def the_prompt_changes(page):
@@ -95,8 +112,10 @@ def scrubbing_shows_the_past_without_the_server(page):
     expect(page.locator(".df-now-text")).to_have_text(PROMPT)
     expect(page.locator(".df-keep-note")).to_contain_text("No compression has fired yet")
     expect(page.locator(".df-rope-note")).to_contain_text("Nothing is cached yet")
+    drawer(page, "Drift")
     expect(page.get_by_role("img", name="Colour drift: –, not enough video yet")).to_be_visible()
-    wait(page, "p.panels.plots.attention.data[0].x.length === 3")  # only the chunk itself
+    expect(page.locator(".df-told")).to_contain_text("there is nothing to look back at yet")
+    wait(page, "p.instrument.bars.mass.size === 3 && p.instrument.axis.columns.size === 3")  # only the chunk itself
     page.locator(".df-stage").focus()
     page.keyboard.press("ArrowRight")
     wait(page, "p.stage.shown === 1")
@@ -145,7 +164,8 @@ def test_bad_input_is_answered_in_words(page):
     expect(page.locator("#note")).not_to_contain_text("ballon")
     prompt.fill("<img src=x onerror=alert(1)> dragon")
     expect(page.locator("#note")).to_contain_text("knows no word of this prompt")
-    recent = page.locator("#settings").get_by_role("spinbutton", name="R · recent")
+    drawer(page, "Break it")
+    recent = page.locator("#break-it").get_by_role("spinbutton", name="R · recent")
     recent.fill("8")
     recent.press("Tab")
     expect(page.locator("#problem")).to_contain_text("sink 10 + recent 8 leaves nothing of budget 16")
@@ -153,6 +173,7 @@ def test_bad_input_is_answered_in_words(page):
     recent.fill("4")
     recent.press("Tab")
     expect(page.locator("#problem .note")).to_have_count(0)
+    drawer(page, "Settings")
     page.get_by_label("Seed", exact=True).fill("seven")
     expect(page.locator("#seed-note")).to_contain_text("must be a whole number, not 'seven'")
     page.get_by_label("Seed", exact=True).fill("7")
@@ -243,11 +264,10 @@ def test_panels_of_the_real_size_are_drawn_fast(page):
     expect(page.locator(".df-sampled")).to_contain_text("5 of 30 layers")
     expect(page.locator(".df-keep-note")).to_contain_text("Not drawn: ")
     assert page.locator(".df-cells figure").count() == 10 + sample.mapped + 6 + 3 + 3  # the last 3 were evicted
-    size = page.locator(".df-cells canvas").first.evaluate("(c) => [c.width, c.height, c.clientWidth]")
-    assert size[0] % 52 == 0 and size[1] % 30 == 0 and size[2] >= 2 * 52, "a token is two pixels wide, or more"
-    page.locator("#player").get_by_label("Layer").select_option(label="30")
-    bars = "p.panels.plots.attention.data[0].y"
-    wait(page, f"{bars}.length === 59 && Math.abs({bars}.reduce((a, b) => a + b, 0) - 1) < 0.01")
+    size = page.locator(".df-cells canvas").first.evaluate("(c) => [c.width, c.height]")
+    assert size[0] % 52 == 0 and size[1] % 30 == 0, "a token is drawn as whole pixels"
+    page.locator("#player .df-layer").select_option(label="30")
+    wait(page, f"p.instrument.bars.mass.size === 59 && Math.abs({ATTENTION} - 1) < 0.01")
 
 
 def test_instruments_by_pointer_and_by_keyboard(page):
@@ -271,6 +291,7 @@ def see_the_last_chunk(page):
 
 
 def gauges_and_marks(page):
+    drawer(page, "Drift")
     gauge = page.get_by_role("img", name="Colour drift")
     expect(gauge).to_have_attribute("aria-label", re.compile("10 %, shifted a little"))
     expect(page.locator(".df-gauge[data-level='2']")).to_contain_text("jumped back to the first frames")
@@ -287,23 +308,26 @@ def gauges_and_marks(page):
 
 
 def the_timeline_answers(page):
-    read, canvas = page.locator(".df-rope-read"), page.locator(".df-timeline")
+    read, cells, canvas = page.locator(".df-read"), page.locator(".df-cells"), page.locator(".df-rope")
     expect(page.locator(".df-rope-note")).to_contain_text("The sink is moved by 48 frames")
-    canvas.focus()
-    page.keyboard.press("ArrowLeft")
-    expect(read).to_have_text("Latent frame 71: being made, at 2.")
-    for _ in range(80):
-        page.keyboard.press("ArrowLeft")
+    cells.focus()
+    page.keyboard.press("End")
+    expect(read).to_contain_text("Latent frame 71: being made, at 2.")
+    page.keyboard.press("Home")
     first = "Latent frame 0, sink: made 69 frames (17.3 s) before the chunk; RoPE puts it 21 frames before the chunk: "
-    expect(read).to_have_text(f"{first}moved by 48.")
-    page.keyboard.press("Escape")
+    expect(read).to_contain_text(f"{first}moved by 48.")
+    expect(read).to_contain_text(re.compile(r"\d % of the attention is on it"))
+    cells.blur()
     expect(read).to_contain_text("Point at a frame")
     box = canvas.bounding_box()
-    canvas.hover(position={"x": box["width"] - 6, "y": 10})
-    expect(read).to_have_text("Latent frame 71: being made, at 2.")
+    canvas.hover(position={"x": box["width"] - 6, "y": box["height"] - 25})
+    expect(read).to_contain_text("Latent frame 71: being made, at 2.")
+    canvas.hover(position={"x": 3, "y": 4})
+    expect(read).to_contain_text(first)
 
 
 def heads_are_picked(page):
+    drawer(page, "Layers and heads")
     assert page.locator(".df-grid button").count() == 6 * 13  # 5 of 30 layers and the mean, 12 heads and the mean
     page.get_by_role("button", name="all layers, all heads").focus()
     for key in ("ArrowDown", "ArrowRight", "Enter"):
@@ -314,6 +338,7 @@ def heads_are_picked(page):
     assert look(page, "[p.choice.layer, p.choice.head]") == [1, 1]
 
 
+ATTENTION = "[...p.instrument.bars.mass.values()].reduce((a, b) => a + b, 0)"
 MEASURED = [
     Gauges(None, *[math.nan] * 7, (), None, 0.004),
     Gauges(None, *[math.nan] * 7, (Jump(12, 3.2, math.nan),), None, 0.004),
@@ -363,6 +388,7 @@ def chunk(index: int, sample, images: list[str]) -> dict:
         "frames": images[:count],
         "seconds": {"dit": 0.3, "decode": 0.1, "encode": 0.01},
         "cache": panels[0],
+        "told": "It looks back.",
         "placement": placement_words(cache, first),
         "attention": panels[1],
     }

@@ -134,12 +134,13 @@ def test_the_life_of_a_token_is_the_one_that_the_trace_tells(app, browser, troub
     told = Told(trace, token)
     third = told.contests()[2]
     page = opened(app, browser, trouble, "deep-forcing", third.first_frame / 16)
-    expect(page.locator(".df-inside-hint")).to_contain_text("or a patch of the video, to follow it")
+    page.get_by_role("button", name="All layers", exact=True).click()
+    expect(page.locator(".df-layer")).to_have_value("0")
     click_token(page, *token)
     expect(page.locator(".df-inside-hint")).to_be_hidden()
     where_it_came_from_and_who_holds_it(page, told, third)
     the_mean_over_layers(page, told)
-    page.locator("#player").get_by_label("Layer").select_option(label=str(layer))
+    page.locator("#player .df-layer").select_option(label=str(layer))
     one_layer(page, told, layer)
     attention_on_its_frame(page, told, layer)
     the_heat_map(page, told.mass(third), told.latent)
@@ -230,10 +231,16 @@ def scrubbed_past_its_end(page, told: Told, layer: int):
 def test_frames_and_tokens_by_keys_and_by_pointer(app, browser, trouble):
     page = opened(app, browser, trouble, "deep-forcing", MOMENT)
     told = Told(read_trace(SHIPPED / "deep-forcing.trace"), (5, 0, 0))
+    click_token(page, 4, 1, 1)
+    page.locator(".df-heat-map").focus()
     page.locator(".df-cells figure[data-latent='5'] canvas").hover()
     the_heat_map(page, told.mass(told.at(MOMENT)), 5)
-    page.locator(".df-inside h3").hover()
-    expect(page.locator(".df-heat-name")).to_have_text("a frame")
+    page.locator(".df-inside h2").hover()
+    expect(page.locator(".df-heat-name")).to_have_text("latent frame 4")
+    part(page, "frame").click(position={"x": 3, "y": 3})
+    expect(part(page, "name")).to_have_text("Latent frame 4, row 1 of 6, column 1 of 6")
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator(".df-inside")).to_be_hidden()
     cells = page.locator(".df-cells")
     cells.focus()
     page.keyboard.press("Home")
@@ -265,15 +272,16 @@ def a_patch_of_the_video(page):
     screen.click(position={"x": 4.5 * box["width"] / 6, "y": 1.5 * box["height"] / 6})
     latent = 1 + (look(page, "p.stage.shown") - 1) // 4
     expect(part(page, "name")).to_have_text(f"Latent frame {latent}, row 2 of 6, column 5 of 6")
-    expect(page.locator(".df-coming")).to_have_text("This patch is followed under “Look inside”.")
+    opened, video = (page.locator(name).bounding_box() for name in (".df-inside", ".df-stage"))
+    assert opened["x"] >= video["x"] + video["width"], "it opens beside the video, not over it"
     edge = "[...p.stage.context.getImageData(4 * p.stage.canvas.width / 6, 1.5 * p.stage.canvas.height / 6, 1, 1).data]"
     assert look(page, edge)[:3] == [255, 255, 255]
     assert look(page, "p.clock.playing") is False, "a click is no pause and no play"
     look(page, "p.step(8)")
     wait(page, f"p.stage.shown > 4 * {latent}")
     assert look(page, edge)[:3] != [255, 255, 255], "outlined only while its own frame is on screen"
-    page.get_by_role("button", name="Let it go").click()
-    expect(page.locator(".df-inside-hint")).to_be_visible()
+    page.get_by_role("button", name="Close").click()
+    expect(page.locator(".df-inside")).to_be_hidden()
 
 
 def test_a_sliding_window_lets_whole_frames_go(app, browser, trouble):
@@ -292,6 +300,7 @@ def test_a_live_run_is_looked_into_while_it_plays(app, browser, trouble, tmp_pat
     page = visit(app, browser, trouble)
     page.get_by_role("button", name="Generate", exact=True).click()
     wait(page, "p.history && !p.history.run.recorded && p.stage.shown > 48")
+    look(page, "p.pick(0, 0)")
     look(page, "p.choose({ latent: 11, row: 2, column: 2 })")
     expect(part(page, "end")).to_contain_text("Still held at ")
     wait(page, "p.stage.shown > 150")

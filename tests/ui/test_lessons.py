@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from browsing import expect
-from chromium import open_tab
+from chromium import INKED, open_tab
 from PIL import Image
 
 from deepforcing import load_pipeline, read_runner
@@ -129,9 +129,8 @@ def experiment(page, run: Run) -> None:
         page.get_by_role("button", name="Stop here").click()
         until(page, "p.clock.ended")
     expect(page.locator("#lesson-note")).to_contain_text("are measured")
-    plots = {"attention": "attention", "roles": "shares", "life": "life"}
-    for panel, plot in plots.items():
-        drawn = f"Number(p.root.querySelector('[data-plot={plot}]').dataset.drawn) >= 1"
+    for panel, name in {"attention": "bars", "rope": "rope", "roles": "shares", "life": "life"}.items():
+        drawn = f"({INKED})(p.root.querySelector('.df-{name}'))"
         until(page, drawn if panel in run.panels else "true")
     shown = page.locator("#lesson-player [data-panel]:visible").evaluate_all("(all) => all.map((e) => e.dataset.panel)")
     assert set(shown) == {"video", *run.panels}
@@ -166,7 +165,7 @@ def test_on_a_phone_without_a_model_the_video_stays_in_sight(replay, tab):
     page.get_by_role("button", name="Play the recording").click()
     until(page, "p.clock?.ended && p.stage.shown >= 0")
     boxes = [page.locator(part).bounding_box() for part in ("#lesson-player canvas >> nth=0", "#lesson-words h2")]
-    attention = page.locator("[data-plot=attention]:visible").bounding_box()
+    attention = page.locator(".df-bars:visible").bounding_box()
     assert boxes[0]["y"] < boxes[1]["y"] < attention["y"] and boxes[0]["width"] > 300
     attention = page.locator("#lesson-player [data-panel=rope]")
     attention.scroll_into_view_if_needed()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from browsing import expect
-from chromium import look, visit, wait
+from chromium import INKED, drawer, look, visit, wait
 from test_trace import record, run
 
 from deepforcing import load_pipeline, read_trace
@@ -121,7 +121,9 @@ def every_panel_shows_the_recorded_run(page, path: Path):
     assert caches == [message["cache"] for message in messages]
     assert look(page, "p.clock.newest") == sum(len(message["frames"]) for message in messages)
     assert look(page, "p.clock.stalls") == 0
-    wait(page, "[...p.root.querySelectorAll('[data-plot]')].every((plot) => Number(plot.dataset.drawn) >= 1)")
+    for name in ("bars", "rope", "life"):
+        assert page.locator(f".df-{name}").evaluate(INKED), name
+    drawer(page, "Meter")
     assert page.locator(".df-cells figure").count() >= 3
     expect(page.locator(".df-about")).to_contain_text("deep-forcing (window 21, sink 10")
     expect(page.locator(".df-about")).to_contain_text(
@@ -134,11 +136,11 @@ def scrubbing_redraws_the_panels(page):
     page.get_by_role("button", name="Pause").click()
     page.get_by_role("slider", name="Position in the video").focus()
     page.keyboard.press("Home")
-    wait(page, "p.stage.shown === 0 && p.panels.plots.attention.data[0].x.length === 3")
+    wait(page, "p.stage.shown === 0 && p.instrument.bars.mass.size === 3")
     page.keyboard.press("End")
-    wait(page, "p.stage.shown === p.clock.newest - 1 && p.panels.plots.attention.data[0].x.length > 3")
-    page.get_by_label("Layer").select_option(label="2")
-    wait(page, "Math.abs(p.panels.plots.attention.data[0].y.reduce((a, b) => a + b, 0) - 1) < 0.01")
+    wait(page, "p.stage.shown === p.clock.newest - 1 && p.instrument.bars.mass.size > 3")
+    page.locator(".df-layer").select_option(label="2")
+    wait(page, "Math.abs([...p.instrument.bars.mass.values()].reduce((a, b) => a + b, 0) - 1) < 0.01")
 
 
 def a_link_shows_its_moment(page, panel: str):
@@ -155,10 +157,12 @@ def test_recorded_and_live_runs_take_turns_on_the_player(app, browser, trouble):
     page = visit(app, browser, trouble)
     page.get_by_role("button", name="Generate", exact=True).click()
     wait(page, "p.history && !p.history.run.recorded && p.stage.shown >= 0")
+    page.get_by_role("button", name="More ...").click()
     page.get_by_role("button", name="▶ Run, 7 s").click()
     wait(page, "p.history.run.recorded && p.clock.ended")
     expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
     assert app.sessions.active == 0
+    drawer(page, "Meter")
     expect(page.locator("[data-meter=first]")).to_have_text(re.compile(r"^\d+\.\d\d s$"))
     wait(page, "p.clock.atEnd")
     expect(page.locator(".df-now-text")).to_contain_text("<img src=x onerror=alert(1)> & ")  # text, and no picture
@@ -189,6 +193,8 @@ def test_a_trace_from_anywhere_is_opened_or_refused_in_words(app, browser, troub
 
 
 def upload(page, path: Path):
+    if not page.locator("#open-trace").is_visible():
+        page.get_by_role("button", name="More ...").click()
     with page.expect_file_chooser() as chooser:
         page.locator("#open-trace").click()
     chooser.value.set_files(path)
@@ -207,7 +213,8 @@ def test_links_lead_to_a_moment_or_say_why_not(browser, serve, trouble, small):
         "?trace=run&t=soon": "t must be seconds, such as 12.5, not 'soon'",
         "?trace=run&t=99": "run ends at 7.1 s, before 99.0 s",
         "?trace=run&panel=kitchen": (
-            "panel must be one of video, attention, roles, life, drift, heads, rope, inside, cache, not 'kitchen'"
+            "panel must be one of video, life, attention, cache, rope, inside, drift, heads, roles, meter, "
+            "not 'kitchen'"
         ),
     }
     for search, words in bad.items():

@@ -1,5 +1,7 @@
 // The drift gauges: a number, its words and its course for each, and a list of the places where the video jumped.
 
+import { inks, sheet } from "../look/canvas.js";
+
 export class Gauges {
   // gauges: what gauges.py says of each.
   constructor(root, gauges, controls) {
@@ -75,18 +77,16 @@ function write({ box, title, what, shown, words }, reading) {
 
 // The course over the whole run, [seconds, value or null] of each chunk, and a dot at the chunk on screen.
 function drawCurve({ tool: canvas, axis, normal }, [width, height], points, now, end) {
-  Object.assign(canvas, { width: width * devicePixelRatio, height: height * devicePixelRatio });
-  const context = canvas.getContext("2d");
-  context.scale(devicePixelRatio, devicePixelRatio);
+  if (!width) return;
+  const [context, colour] = [sheet(canvas, width, height), inks(canvas)];
   const known = points.filter(([, value]) => value !== null);
   const values = known.map(([, value]) => value);
   const [low, high] = [Math.min(axis[0], ...values), Math.max(axis[1], ...values)];
   const x = (at) => 4 + (at / end) * (width - 8);
   const y = (value) => 4 + ((high - value) / (high - low)) * (height - 8);
-  const style = getComputedStyle(canvas);
-  context.fillStyle = style.getPropertyValue("--band");
+  context.fillStyle = colour("band");
   context.fillRect(0, y(normal[1]), width, y(normal[0]) - y(normal[1]));
-  context.strokeStyle = context.fillStyle = style.getPropertyValue("--ink");
+  context.strokeStyle = context.fillStyle = colour("ink");
   context.lineWidth = 1.5;
   points.forEach(([at, value], i) => {
     if (!i || value === null || points[i - 1][1] === null) return;

@@ -1,12 +1,7 @@
-"""The live panels' figures: layout, colours and traces as pure functions, empty or with data.
-
-The page gets them empty, once for each theme; the browser only fills in each chunk's arrays. Notebooks and exports call
-them with data.
-"""
+"""The panels' plotly figures: layout, colours and traces as pure functions, for notebooks and exports."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,8 +10,6 @@ import plotly.graph_objects as go
 from deepforcing import AttentionMass
 
 from ..look.theme import GRID, INK, ROLE_COLOURS, ROLES
-
-FIGURES = ("attention", "shares", "life")
 
 
 def attention_bars(attention: AttentionMass | None = None, theme: str = "light") -> go.Figure:
@@ -98,12 +91,6 @@ def life_colours(theme: str) -> list[tuple[float, str]]:
         scale.append((number / len(ROLES) + edge, _faded(colour, 0.25)))
         scale.append(((number + 1) / len(ROLES), colour))
     return scale
-
-
-def empty_figures(theme: str) -> dict[str, dict]:
-    """Every figure without data, as plain JSON values for the browser."""
-    made = {"attention": attention_bars(theme=theme), "shares": share_areas(theme=theme), "life": life_map(theme=theme)}
-    return {name: json.loads(made[name].to_json()) for name in FIGURES}
 
 
 def blank_figure(theme: str, x_title: str, y_title: str) -> go.Figure:

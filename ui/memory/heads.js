@@ -1,8 +1,8 @@
 // All layers and heads at a glance: attention by frame for each, its sink mass, and which are deep sinks.
 
+import { inks, sheet } from "../look/canvas.js";
 import { ROLES } from "./history.js";
 import { shares } from "./packing.js";
-import { roleColours } from "./panels.js";
 
 const DEEP = 0.25; // the least sink mass of a deep sink,
 const BEYOND = 0.5; // and the part of it that has to lie beyond the first chunk, not on the first frames alone
@@ -50,7 +50,7 @@ export class Heads {
     if (!attention) return this.say("Attention was not measured in this run.");
     this.say("");
     const mass = shares(attention.mass);
-    const colours = roleColours(this.root);
+    const colour = inks(this.root);
     const width = this.cells[0].bars.clientWidth; // asked once, before anything changes: a layout takes time
     this.cells.forEach((cell, i) => {
       const own = mass.subarray(i * attention.frames.length, (i + 1) * attention.frames.length);
@@ -61,7 +61,7 @@ export class Heads {
       cell.spoken.textContent = `${cell.name}: sink mass ${cell.number.textContent}${marked ? ", a deep sink" : ""}`;
       cell.button.title = cell.spoken.textContent;
       cell.button.setAttribute("aria-pressed", cell.row === layer && cell.column === head);
-      drawBars(cell.bars, width, own, attention.roles, colours);
+      drawBars(cell.bars, width, own, attention.roles, colour);
     });
   }
 
@@ -88,15 +88,14 @@ function sinkOf(mass, { frames, roles }, chunkFrames) {
   return { sink, deep: sink >= DEEP && beyond > BEYOND * sink };
 }
 
-function drawBars(canvas, width, mass, roles, colours) {
+function drawBars(canvas, width, mass, roles, colour) {
   const highest = mass.reduce((one, other) => Math.max(one, other), 1e-6);
-  Object.assign(canvas, { width: width * devicePixelRatio, height: HEIGHT * devicePixelRatio });
-  const context = canvas.getContext("2d");
-  context.scale(canvas.width / mass.length, canvas.height / highest);
+  const context = sheet(canvas, width, HEIGHT);
+  context.scale(width / mass.length, HEIGHT / highest);
   for (const role of ROLES) {
     context.beginPath();
     mass.forEach((share, i) => roles[i] === role && context.rect(i, highest - share, 0.85, share));
-    context.fillStyle = colours[role];
+    context.fillStyle = colour(`role-${role}`);
     context.fill();
   }
 }

@@ -1,5 +1,6 @@
 // Who attends to one latent frame: its attention mass by layer and head, darker or brighter the more.
 
+import { inks, onWidth, sheet } from "../look/canvas.js";
 import { massOn } from "./token.js";
 
 const [LEFT, TOP] = [42, 16]; // pixels, for the numbers of layers and heads
@@ -10,10 +11,10 @@ export class Heat {
     const find = (name) => root.querySelector(`.df-heat-${name}`);
     Object.assign(this, { canvas: find("map"), name: find("name"), words: find("words"), read: find("read") });
     const { canvas } = this;
-    new ResizeObserver(([{ contentRect }]) => {
-      this.width = contentRect.width; // kept, since to ask for it costs a layout
+    onWidth(canvas, (width) => {
+      this.width = width;
       this.draw();
-    }).observe(canvas);
+    });
     canvas.addEventListener("pointermove", (event) => this.choose(this.under(event)));
     for (const event of ["pointerleave", "blur"]) canvas.addEventListener(event, () => this.choose(null));
     canvas.addEventListener("keydown", (event) => this.key(event));
@@ -92,12 +93,7 @@ export class Heat {
   draw() {
     const { canvas, run, mass, cell, size, width } = this;
     if (!run || !width) return;
-    const height = TOP + size * run.layers.length;
-    Object.assign(canvas, { width: width * devicePixelRatio, height: height * devicePixelRatio });
-    const context = canvas.getContext("2d");
-    context.scale(devicePixelRatio, devicePixelRatio);
-    const style = getComputedStyle(canvas);
-    const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+    const [context, colour] = [sheet(canvas, width, TOP + size * run.layers.length), inks(canvas)];
     const wide = (width - LEFT) / run.heads.length;
     Object.assign(context, { fillStyle: colour("soft"), font: "10px system-ui, sans-serif", textBaseline: "middle" });
     const every = Math.ceil(10 / size); // a number to a layer, where there is room

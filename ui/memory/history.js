@@ -52,6 +52,15 @@ export class History {
     return null;
   }
 
+  // The layer, from 1, that looks back most at what is old: at the sink and what won a place, else at all but the chunk.
+  looksBack() {
+    const { byRole } = this.summaries.findLast(({ byRole }) => byRole) ?? {};
+    if (!byRole) return 1;
+    const old = this.run.layers.map((_, i) => this.mass(byRole, ROLES.length, i + 1, 0)).map(([sink, top, recent]) => [sink + top, recent]);
+    const from = old.some(([far]) => far > 0) ? 0 : 1;
+    return 1 + old.reduce((best, share, i) => (share[from] > old[best][from] ? i : best), 0);
+  }
+
   // Drop details that are too old or too much; returns the first frame that is still kept.
   prune() {
     const newest = this.chunks.at(-1);

@@ -2,18 +2,22 @@
 
 import { videoOf } from "./history.js";
 import { endOf, heldShare, lifeOf, massOn, rankWords, withheld } from "./token.js";
-import { outline } from "./picking.js";
+import { outline, under } from "./picking.js";
 import { Spark } from "./spark.js";
 import { itemsOf, placed } from "./rope.js";
 
 const AROUND = 2; // tokens to each side of the picked one in its close-up
 
 export class Inside {
-  constructor(root) {
-    this.root = root.querySelector(".df-inside");
+  // choose: told another token of the same frame, or null to close.
+  constructor(root, choose) {
+    Object.assign(this, { host: root, root: root.querySelector(".df-inside") });
     this.find = (name) => this.root.querySelector(`.df-inside-${name}`);
     this.ranks = new Spark(this.find("ranks"), this.find("ranks-read"));
     this.mass = new Spark(this.find("mass"), this.find("mass-read"));
+    const frame = this.find("frame");
+    frame.addEventListener("click", (event) => choose({ latent: this.token.latent, ...under(event, frame, this) }));
+    this.root.addEventListener("keydown", ({ key }) => key === "Escape" && choose(null));
   }
 
   open(run) {
@@ -25,10 +29,11 @@ export class Inside {
     this.choose(null);
   }
 
-  // picture: a promise of the token's frame, null where it is no longer kept.
-  choose(token, picture = null) {
+  // picture: a promise of the token's frame, null where it is no longer kept; at: see `place`.
+  choose(token, picture = null, at = null) {
     this.token = token && { ...token, index: token.row * this.columns + token.column };
     this.root.dataset.following = Boolean(token);
+    if (!token) delete this.root.dataset.meant;
     const chosen = this.token;
     for (const name of ["frame", "patch"]) this.find(name).width = 0; // empty
     picture?.then((bitmap) => {
@@ -36,6 +41,17 @@ export class Inside {
       bitmap.close();
     });
     if (this.last) this.show(...this.last);
+    if (token && at) this.place(at);
+  }
+
+  // Beside an element: under a tile, to the right of the video, within the player.
+  place(at) {
+    const [host, box] = [this.host.getBoundingClientRect(), at.getBoundingClientRect()];
+    const beside = box.width > host.width / 5;
+    const left = beside ? box.right + 8 : box.left + box.width / 2 - this.root.offsetWidth / 2;
+    const most = Math.min(host.width, innerWidth - host.left) - this.root.offsetWidth;
+    this.root.style.left = `${Math.max(0, Math.min(left - host.left, most))}px`;
+    this.root.style.top = `${(beside ? box.top : box.bottom + 8) - host.top}px`;
   }
 
   show(chunk, history, choice) {

@@ -1,31 +1,31 @@
-// The keep/evict map: one cell a latent frame, its token grid laid over its picture.
+// The keep/evict map: a tile for each frame of the instrument's axis. Tokens that are kept are clear; those that were let go
+// for this chunk are grey, those that went earlier are blank.
 
+import { inks } from "../look/canvas.js";
 import { pictureOf } from "./history.js";
 import { outline } from "./picking.js";
 
-const GONE = 0.93; // darkness of tokens thrown away earlier
-const EVICTED = 0.72; // darkness of tokens thrown away by the decision shown
-const SHORT_SIDE = 84; // pixels, about the shorter side of a cell
+const GREYED = 0.55; // of the ground over a picture without colours
+const SHORT_SIDE = 96; // pixels, about the shorter side of a tile's picture
 
 export class KeepMap {
-  constructor(root, note) {
+  constructor(root) {
     this.root = root;
-    this.note = note;
-    this.shade = document.createElement("canvas"); // one pixel a token
+    this.mask = document.createElement("canvas"); // one pixel a token
+    this.layer = document.createElement("canvas"); // of the size of a picture
     this.cells = new Map(); // latent frame -> its elements, and what they show
     this.thumbnails = new Map(); // latent frame -> ImageBitmap
     this.chosen = null; // a token, { latent, row, column }
-    this.marked = null; // the latent frame that the keys stand at
+    this.marked = null; // the latent frame that keys or pointer stand at
   }
 
-  // A new run: tokens are drawn as squares of whole pixels, cells have the shape of the video.
+  // A new run: tokens are drawn as squares of whole pixels, tiles have the shape of the video.
   open({ grid: [rows, columns] }) {
     const size = Math.max(1, Math.round(SHORT_SIDE / Math.min(rows, columns)));
     Object.assign(this, { rows, columns, width: columns * size, height: rows * size });
-    Object.assign(this.shade, { width: columns, height: rows });
-    this.root.style.setProperty("--cell", `${Math.round(Math.max(76, (64 * columns) / rows))}px`);
+    Object.assign(this.mask, { width: columns, height: rows });
+    Object.assign(this.layer, { width: this.width, height: this.height });
     this.root.replaceChildren();
-    this.note.textContent = "";
     this.cells.clear();
     for (const bitmap of this.thumbnails.values()) bitmap.close();
     this.thumbnails.clear();
@@ -55,23 +55,22 @@ export class KeepMap {
     }
   }
 
-  show(chunk, history, row) {
-    const fired = history.lastFired(chunk);
-    const mean = row === 0 && fired ? " Brightness is the share of layers that keep a token." : "";
-    this.note.textContent = describe(chunk, fired, history.run) + mean + missing(chunk.cache.left);
-    this.place(wantedCells(chunk, fired ?? chunk, history, row));
-  }
-
   // Bring the page in line with the cells; those that show the same as before are left alone.
-  place(wanted) {
+  place(wanted, axis) {
     const old = this.cells;
+    const ground = inks(this.root)("card");
     this.cells = new Map(wanted.map((cell) => [cell.latent, { ...(old.get(cell.latent) ?? newElements()), cell }]));
     for (const [latent, { figure }] of old) if (!this.cells.has(latent)) figure.remove();
+    const widest = Math.max(...[...axis.columns.values()].map(([, wide]) => wide));
+    this.root.style.height = `${Math.round((widest * this.rows) / this.columns) + 16}px`;
     let next = this.root.firstChild;
     for (const shown of this.cells.values()) {
       if (shown.figure === next) next = next.nextSibling;
       else this.root.insertBefore(shown.figure, next);
-      const print = fingerprint(shown.cell);
+      const [left, wide] = axis.columns.get(shown.cell.latent);
+      shown.caption.style.visibility = wide < 7 * String(shown.cell.latent).length ? "hidden" : "";
+      Object.assign(shown.figure.style, { left: `${left}px`, width: `${wide}px` });
+      const print = fingerprint(shown.cell) + ground;
       if (print !== shown.print) this.draw(shown);
       shown.print = print;
     }
@@ -90,44 +89,56 @@ export class KeepMap {
   }
 
   draw({ figure, canvas, caption, cell }) {
-    Object.assign(canvas, { width: this.width, height: this.height });
-    const context = canvas.getContext("2d");
-    const picture = this.thumbnails.get(cell.latent);
-    if (picture) context.drawImage(picture, 0, 0, this.width, this.height);
-    this.darken(cell);
-    context.imageSmoothingEnabled = false;
-    context.drawImage(this.shade, 0, 0, this.width, this.height);
-    this.outlineChosen(context, cell);
+    this.paint(canvas, cell, this.thumbnails.get(cell.latent));
+    if (this.chosen?.latent === cell.latent) this.outlineChosen(canvas.getContext("2d"));
     figure.dataset.role = cell.role;
     figure.dataset.latent = cell.latent;
     caption.textContent = cell.latent;
-    const share = cell.kept.reduce((a, b) => a + b, 0) / cell.kept.length;
-    figure.title = `latent frame ${cell.latent}, ${cell.role}: ${Math.round(100 * share)} % of its tokens in the cache`;
   }
 
-  outlineChosen(context, { latent }) {
-    if (this.chosen?.latent !== latent) return;
-    const [size, edge] = [this.width / this.columns, Math.max(0, 7 - this.width / this.columns) / 2]; // never too small to see
-    outline(context, this.chosen.column * size - edge, this.chosen.row * size - edge, size + 2 * edge, size + 2 * edge);
-  }
-
-  // Paint the shade: clear where a token is kept, dark where it is not.
-  darken({ kept, evicted }) {
-    const context = this.shade.getContext("2d");
-    const image = context.createImageData(this.columns, this.rows);
-    const pixels = new Uint32Array(image.data.buffer);
-    for (let token = 0; token < pixels.length; token++) {
-      const out = evicted ? evicted[token] : 0;
-      const dark = EVICTED * out + GONE * Math.max(0, 1 - kept[token] - out);
-      pixels[token] = (Math.round(255 * Math.min(1, dark)) << 24) | 0x160e0a; // alpha, blue, green, red
+  // A frame's picture with its tokens; the same in a tile and where one looks inside.
+  paint(canvas, { kept, evicted }, picture) {
+    const { width, height } = this;
+    Object.assign(canvas, { width, height });
+    const context = canvas.getContext("2d");
+    const ground = inks(this.root)("card");
+    if (evicted && picture) {
+      this.through(context, evicted, picture, (layer) => {
+        Object.assign(layer, { globalCompositeOperation: "saturation", fillStyle: "#888" }).fillRect(0, 0, width, height);
+        Object.assign(layer, { globalCompositeOperation: "source-over", fillStyle: ground, globalAlpha: GREYED }).fillRect(0, 0, width, height);
+        layer.globalAlpha = 1;
+      });
     }
-    context.putImageData(image, 0, 0);
+    if (picture) this.through(context, kept, picture, () => {});
+  }
+
+  // The picture, changed, where the mask [tokens] of 0..1 lets it through.
+  through(context, mask, picture, change) {
+    const { width, height, columns, rows } = this;
+    const dots = this.mask.getContext("2d");
+    const image = dots.createImageData(columns, rows);
+    mask.forEach((share, token) => (image.data[4 * token + 3] = Math.round(255 * Math.min(1, share))));
+    dots.putImageData(image, 0, 0);
+    const layer = this.layer.getContext("2d");
+    layer.globalCompositeOperation = "copy";
+    layer.drawImage(picture, 0, 0, width, height);
+    change(layer);
+    Object.assign(layer, { globalCompositeOperation: "destination-in", imageSmoothingEnabled: false }).drawImage(this.mask, 0, 0, width, height);
+    layer.imageSmoothingEnabled = true;
+    context.drawImage(this.layer, 0, 0);
+  }
+
+  outlineChosen(context) {
+    const { row, column } = this.chosen;
+    const size = this.width / this.columns;
+    const edge = Math.max(0, 14 - size) / 2; // never too small to see
+    outline(context, column * size - edge, row * size - edge, size + 2 * edge, size + 2 * edge, 5);
   }
 }
 
-// One cell a latent frame, oldest first: those that the model can look back at, those that lost their last tokens when
-// chunk `decided` was made, and the chunk's own.
-function wantedCells(chunk, decided, history, row) {
+// One cell a latent frame, oldest first: those that the row's layers can look back at, those that lost tokens when chunk
+// `decided` was made, and the chunk's own.
+export function cellsOf(chunk, decided, history, row) {
   const cells = new Map();
   history.held(chunk, row).forEach((kept, latent) => cells.set(latent, { latent, kept, evicted: null }));
   chunk.cache.frames.forEach((latent, i) => (cells.get(latent).role = chunk.cache.roles[i]));
@@ -136,7 +147,9 @@ function wantedCells(chunk, decided, history, row) {
     cells.set(latent, { ...(cells.get(latent) ?? gone), evicted });
   });
   for (const latent of own(chunk)) cells.set(latent, { latent, role: "current", kept: history.whole, evicted: null });
-  return [...cells.values()].filter((cell) => cell.kept).sort((a, b) => a.latent - b.latent);
+  const found = [...cells.values()].filter(({ kept, evicted }) => kept?.some((share) => share > 0) || (kept && evicted));
+  for (const cell of found) if (!cell.kept.some((share) => share > 0)) cell.role = "evicted";
+  return found.sort((a, b) => a.latent - b.latent);
 }
 
 // Latent frame -> share of the row's layers that threw each token away for this chunk: what was held for the chunk
@@ -158,23 +171,8 @@ function evictions(chunk, history, row) {
 }
 
 // Latent frames of the chunk itself.
-function own({ latents: [first, end] }) {
+export function own({ latents: [first, end] }) {
   return Array.from({ length: end - first }, (_, i) => first + i);
-}
-
-function describe(chunk, fired, run) {
-  const at = (c) => `${(c.first / run.fps).toFixed(1)} s`;
-  if (fired === chunk) return `Compression fired for this chunk, at ${at(chunk)}: this is what it decided.`;
-  if (fired) return `Compression last fired at ${at(fired)}; the window is filling again.`;
-  if (run.settings.budget === undefined) return "This policy never compresses: whole frames leave the window.";
-  const filled = run.settings.window - run.chunk_frames;
-  const seconds = (1 + (filled - 1) * run.stride) / run.fps;
-  return `No compression has fired yet: the window is full after ${seconds.toFixed(1)} s of video.`;
-}
-
-// Frames without a map are those with the fewest tokens.
-function missing(frames) {
-  return frames ? ` Not drawn: ${frames} more frame${frames > 1 ? "s" : ""} with fewer tokens.` : "";
 }
 
 function newElements() {

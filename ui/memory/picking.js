@@ -4,25 +4,25 @@ const MOVES = { ArrowLeft: [0, -1], ArrowRight: [0, 1], ArrowUp: [-1, 0], ArrowD
 const FRAMES = { ArrowLeft: -1, ArrowRight: 1, PageUp: -1, PageDown: 1, Home: -Infinity, End: Infinity };
 
 export class Picking {
-  // map: of class KeepMap; screen: the video's canvas; choose: told the token, and whether it was picked on the
-  // video; point: told the frame under pointer or keys; onScreen: () -> the video's latent frame, null without.
+  // map: of class KeepMap; screen: the video's canvas; choose: told the token, and the element beside which it was picked;
+  // point: told the frame under pointer or keys; onScreen: () -> the video's latent frame, null without.
   constructor(map, screen, { choose, point, onScreen }) {
     Object.assign(this, { map, choose, point, at: null });
     const { root } = map;
     root.addEventListener("click", (event) => this.click(event));
-    root.addEventListener("pointermove", ({ target }) => this.stand(frameOf(target), false));
+    root.addEventListener("pointermove", ({ target }) => this.stand(frameOf(target)));
     root.addEventListener("pointerleave", () => this.stand(null));
     root.addEventListener("blur", () => this.stand(null));
     root.addEventListener("keydown", (event) => this.key(event));
     screen.addEventListener("click", (event) => {
       const latent = onScreen();
-      if (latent !== null) choose({ latent, ...under(event, screen, map) }, true);
+      if (latent !== null) choose({ latent, ...under(event, screen, map) }, screen);
     });
   }
 
   click(event) {
     const latent = frameOf(event.target);
-    if (latent !== null) this.choose({ latent, ...under(event, event.target, this.map) });
+    if (latent !== null) this.choose({ latent, ...under(event, event.target, this.map) }, event.target);
   }
 
   key(event) {
@@ -33,7 +33,7 @@ export class Picking {
     const moved = move && { row: within(chosen.row + move[0], rows), column: within(chosen.column + move[1], columns) };
     if (moved) this.choose({ latent: chosen.latent, ...moved });
     else if (event.key in FRAMES) this.step(FRAMES[event.key], chosen);
-    else if (event.key === "Enter" && !chosen && this.at !== null) this.choose({ latent: this.at, ...middle });
+    else if (event.key === "Enter" && !chosen && this.at !== null) this.choose({ latent: this.at, ...middle }, this.map.cells.get(this.at).canvas);
     else if (event.key === "Escape" && chosen) this.choose(null);
     else return;
     event.preventDefault();
@@ -42,18 +42,16 @@ export class Picking {
   // To another frame that is drawn: with the chosen token, or without one.
   step(by, chosen) {
     const frames = [...this.map.cells.keys()];
-    const from = chosen?.latent ?? this.at ?? frames.at(-1) + (by < 0 ? 1 : 0);
+    const from = chosen?.latent ?? this.at ?? (by < 0 ? Infinity : -Infinity);
     const nearest = by < 0 ? frames.findLastIndex((latent) => latent < from) : frames.findIndex((latent) => latent > from);
     if (nearest < 0 || !frames.length) return;
     const latent = Number.isFinite(by) ? frames[nearest] : frames.at(by < 0 ? 0 : -1);
     this.stand(latent);
-    this.map.cells.get(latent).figure.scrollIntoView({ block: "nearest" });
     if (chosen) this.choose({ ...chosen, latent });
   }
 
-  stand(latent, marked = true) {
+  stand(latent) {
     this.at = latent;
-    this.map.mark(marked ? latent : null);
     this.point(latent);
   }
 }
@@ -71,7 +69,7 @@ function frameOf(target) {
 }
 
 // The token under the pointer on a picture of a whole frame.
-function under({ clientX, clientY }, canvas, { rows, columns }) {
+export function under({ clientX, clientY }, canvas, { rows, columns }) {
   const box = canvas.getBoundingClientRect();
   const part = (at, count) => within(Math.floor(at * count), count);
   return { row: part((clientY - box.top) / box.height, rows), column: part((clientX - box.left) / box.width, columns) };

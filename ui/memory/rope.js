@@ -1,108 +1,59 @@
-// Where RoPE thinks things are: every cached frame when it was made (upper rail) and where it is put (lower rail), in
-// latent frames from the chunk being made. What lies far back is squeezed into the left of both rails.
+// Where RoPE thinks things are: from each frame's column a thread leads to the place in time that it is put at. The ruler
+// counts latent frames from the chunk being made; what is put further back than the window is squeezed into its left.
 
+import { inks, sheet } from "../look/canvas.js";
 import { pick } from "./history.js";
 import { floats, shares } from "./packing.js";
-import { roleColours } from "./panels.js";
 
-const SQUEEZED = 0.2; // of the width, for everything older than the window
+const SQUEEZED = 0.14; // of the width, for everything older than the window
 const GLIDE_MS = 300; // from one chunk's places to the next one's
-const [TOP, BOTTOM, RAIL, HEIGHT] = [2, 104, 18, 140]; // where the rails are, their thickness, the whole: pixels
-const WIDE_ENOUGH = 20; // pixels of a frame that has its number written on it
+const [RULER, THICK, HEIGHT] = [46, 17, 82]; // where the ruler is, its thickness, the whole: pixels
+const WIDE_ENOUGH = 19; // pixels of a frame that has its number written on it
+const MOVED = 0.25; // latent frames
 
-export class Timeline {
-  constructor(root) {
-    this.find = (name) => root.querySelector(`.df-${name}`);
-    this.canvas = this.find("timeline");
+export class Rope {
+  constructor(canvas) {
+    this.canvas = canvas;
     this.items = []; // one a latent frame, oldest first, see `itemsOf`
-    this.chosen = null; // a latent frame
-    const { canvas } = this;
-    new ResizeObserver(() => this.draw()).observe(canvas);
-    canvas.addEventListener("pointermove", (event) => this.choose(this.nearest(event)));
-    canvas.addEventListener("pointerleave", () => this.choose(null));
-    canvas.addEventListener("blur", () => this.choose(null));
-    canvas.addEventListener("keydown", (event) => this.key(event));
   }
 
   open(run) {
-    Object.assign(this, { run, items: [], index: null, chosen: null });
-    this.find("rope-note").textContent = "";
-    this.read();
-    this.draw();
+    Object.assign(this, { run, items: [], index: null });
   }
 
-  show(chunk, history, { layer }) {
+  take(chunk, layer) {
     const follows = chunk.index === this.index + 1 && !matchMedia("(prefers-reduced-motion: reduce)").matches;
     const before = new Map(this.items.map((item) => [item.latent, item]));
     this.items = itemsOf(chunk, layer);
-    for (const item of this.items) item.from = before.get(item.latent) ?? comingFrom(item, this.run.chunk_frames);
+    for (const item of this.items) item.from = before.get(item.latent)?.put ?? item.put + this.run.chunk_frames;
     this.index = chunk.index;
     this.began = follows ? performance.now() : -GLIDE_MS;
-    this.find("rope-note").textContent = chunk.placement ?? "";
-    this.read();
-    this.draw();
   }
 
-  // Left and right of the squeezed part; from a place in time to pixels.
-  measure() {
-    const [width, near, end] = [this.canvas.clientWidth, this.run.settings.window + 2, this.run.chunk_frames];
-    const left = SQUEEZED * width;
-    const oldest = Math.min(-2 * near, ...this.items.flatMap((item) => [item.made, item.put]));
-    const unit = (width - left) / (near + end);
-    const x = (time) => (time < -near ? (left * (time - oldest)) / (-near - oldest) : left + (time + near) * unit);
-    return { width, near, end, left, oldest, unit, x };
-  }
-
-  draw() {
-    const { canvas } = this;
-    if (!this.run || !canvas.clientWidth) return;
-    Object.assign(canvas, { width: canvas.clientWidth * devicePixelRatio, height: HEIGHT * devicePixelRatio });
-    const context = canvas.getContext("2d");
-    context.scale(devicePixelRatio, devicePixelRatio);
-    const scale = this.measure();
-    const style = getComputedStyle(canvas);
-    const colour = (name) => style.getPropertyValue(`--${name}`).trim();
-    drawRails(context, scale, this.run.settings.window, colour);
+  draw(axis, pointed) {
+    Object.assign(this, { axis, pointed });
+    const { canvas, items, run } = this;
+    const colour = inks(canvas);
+    const context = sheet(canvas, axis.width, HEIGHT);
+    this.scale = measure(axis.width, items, run);
+    drawRuler(context, this.scale, run.settings.window, colour);
     const done = Math.min(1, (performance.now() - this.began) / GLIDE_MS);
     const eased = 1 - (1 - done) ** 3;
-    const colours = roleColours(canvas);
-    const order = ({ latent, role }) => (latent === this.chosen ? 2 : role === "sink" ? 1 : 0); // who is drawn over whom
-    for (const item of [...this.items].sort((one, other) => order(one) - order(other))) {
-      const at = (place) => item.from[place] + eased * (item[place] - item.from[place]);
-      drawItem(context, scale, item, at("made"), at("put"), colours[item.role], item.latent === this.chosen && colour("ink"));
+    const order = ({ latent, role }) => (latent === pointed ? 2 : role === "sink" ? 1 : 0); // who is drawn over whom
+    for (const item of [...items].sort((one, other) => order(one) - order(other))) {
+      if (!axis.columns.has(item.latent)) continue;
+      const put = item.from + eased * (item.put - item.from);
+      drawItem(context, this.scale, item, axis.middle(item.latent), put, colour, pointed);
     }
-    if (done < 1) requestAnimationFrame(() => this.draw());
+    if (done < 1) requestAnimationFrame(() => this.axis === axis && this.draw(axis, this.pointed));
   }
 
-  nearest(event) {
-    if (!this.items.length) return null;
-    const { x } = this.measure();
-    const place = event.offsetY < (TOP + BOTTOM + RAIL) / 2 ? "made" : "put";
-    const far = (item) => Math.abs((x(item[place]) + x(item[place] + 1)) / 2 - event.offsetX);
-    const best = this.items.reduce((one, other) => (far(other) < far(one) ? other : one));
-    return far(best) < 16 ? best.latent : null;
-  }
-
-  key(event) {
-    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
-    if (!this.items.length || !(step || event.key === "Escape")) return;
-    event.preventDefault();
-    const at = this.items.findIndex(({ latent }) => latent === this.chosen);
-    const next = at < 0 ? this.items.length - 1 : Math.max(0, Math.min(at + step, this.items.length - 1));
-    this.choose(step ? this.items[next].latent : null);
-  }
-
-  choose(latent) {
-    if (latent === this.chosen) return;
-    this.chosen = latent;
-    this.read();
-    this.draw();
-  }
-
-  // The chosen frame in words.
-  read() {
-    const item = this.items.find(({ latent }) => latent === this.chosen);
-    this.find("rope-read").textContent = item ? inWords(item, this.run) : "Point at a frame, or use the arrow keys.";
+  // The frame that the pointer is at: on the ruler by place, above it by column.
+  at(x, y) {
+    if (y < RULER || !this.scale) return this.axis?.at(x) ?? null;
+    const far = ({ put }) => Math.abs((this.scale.x(put) + this.scale.x(put + 1)) / 2 - x);
+    const best = this.items.reduce((one, other) => (!one || far(other) < far(one) ? other : one), null);
+    return best && far(best) < 16 ? best.latent : null;
   }
 }
 
@@ -118,63 +69,62 @@ export function itemsOf(chunk, layer) {
   return items.filter((item) => Number.isFinite(item.put));
 }
 
-// A frame that was not there comes in from the right.
-function comingFrom({ made, put }, frames) {
-  return { made: made + frames, put: put + frames };
+// From a place in time to pixels; left and right of the squeezed part.
+function measure(width, items, { settings, chunk_frames: end }) {
+  const near = settings.window + 1;
+  const far = items.some(({ put }) => put < -near);
+  const left = far ? SQUEEZED * width : 0;
+  const oldest = Math.min(-2 * near, ...items.map(({ put }) => put));
+  const unit = (width - left) / (near + end);
+  const x = (time) => (time < -near ? (left * (time - oldest)) / (-near - oldest) : left + (time + near) * unit);
+  return { width, near, end, left, oldest, unit, x };
 }
 
-function drawRails(context, { width, near, end, left, oldest, x, unit }, window, colour) {
+function drawRuler(context, { width, near, end, left, oldest, x, unit }, window, colour) {
   context.fillStyle = colour("line");
-  context.globalAlpha = 0.45;
-  for (const y of [TOP, BOTTOM]) context.fillRect(0, y, width, RAIL);
+  context.globalAlpha = 0.5;
+  context.fillRect(0, RULER, width, THICK);
   context.globalAlpha = 1;
   context.strokeStyle = colour("soft");
-  context.setLineDash([2, 4]);
-  context.strokeRect(left - 2, TOP, 0, BOTTOM + RAIL - TOP);
-  context.strokeRect(x(end - window) - 1, BOTTOM - 3, x(end) - x(end - window), RAIL + 6);
+  context.setLineDash([2, 3]);
+  context.strokeRect(x(end - window) - 1, RULER - 2.5, x(end) - x(end - window), THICK + 5);
   context.setLineDash([]);
   context.fillStyle = colour("soft");
-  context.font = "11px system-ui, sans-serif";
   const write = (text, at, align) => {
     context.textAlign = align;
-    context.fillText(text, at, BOTTOM + RAIL + 17);
+    context.fillText(text, at, RULER + THICK + 15);
   };
-  write(`−${-oldest}`, 0, "left");
-  for (let time = 0; time > -near; time -= 5) write(String(time).replace("-", "−"), x(time) + unit / 2, "center");
+  if (left) write(`−${Math.round(-oldest)}`, 0, "left");
+  for (let time = -5; time > -near; time -= 5) write(`−${-time}`, x(time) + unit / 2, "center");
+  write("now", x(0) + unit / 2, "center");
 }
 
-function drawItem(context, { x, unit }, { latent, share }, made, put, colour, chosen) {
-  const wide = (time) => Math.max(2, x(time + 1) - x(time) - 1.5);
-  const middle = (time) => x(time) + wide(time) / 2;
-  context.fillStyle = context.strokeStyle = colour;
-  context.globalAlpha = chosen ? 1 : 0.15 + 0.5 * share;
-  context.lineWidth = chosen ? 2.5 : 1.25;
+function drawItem(context, { x, unit }, { latent, role, share, made }, from, put, colour, pointed) {
+  const wide = Math.max(2, x(put + 1) - x(put) - 1.5);
+  const to = x(put) + wide / 2;
+  const [chosen, moved] = [latent === pointed, Math.abs(put - made) >= MOVED];
+  context.fillStyle = context.strokeStyle = colour(`role-${role}`);
+  context.globalAlpha = chosen ? 1 : (pointed === null ? 0.25 : 0.12) + (moved ? 0.55 : 0.2) * share;
+  context.lineWidth = chosen ? 2.5 : moved ? 1.75 : 1;
   context.beginPath();
-  context.moveTo(middle(made), TOP + RAIL);
-  context.bezierCurveTo(middle(made), (TOP + BOTTOM + RAIL) / 2, middle(put), (TOP + BOTTOM + RAIL) / 2, middle(put), BOTTOM);
+  context.moveTo(from, 0);
+  context.bezierCurveTo(from, RULER * 0.55, to, RULER * 0.45, to, RULER);
   context.stroke();
   context.globalAlpha = chosen ? 1 : 0.3 + 0.7 * share;
-  for (const [time, y] of [[made, TOP], [put, BOTTOM]]) {
-    context.fillRect(x(time), y, wide(time), RAIL);
-    if (chosen) Object.assign(context, { strokeStyle: chosen, lineWidth: 2 }).strokeRect(x(time), y, wide(time), RAIL);
-    if (share < 1 || unit < WIDE_ENOUGH || wide(time) < WIDE_ENOUGH - 2) continue;
-    Object.assign(context, { fillStyle: "#fff", font: "600 10px system-ui, sans-serif", textAlign: "center" });
-    context.fillText(latent, middle(time), y + 13);
-    context.fillStyle = colour;
-  }
+  context.fillRect(x(put), RULER, wide, THICK);
+  context.globalAlpha = 1;
+  if (chosen) Object.assign(context, { strokeStyle: colour("ink"), lineWidth: 2 }).strokeRect(x(put), RULER, wide, THICK);
+  if (share < 1 || unit < WIDE_ENOUGH || wide < WIDE_ENOUGH - 2) return;
+  Object.assign(context, { fillStyle: colour("on-role"), font: "600 10px system-ui, sans-serif", textAlign: "center" });
+  context.fillText(latent, to, RULER + 12.5);
 }
 
 const frames = (count) => `${count} frame${count === 1 ? "" : "s"}`;
 const before = (time) => (time < -0.5 ? `${frames(Math.round(-time))} before` : time < 0.5 ? "with" : `${frames(Math.round(time))} into`);
 
-function inWords({ latent, role, made, put, share }, { stride, fps }) {
-  if (role === "current") return `Latent frame ${latent}: being made, at ${made}.`;
-  const held = share < 1 ? ` ${Math.round(100 * share)} % of its tokens are held.` : "";
-  return `Latent frame ${latent}, ${role}: ${placed({ made, put }, { stride, fps })}.${held}`;
-}
-
+// Such as: made 69 frames (17.3 s) before the chunk; RoPE puts it 21 frames before the chunk: moved by 48
 export function placed({ made, put }, { stride, fps }) {
   const seconds = ((-made * stride) / fps).toFixed(1);
-  const moved = Math.abs(put - made) < 0.25 ? "where it was made" : `${before(put)} the chunk: moved by ${Math.round(put - made)}`;
+  const moved = Math.abs(put - made) < MOVED ? "where it was made" : `${before(put)} the chunk: moved by ${Math.round(put - made)}`;
   return `made ${frames(-made)} (${seconds} s) before the chunk; RoPE puts it ${moved}`;
 }

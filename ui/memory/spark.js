@@ -1,15 +1,17 @@
 // A small course over time on a canvas, read point by point: by pointer, or by arrow keys.
 
+import { inks, onWidth, sheet } from "../look/canvas.js";
+
 const HEIGHT = 64; // pixels
 const EDGE = 6;
 
 export class Spark {
   constructor(canvas, read) {
     Object.assign(this, { canvas, read, points: [], chosen: null });
-    new ResizeObserver(([{ contentRect }]) => {
-      this.width = contentRect.width; // kept, since to ask for it costs a layout
+    onWidth(canvas, (width) => {
+      this.width = width;
       this.draw();
-    }).observe(canvas);
+    });
     canvas.addEventListener("pointermove", ({ offsetX }) => this.choose(this.nearest(offsetX)));
     for (const event of ["pointerleave", "blur"]) canvas.addEventListener(event, () => this.choose(null));
     canvas.addEventListener("keydown", (event) => this.key(event));
@@ -63,11 +65,7 @@ export class Spark {
   draw() {
     const { canvas, points, width } = this;
     if (!width) return;
-    Object.assign(canvas, { width: width * devicePixelRatio, height: HEIGHT * devicePixelRatio });
-    const context = canvas.getContext("2d");
-    context.scale(devicePixelRatio, devicePixelRatio);
-    const style = getComputedStyle(canvas);
-    const colour = (name) => style.getPropertyValue(`--${name}`).trim();
+    const [context, colour] = [sheet(canvas, width, HEIGHT), inks(canvas)];
     const y = (value) => HEIGHT - EDGE - value * (HEIGHT - 2 * EDGE);
     const path = (step) => {
       context.beginPath();

@@ -13,8 +13,9 @@ from ..look.web import UI
 STYLES = (  # later ones win
     "page/page",
     "player/player",
-    "memory/instruments",
+    "memory/memory",
     "memory/inside",
+    "drift/drift",
     "prompts/later",
     "race/race",
     "lessons/lessons",

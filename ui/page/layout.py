@@ -27,6 +27,10 @@ from ..settings.form import LENGTHS
 from ..settings.knobs import knobs, stale_knob
 from ..settings.window import window_strip
 
+TOGGLE_MORE = """() => {
+  const open = document.body.toggleAttribute("data-more");
+  document.getElementById("more-button").setAttribute("aria-expanded", open);
+}"""
 LOOK_SECONDS = 0.7  # between two looks at the progress of loading
 
 
@@ -95,12 +99,13 @@ def lay_out(
 
 def _watch(page: Page, pipeline: Pipeline | None, default: Policy, recordings: Recordings) -> None:
     with gr.Column(elem_id="ask"):
-        _ask(page, small=is_small(pipeline))
-        page.menu = RecordingsMenu(recordings)
-    page.player = player(not is_small(pipeline), "Type a prompt, or pick an example, and press Generate.")
+        _ask(page, is_small(pipeline), recordings)
+    idle = "Type a prompt, or pick an example, and press Generate."
+    page.player = player(not is_small(pipeline), idle, settings=True)
     with gr.Column(elem_id="settings"):
-        strip = window_strip(default, pipeline.geometry) if pipeline else ""
-        _settings(page, default, strip, embedded=pipeline is not None and pipeline.name == "tiny")
+        _settings(page, default, embedded=pipeline is not None and pipeline.name == "tiny")
+    with gr.Column(elem_id="break-it"):
+        _break_it(page, default, window_strip(default, pipeline.geometry) if pipeline else "")
 
 
 def lay_out_waiting(offer: Offer) -> Waiting:
@@ -132,7 +137,7 @@ def is_small(pipeline: Pipeline | None) -> bool:
     return pipeline is not None and pipeline.name.startswith("tiny")
 
 
-def _ask(page: Page, small: bool) -> None:
+def _ask(page: Page, small: bool, recordings: Recordings) -> None:
     examples = {text: text for text in words.EXAMPLES} if small else LONG
     with gr.Row(elem_id="prompt-row"):
         page.prompt = gr.Textbox(
@@ -151,12 +156,16 @@ def _ask(page: Page, small: bool) -> None:
         page.stop = gr.Button("Stop", elem_id="stop", visible=False)
         page.download = gr.DownloadButton("Download MP4", elem_id="download", visible=False)
         page.save = gr.DownloadButton("Save trace", elem_id="save-trace", visible=False)
-    page.later = later_prompts("later")
     page.note = prompt_note_box("note")
+    page.problem = gr.HTML(elem_id="problem", apply_default_css=False)
     with gr.Row(elem_id="examples"):
         page.examples = [(gr.Button(title, size="sm", elem_classes="chip"), text) for title, text in examples.items()]
-    if small:
-        _builder(page)
+        gr.Button("More ...", size="sm", elem_classes="chip", elem_id="more-button").click(fn=None, js=TOGGLE_MORE)
+    with gr.Column(elem_id="more"):
+        page.menu = RecordingsMenu(recordings)
+        page.later = later_prompts("later")
+        if small:
+            _builder(page)
 
 
 def _builder(page: Page) -> None:
@@ -171,22 +180,22 @@ def policy_title(policy: type[Policy], embedded: bool) -> str:
     return "\n".join(filter(None, (policy.name, policy.summary, measured(policy.name) if embedded else "")))
 
 
-def _settings(page: Page, default: Policy, strip: str, embedded: bool) -> None:
-    _run_settings(page)
-    gr.Markdown("### Cache policy")
+def _settings(page: Page, default: Policy, embedded: bool) -> None:
+    with gr.Column(elem_id="run-settings"):
+        _run_settings(page)
+    gr.Markdown("## Cache policy")
     choices = [(policy_title(policy, embedded), name) for name, policy in POLICIES.items()]
     page.policy = gr.Radio(
         choices, value=default.name, show_label=False, label="Policy", container=False, elem_id="policy"
     )
-    _break_it(page, default, strip)
 
 
 def _break_it(page: Page, default: Policy, strip: str) -> None:
     has = settings_of(default)
-    page.problem = gr.HTML(elem_id="problem", apply_default_css=False)
-    with gr.Accordion("Break it", elem_id="break-it"):
-        page.strip = gr.HTML(strip, elem_id="strip", apply_default_css=False)
-        page.mend = gr.Button("Mend everything", size="sm", elem_id="mend")
+    gr.Markdown("## Break it")
+    page.strip = gr.HTML(strip, elem_id="strip", apply_default_css=False)
+    page.mend = gr.Button("Mend everything", size="sm", elem_id="mend")
+    with gr.Column(elem_id="knobs"):
         page.settings = knobs(settings_of(DeepForcing()) | has)  # a policy's hidden settings wait at their defaults
         page.stale = stale_knob()
     for name, control in page.settings.items():
@@ -194,7 +203,7 @@ def _break_it(page: Page, default: Policy, strip: str) -> None:
 
 
 def _run_settings(page: Page) -> None:
-    gr.Markdown("### Run")
+    gr.Markdown("## Run")
     with gr.Row(elem_id="seed-row"):
         page.seed = gr.Textbox("7", label="Seed", max_lines=1, elem_id="seed", scale=3, min_width=80)
         page.new_seed = gr.Button("New seed", size="sm", scale=1, min_width=80, elem_id="new-seed")

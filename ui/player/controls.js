@@ -30,7 +30,7 @@ export class Controls {
     this.marks = [];
     this.find("marks").replaceChildren();
     this.player.root.dataset.ended = "";
-    for (const part of this.find("bar").querySelectorAll("button, input")) part.disabled = false;
+    for (const part of [this.scrub, ...this.find("bar").querySelectorAll("button")]) part.disabled = false;
   }
 
   // A new run.

@@ -16,6 +16,7 @@ from deepforcing import Chunk, Geometry, StreamEnded, StreamStarted
 from ..memory.packing import Sample, pack_attention, pack_cache, text
 from ..memory.ranking import pack_contest, room_beside
 from ..memory.rope_words import placement_words
+from ..memory.sentence import told
 from ..settings.breaks import broken_line
 
 WEBP_PIXELS = 256 * 256  # up to this size WebP is smaller and quick enough; above it JPEG encodes seven times faster
@@ -95,6 +96,7 @@ def chunk_message(chunk: Chunk, sample: Sample) -> dict:
         "frames": frames,
         "seconds": {"dit": chunk.timings.dit, "decode": chunk.timings.decode, "encode": encode},
         "cache": cache,
+        "told": told(chunk),
         "placement": placement_words(chunk.cache, chunk.latent_frames[0]),
         "compression": chunk.compression is not None,
         "contest": pack_contest(chunk.compression, sample, len(chunk.cache.kept), room),

@@ -1,23 +1,24 @@
 // The player component: takes chunk messages, plays them at constant speed, and lets the panels follow the playhead.
 
-import { Clock } from "./clock.js";
-import { Controls } from "./controls.js";
-import { attach, Film, KINDS } from "./film.js";
-import { Frames } from "./frames.js";
 import { Gauges } from "../drift/gauges.js";
+import { explainTerms } from "../look/terms.js";
 import { Heads } from "../memory/heads.js";
 import { Heat } from "../memory/heat.js";
-import { History, latentOf, pictureOf, ROLES, videoOf } from "../memory/history.js";
+import { History, latentOf, pictureOf, videoOf } from "../memory/history.js";
 import { Inside } from "../memory/inside.js";
-import { KeepMap } from "../memory/keepmap.js";
-import { Meter } from "./meter.js";
-import { Panels } from "../memory/panels.js";
+import { Instrument } from "../memory/instrument.js";
+import { Life } from "../memory/life.js";
 import { Picking } from "../memory/picking.js";
+import { Roles } from "../memory/roles.js";
+import { Clock } from "./clock.js";
+import { Controls } from "./controls.js";
+import { Drawers } from "./drawers.js";
+import { attach, Film, KINDS } from "./film.js";
+import { Frames } from "./frames.js";
+import { Meter } from "./meter.js";
 import { describe, linkTo, Opening } from "./recorded.js";
-import { Stage } from "./stage.js";
-import { Timeline } from "../memory/rope.js";
+import { Stage, staySmall } from "./stage.js";
 
-const PATIENCE_MS = 1500; // that the first frame is waited for before the plots are loaded
 const TAKES = { ...KINDS, idle: "idles", chunk: "takes", prompt: "expects" };
 const WORDS = { finished: "The video is complete.", stopped: "Stopped.", failed: "The run ended with an error" };
 
@@ -26,16 +27,20 @@ class Player extends Film {
     super(element, tell, TAKES, WORDS);
     this.stage = new Stage(this.find("screen"));
     this.meter = new Meter(this.root);
-    this.panels = new Panels(this.root, props.figures, () => (document.body.classList.contains("dark") ? "dark" : "light"));
-    this.keepmap = new KeepMap(this.find("cells"), this.find("keep-note"));
+    this.heat = new Heat(this.root);
+    this.instrument = new Instrument(this.root, (pointed) => this.heat.frames({ pointed }));
+    this.keepmap = this.instrument.keepmap;
+    this.life = new Life(this.root, (seconds) => this.seek(Math.floor(seconds * this.history.run.fps)));
+    this.roles = new Roles(this.root);
+    this.drawers = new Drawers(this.root, () => this.redraw());
     this.controls = new Controls(this);
     this.gauges = new Gauges(this.root, props.gauges, this.controls);
-    this.inside = new Inside(this.root);
-    this.heat = new Heat(this.root);
+    this.inside = new Inside(this.root, (token) => this.choose(token));
     const heads = new Heads(this.root, (layer, head) => this.pick(layer, head));
-    this.followers = [this.gauges, this.inside, this.heat, new Timeline(this.root), heads];
+    this.followers = [this.gauges, this.inside, this.heat, heads];
     this.clicked = null; // when Generate was pressed
-    this.painted = new Promise((done) => (this.tellPainted = done));
+    this.picked = !this.root.closest("#player"); // whether the layer was chosen; else the page chooses one
+    staySmall(this.root, this.find("video"));
     this.listen(props);
     this.listenToPicks();
     this.begin();
@@ -46,27 +51,25 @@ class Player extends Film {
       if (event.target.closest(starts)) this.clicked = performance.now();
       if (event.target.closest(stops)) this.pause(true, false);
     });
-    for (const select of [this.find("layer"), this.find("head"), this.find("span")]) {
-      select.addEventListener("change", () => this.redraw());
+    for (const select of [this.find("layer"), this.find("head")]) {
+      select.addEventListener("change", () => this.pick(this.choice.layer, this.choice.head));
     }
+    this.find("all").addEventListener("click", () => this.pick(this.choice.layer ? 0 : this.history?.looksBack() ?? 0, 0));
     new MutationObserver(() => this.redraw()).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   }
 
   // What the viewer points at and picks.
   listenToPicks() {
     new Picking(this.keepmap, this.stage.canvas, {
-      choose: (token, onVideo) => {
-        this.choose(token);
-        if (onVideo) this.find("coming").textContent = "This patch is followed under “Look inside”.";
-      },
-      point: (pointed) => this.heat.frames({ pointed }),
+      choose: (token, at) => this.choose(token, at),
+      point: (latent) => this.instrument.point(latent),
       onScreen: () => (this.stage.shown < 0 ? null : latentOf(this.stage.shown, this.history.run.stride)),
     });
     this.find("letgo").addEventListener("click", () => this.choose(null));
   }
 
-  // Follow a token, { latent, row, column }; null lets it go.
-  choose(token) {
+  // Follow a token, { latent, row, column }; null lets it go. at: the element beside which it is looked into.
+  choose(token, at = null) {
     const { stride, grid: [rows, columns], width } = this.history.run;
     this.keepmap.choose(token);
     this.heat.frames({ followed: token ? token.latent : null });
@@ -75,12 +78,12 @@ class Player extends Film {
     this.stage.follow({ first, end, x: token.column / columns, y: token.row / rows, wide: 1 / columns, high: 1 / rows });
     const small = this.keepmap.thumbnails.get(token.latent); // outlives the frame itself
     const picture = this.frames.thumbnail(pictureOf(token.latent, stride), Math.min(width, 416));
-    this.inside.choose(token, picture ?? (small ? createImageBitmap(small) : null));
+    this.inside.choose(token, picture ?? (small ? createImageBitmap(small) : null), at);
   }
 
   get choice() {
     const value = (name) => this.find(name).value;
-    return { layer: Number(value("layer")), head: Number(value("head")), lately: value("span") === "lately" };
+    return { layer: Number(value("layer")), head: Number(value("head")) };
   }
 
   get hasFrames() {
@@ -109,13 +112,13 @@ class Player extends Film {
     this.root.dataset.wide = message.width > 1.3 * message.height;
     this.stage.open(message.width, message.height);
     this.meter.open(message);
-    this.keepmap.open(message);
+    this.instrument.open(message);
     this.keepmap.choose(null);
     this.stage.follow(null);
-    this.panels.clear();
-    for (const name of ["sink", "now-text", "coming"]) this.find(name).textContent = "";
+    for (const name of ["now-text", "coming"]) this.find(name).textContent = "";
     this.find("about").textContent = describe(message);
     this.controls.open(message);
+    if (!this.picked) this.setChoice(0, 0);
     for (const follower of this.followers) follower.open(message);
     this.say(message.recorded ? "Opening the recorded run ..." : "Making the first frames ...", "starting");
   }
@@ -131,7 +134,35 @@ class Player extends Film {
     this.forget();
     this.opening.look();
     this.frames.get(this.clock.frame);
-    this.panels.showHistory(this.history, this.choice);
+    this.openOnALayer(chunk);
+    this.told ??= requestAnimationFrame(() => this.showHistory());
+  }
+
+  // When the window is full for the first time, the layer that tells most is chosen, unless the viewer has chosen one.
+  openOnALayer({ latents, attention }) {
+    const { window } = this.history.run.settings;
+    if (this.picked || this.choice.layer || !attention || latents[1] < window) return;
+    this.setChoice(this.history.looksBack(), 0);
+    this.redraw();
+  }
+
+  // All that shows the whole run, once however many chunks have come.
+  showHistory() {
+    this.told = null;
+    const { fps } = this.history.run;
+    const marks = this.controls.marks.map(({ frame, flag }) => ({ seconds: frame / fps, kind: flag.dataset.kind }));
+    this.life.show(this.history, this.choice.layer, [this.clock.oldest / fps, Math.max(1, this.clock.newest - 1) / fps], marks);
+    this.roles.show(this.history, this.choice);
+    this.needle(this.clock.frame / fps);
+  }
+
+  // A line at the playhead over what has time as its axis.
+  needle(seconds) {
+    for (const panel of [this.life, this.roles]) {
+      const line = panel.canvas.parentElement.querySelector(".needle");
+      line.hidden = !panel.width || !this.history.chunks.length;
+      if (!line.hidden) line.style.transform = `translateX(${panel.x(seconds)}px)`;
+    }
   }
 
   // Keep the browser's memory bounded on endless runs.
@@ -177,7 +208,7 @@ class Player extends Film {
     const bitmap = this.frames.get(frame);
     if (!bitmap) return;
     if (this.stage.show(frame, bitmap, now, this.clock.moving)) this.firstShown(now);
-    this.panels.needle(frame / this.history.run.fps);
+    this.needle(frame / this.history.run.fps);
     const chunk = this.history.at(frame);
     if (chunk !== this.shownChunk) this.follow(chunk);
     if (Math.floor(now / 500) !== this.metered) {
@@ -188,7 +219,6 @@ class Player extends Film {
 
   firstShown(now) {
     this.root.dataset.state = "playing";
-    this.tellPainted();
     if (this.clicked !== null) this.meter.firstFrame((now - this.clicked) / 1000);
     this.clicked = null;
   }
@@ -202,9 +232,7 @@ class Player extends Film {
       this.find("coming").textContent = this.notice;
     }
     this.meter.chunk(chunk, this.history.run.of.layers);
-    this.panels.showChunk(chunk, this.history, this.choice);
-    this.keepmap.show(chunk, this.history, this.choice.layer);
-    this.find("sink").textContent = this.sinkMass(chunk);
+    this.instrument.show(chunk, this.history, this.choice);
     this.showNext(chunk, this.followers);
   }
 
@@ -218,42 +246,29 @@ class Player extends Film {
   }
 
   pick(layer, head) {
-    Object.assign(this.find("layer"), { value: layer });
-    Object.assign(this.find("head"), { value: head });
+    this.picked = true;
+    this.setChoice(layer, head);
     this.redraw();
   }
 
-  sinkMass(chunk) {
-    const { layer, head } = this.choice;
-    const byRole = this.history.massByRole(chunk.attention);
-    return byRole ? `sink mass ${Math.round(100 * this.history.mass(byRole, ROLES.length, layer, head)[0])} %` : "";
+  setChoice(layer, head) {
+    Object.assign(this.find("layer"), { value: layer });
+    Object.assign(this.find("head"), { value: head });
+    this.find("all").setAttribute("aria-pressed", layer === 0 && head === 0);
   }
 
   redraw() {
-    if (!this.shownChunk) return this.panels.clear();
-    this.panels.showHistory(this.history, this.choice);
+    if (!this.shownChunk) return;
+    this.showHistory();
     this.follow(this.shownChunk);
   }
 }
 
-let loaded; // shared by all players of a page
-
-function load(script) {
-  loaded ??= new Promise((resolve, reject) => {
-    const tag = document.createElement("script");
-    Object.assign(tag, { src: script, onload: resolve, onerror: reject });
-    document.head.append(tag);
-  });
-  return loaded;
-}
-
 // Called once by js_on_load.
-export async function mount(element, props, watch, tell, plotly) {
+export function mount(element, props, watch, tell) {
+  explainTerms();
   const player = new Player(element, props, tell);
   player.root.player = player; // for the console, and for tests
   attach(player, props, watch);
   tell.arrive({ search: location.search });
-  await Promise.race([player.painted, new Promise((done) => setTimeout(done, PATIENCE_MS))]);
-  await load(plotly); // takes the browser half a second, in which nothing else would appear
-  player.redraw();
 }

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
 
 import gradio as gr
-import plotly
 
 from ..drift.gauges import panel
-from ..look.theme import THEMES
+from ..look.terms import with_terms
 from ..look.web import AT, html, module, serve
-from ..memory.figures import empty_figures
 
-PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+PART = re.compile(r"<!-- (\w+\.html) -->")
 
 # The player's modules are served as they are. Gradio finds the events that it may send by their quoted names.
 MOUNT = (
@@ -24,22 +22,28 @@ const send = {
   confirm: (data) => trigger('confirm', data),
   arrive: (data) => trigger('arrive', data),
 };
-import(at(props.module)).then(({ mount }) =>
-  mount(element, props, (use) => watch('value', use), send, at(props.plotly)));
+import(at(props.module)).then(({ mount }) => mount(element, props, (use) => watch('value', use), send));
 """
 )
 
 
 def player(
-    wide: bool, idle: str, elem_id: str = "player", starts: str = "#generate, #recordings button", stops: str = "#stop"
+    wide: bool,
+    idle: str,
+    elem_id: str = "player",
+    starts: str = "#generate, #recordings button",
+    stops: str = "#stop",
+    settings: bool = False,
 ) -> gr.HTML:
     """The component, for small square videos or for wide ones. idle: what it says before there is a video.
+
+    settings: whether the page has drawers of its own, `#settings` and `#break-it`.
 
     starts, stops: CSS selectors of the buttons that begin and end its runs.
 
     Events: beat and pause of a live run, confirm of a recorded one, arrive when it is on the page.
     """
-    serve(PLOTLY)
+    serve()
     return gr.HTML(
         value=None,
         html_template=template("player/player.html"),
@@ -51,13 +55,13 @@ def player(
         idle=idle,
         starts=starts,
         stops=stops,
-        figures={theme: empty_figures(theme) for theme in THEMES},
         gauges=panel(),
         module=module("player/player.js"),
-        plotly=PLOTLY.as_posix(),
+        settings=str(settings).lower(),
+        who=elem_id,
     )
 
 
 def template(name: str) -> str:
-    """A component's HTML, with the bar that all of them have; its property `what`: what is played."""
-    return html(name).replace("<!-- bar.html -->", html("player/bar.html"))
+    """A component's HTML, with its terms, and the parts that all have; its property `what`: what is played."""
+    return with_terms(PART.sub(lambda part: html(f"player/{part[1]}"), html(name)))

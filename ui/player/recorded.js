@@ -4,8 +4,7 @@ const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 export class Opening {
   constructor(root, { recorded, fps }, clock) {
-    this.root = root;
-    this.clock = clock;
+    Object.assign(this, { root, clock });
     this.frame = recorded?.seconds == null ? null : Math.floor(recorded.seconds * fps + 1e-6);
     this.panel = recorded?.panel ?? null;
     root.dataset.recorded = Boolean(recorded);
@@ -23,6 +22,7 @@ export class Opening {
   look() {
     if (this.waits && this.clock.newest <= this.frame && !this.clock.ended) return;
     if (this.waits) this.clock.seek(this.frame);
+    if (this.panel) this.root.player?.drawers.reveal(this.panel);
     if (this.panel) setTimeout(reveal, 100, this.root.querySelector(`[data-panel="${CSS.escape(this.panel)}"]`));
     this.frame = this.panel = null;
   }

@@ -73,3 +73,15 @@ export class Stage {
     return ((recent.length - 1) * 1000) / (recent.at(-1)[1] - recent[0][1]);
   }
 }
+
+// On a narrow page the video sticks to the top: small once it would be in the way, and nothing below it moves for that.
+export function staySmall(root, video) {
+  const look = () => {
+    const small = root.getBoundingClientRect().top < -120;
+    if (small === "small" in video.dataset) return;
+    const before = video.offsetHeight;
+    video.toggleAttribute("data-small", small);
+    video.style.marginBottom = small ? `${before - video.offsetHeight}px` : "";
+  };
+  addEventListener("scroll", look, { passive: true });
+}

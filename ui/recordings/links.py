@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-PANELS = ("video", "attention", "roles", "life", "drift", "heads", "rope", "inside", "cache")
+PANELS = ("video", "life", "attention", "cache", "rope", "inside", "drift", "heads", "roles", "meter")
 MOST_CHARACTERS = 2000  # of a link's question
 
 

@@ -1,0 +1,28 @@
+"""The page's glossary: words that say what they mean on hover, focus and tap; see terms.js."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from html import escape
+from pathlib import Path
+
+TERMS: dict[str, str] = tomllib.loads((Path(__file__).parent / "glossary.toml").read_text("utf-8"))
+MARKED = re.compile(r"\[\[(\w+)(?:\|([^\]]+))?\]\]")
+LINKED = re.compile(r"\[([^\]]+)\]\(#term-(\w+)\)")
+
+
+def term(name: str, words: str | None = None) -> str:
+    """HTML of a term, shown as `words`. Raises KeyError for one that the glossary does not have."""
+    shown = escape(words or name.replace("_", " "))
+    return f"<button type='button' class='term' data-says='{escape(TERMS[name])}'>{shown}</button>"
+
+
+def with_terms(html: str) -> str:
+    """HTML in which `[[sink]]` and `[[token|tokens]]` are terms."""
+    return MARKED.sub(lambda found: term(*found.groups()), html)
+
+
+def linked_terms(markdown: str) -> str:
+    """Markdown in which `[tokens](#term-token)` is a term. Raises KeyError as `term` does."""
+    return LINKED.sub(lambda found: term(found[2], found[1]), markdown)

@@ -1,0 +1,51 @@
+// The instrument's one axis: a column for each frame that the chunk could look back at, in groups from left to right.
+//
+// The sink stands at the left end, the chunk itself at the right end; what was let go long ago is the space between.
+
+export const GROUPS = ["sink", "evicted", "top-C", "recent", "current"];
+const GAP = 10; // pixels between groups
+const FORGOTTEN = 54; // pixels, at least, for the frames that are gone
+const WEIGHTS = { sink: 0.8, evicted: 1.4, "top-C": 1.4, recent: 0.8, current: 0.8 }; // wider where single tokens count,
+const NARROW = { sink: 0.5, evicted: 1, "top-C": 1.6, recent: 0.6, current: 0.6 }; // the more so where there is no room
+const NARROW_BELOW = 560; // pixels
+
+export class Axis {
+  // frames: [{ latent, role }], the chunk's own among them; gone: frames that are in no column.
+  constructor(frames, gone, window, width) {
+    const groups = GROUPS.map((role) => [role, frames.filter((frame) => frame.role === role)]).filter(([, own]) => own.length);
+    const empty = GAP * (groups.length - 1) + (gone ? FORGOTTEN : 0);
+    this.width = width;
+    const weights = width < NARROW_BELOW ? NARROW : WEIGHTS;
+    const all = groups.reduce((sum, [role, own]) => sum + own.length * weights[role], 0);
+    const unit = Math.max(2, (width - empty) / Math.max(all, window * weights.recent));
+    this.wide = (role) => unit * weights[role]; // of a column
+    this.columns = new Map(); // latent frame -> its left edge and its width, in pixels
+    this.groups = []; // { role, left, width, count }
+    const left = groups[0]?.[0] === "sink" ? groups.shift() : null;
+    const others = groups.reduce((sum, [, own]) => sum + own.length * this.wide(own[0].role) + GAP, -GAP);
+    const start = width - others;
+    if (left) this.put(left, 0);
+    this.gone = gone ? { count: gone, left: this.groups[0]?.width ?? 0, right: start } : null;
+    groups.reduce((at, group) => this.put(group, at) + GAP, start);
+  }
+
+  put([role, frames], left) {
+    const wide = this.wide(role);
+    frames.forEach(({ latent }, i) => this.columns.set(latent, [left + i * wide, wide]));
+    const width = frames.length * wide;
+    this.groups.push({ role, left, width, count: frames.length });
+    return left + width;
+  }
+
+  middle(latent) {
+    const [left, wide] = this.columns.get(latent);
+    return left + wide / 2;
+  }
+
+  // The frame of the nearest column; null where there is none.
+  at(x) {
+    const far = (latent) => Math.abs(this.middle(latent) - x);
+    const nearest = [...this.columns.keys()].reduce((one, other) => (one === null || far(other) < far(one) ? other : one), null);
+    return nearest === null || far(nearest) > this.columns.get(nearest)[1] ? null : nearest;
+  }
+}
