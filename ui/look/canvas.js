@@ -9,10 +9,17 @@ export function sheet(canvas, width, height) {
   return context;
 }
 
+const known = new Map(); // colours, read once for each theme: to ask for a style costs a layout
+let theme = null;
+
 // name -> colour of a custom property, such as `line` or `role-sink`.
 export function inks(element) {
-  const style = getComputedStyle(element);
-  return (name) => style.getPropertyValue(`--${name}`).trim();
+  if (theme !== document.body.className) known.clear();
+  theme = document.body.className;
+  return (name) => {
+    if (!known.get(name)) known.set(name, getComputedStyle(element).getPropertyValue(`--${name}`).trim());
+    return known.get(name);
+  };
 }
 
 // Tell an element's width, now and whenever it changes: to ask for it costs a layout.

@@ -49,6 +49,7 @@ export class Heads {
   show({ attention }, history, { layer, head }) {
     if (!attention) return this.say("Attention was not measured in this run.");
     this.say("");
+    if (!this.root.clientWidth) return; // its drawer is closed
     const mass = shares(attention.mass);
     const colour = inks(this.root);
     const width = this.cells[0].bars.clientWidth; // asked once, before anything changes: a layout takes time

@@ -6,7 +6,7 @@ import { pictureOf } from "./history.js";
 import { outline } from "./picking.js";
 
 const GREYED = 0.55; // of the ground over a picture without colours
-const SHORT_SIDE = 96; // pixels, about the shorter side of a tile's picture
+const SHORT_SIDE = 72; // pixels, about the shorter side of a tile's picture
 
 export class KeepMap {
   constructor(root) {
@@ -58,7 +58,7 @@ export class KeepMap {
   // Bring the page in line with the cells; those that show the same as before are left alone.
   place(wanted, axis) {
     const old = this.cells;
-    const ground = inks(this.root)("card");
+    this.ground = inks(this.root)("card");
     this.cells = new Map(wanted.map((cell) => [cell.latent, { ...(old.get(cell.latent) ?? newElements()), cell }]));
     for (const [latent, { figure }] of old) if (!this.cells.has(latent)) figure.remove();
     const widest = Math.max(...[...axis.columns.values()].map(([, wide]) => wide));
@@ -70,7 +70,7 @@ export class KeepMap {
       const [left, wide] = axis.columns.get(shown.cell.latent);
       shown.caption.style.visibility = wide < 7 * String(shown.cell.latent).length ? "hidden" : "";
       Object.assign(shown.figure.style, { left: `${left}px`, width: `${wide}px` });
-      const print = fingerprint(shown.cell) + ground;
+      const print = fingerprint(shown.cell) + this.ground;
       if (print !== shown.print) this.draw(shown);
       shown.print = print;
     }
@@ -98,10 +98,9 @@ export class KeepMap {
 
   // A frame's picture with its tokens; the same in a tile and where one looks inside.
   paint(canvas, { kept, evicted }, picture) {
-    const { width, height } = this;
+    const { width, height, ground } = this;
     Object.assign(canvas, { width, height });
     const context = canvas.getContext("2d");
-    const ground = inks(this.root)("card");
     if (evicted && picture) {
       this.through(context, evicted, picture, (layer) => {
         Object.assign(layer, { globalCompositeOperation: "saturation", fillStyle: "#888" }).fillRect(0, 0, width, height);
@@ -109,7 +108,8 @@ export class KeepMap {
         layer.globalAlpha = 1;
       });
     }
-    if (picture) this.through(context, kept, picture, () => {});
+    if (picture && kept.every((share) => share === 1)) context.drawImage(picture, 0, 0, width, height);
+    else if (picture) this.through(context, kept, picture, () => {});
   }
 
   // The picture, changed, where the mask [tokens] of 0..1 lets it through.
