@@ -297,9 +297,8 @@ class KVCache:
         return self.policy.asks_queries and self.due(layer)
 
     def _positions(self, layer: LayerCache) -> Tensor:
-        start = self._grid.new_zeros(3)
-        start[0] = self.next_frame
-        return (self._grid + start).expand(layer.slots.shape[0], -1, -1)
+        frames, cells = self._grid.split((1, 2), 1)
+        return torch.cat((frames + self.next_frame, cells), 1).expand(layer.slots.shape[0], -1, -1)
 
     def view(self, layer: LayerCache, queries: Tensor | None) -> CacheView:
         """What the policy may look at of this layer; queries: as for `open`."""

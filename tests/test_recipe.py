@@ -4,6 +4,8 @@ import multiprocessing
 import pickle
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from deepforcing.models.tiny_classifier import load_classifier
 from deepforcing.models.tiny_codec import TinyCodec
 from deepforcing.pipeline import generate_long_video, load_pipeline
 from deepforcing.training import bundle as bundles
+from deepforcing.training import distil_stage, dit_stage
 from deepforcing.training.__main__ import EXAMPLE, recipe_of
 from deepforcing.training.bank import Bank, to_video
 from deepforcing.training.bundle import ASSETS, load_bundle, new_bundle, save_bundle
@@ -26,22 +29,59 @@ from deepforcing.training.recipe import Recipe
 from deepforcing.training.rendering import Clips, Rendering, Source, caption_of
 from deepforcing.training.scale import CPU, CUDA, scale_for
 from deepforcing.training.stages import STAGES, follow
+from deepforcing.training.teacher import predict
 from deepforcing.training.timetable import SHARES, Timetable
+from deepforcing.training.warm import warm
 from deepforcing.training.world import render, subject_region
 
 HERE = torch.device("cpu")
 SOURCE = Source(7, 3, 5, 16)
 
 
+Forward = tuple  # all that a compiled forward depends on
+
+
+@contextmanager
+def forwards_seen() -> Iterator[set[Forward]]:
+    """Of every teacher-forcing forward: shapes, memory layout, and what gradients are wanted of."""
+    seen = set()
+
+    def watched(model, noisy, sigma, text, history=None):
+        tensors = [t for t in (noisy, sigma, text, history) if t is not None]
+        layout = tuple((t.shape, t.stride(), t.dtype, t.requires_grad) for t in tensors)
+        trained = model.proj_out.weight.requires_grad, model.training
+        seen.add((layout, trained, torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")))
+        return predict(model, noisy, sigma, text, history)
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for module in (dit_stage, distil_stage):
+            monkeypatch.setattr(module, "predict", watched)
+        yield seen
+
+
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Recipe:
-    """What `--fresh --minutes` makes, but in seconds."""
+def training(tmp_path_factory) -> tuple[Recipe, set[Forward]]:
+    """What `--fresh --minutes` makes, but in seconds, and how."""
     folder, times = tmp_path_factory.mktemp("recipe"), Timetable.within(0.05, tuple(STAGES))
     recipe = Recipe(folder / "work", folder / "model", start=None, sizes=SIZES, scale=SCALE, workers=0, times=times)
-    with pytest.MonkeyPatch.context() as monkeypatch:
+    with pytest.MonkeyPatch.context() as monkeypatch, forwards_seen() as seen:
         every_step_takes(0.2, monkeypatch)
         follow(recipe)
-    return recipe
+    return recipe, seen
+
+
+@pytest.fixture
+def made(training) -> Recipe:
+    return training[0]
+
+
+def test_what_is_compiled_ahead_is_what_training_runs(training):
+    """Save for small stills, which there are on CPUs only."""
+    recipe, seen = training
+    needed = {forward for forward in seen if forward[0][0][0][-1] == SIZES.side}
+    with forwards_seen() as ahead:
+        warm(recipe)
+    assert len(needed) > 6 and needed <= ahead
 
 
 def test_the_whole_recipe_makes_a_model_that_streams(made):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from deepforcing.models.components import best_device
+from deepforcing.models.components import ModelError, best_device, device_for
 from deepforcing.training.bundle import ASSETS
 from deepforcing.training.recipe import Recipe
 from deepforcing.training.scale import scale_for
@@ -80,7 +80,12 @@ def _workers(device: torch.device) -> int:
 
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # an orderly exit, which ends other processes
-    follow(recipe_of())
+    recipe = recipe_of()
+    try:
+        device_for(recipe.device.type)
+    except ModelError as error:
+        sys.exit(str(error))
+    follow(recipe)
 
 
 if __name__ == "__main__":

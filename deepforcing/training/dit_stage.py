@@ -138,7 +138,7 @@ class Latents:
         later = torch.rand(batch.count, device=self._device) < 0.5
         start = later * CHUNK * torch.randint(spare + 1, (batch.count,), device=self._device)
         at = picks[:, None], start[:, None] + torch.arange(length, device=self._device)
-        clean = latents[at].transpose(1, 2).float()
+        clean = latents[at].transpose(1, 2).float().contiguous()  # what is compiled knows one layout
         return Lesson(clean, regions[at].float(), *phrases.sample(picks, self._drop))
 
     def _source(self, name: str) -> tuple[Tensor, Tensor, Phrases]:
