@@ -254,6 +254,13 @@ def test_muon_moves_each_matrix_as_if_it_were_alone():
     assert not torch.allclose(together[0], together[2])
 
 
+def test_a_tall_matrix_moves_further():
+    p = torch.nn.Parameter(torch.zeros(64, 4))
+    p.grad = torch.randn(p.shape, generator=torch.Generator().manual_seed(0))
+    Muon([p], 1.0).step()
+    assert torch.linalg.svdvals(p.detach()).min() > 0.5 * 4 and torch.linalg.svdvals(p.detach()).max() < 1.3 * 4
+
+
 def test_muon_and_average_go_downhill():
     torch.manual_seed(0)
     layer = torch.nn.Linear(4, 4, bias=False)
