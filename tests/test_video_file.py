@@ -171,6 +171,25 @@ def test_what_a_killed_program_leaves_plays(tmp_path):
     assert len(as_read(part)) == 150 and part.match("out.part-*.mp4")
 
 
+INTERRUPTED = """
+import os, signal, time, numpy as np
+from deepforcing import VideoShape, VideoWriter
+with VideoWriter("out.mp4", VideoShape(32, 48)) as video:
+    for _ in range(2):
+        video.write(np.zeros((20, 32, 48, 3), np.uint8))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.killpg(0, signal.SIGINT)  # as a terminal does: to all of the group
+        time.sleep(0.2)
+"""
+
+
+def test_an_interrupt_at_the_terminal_does_not_reach_ffmpeg(tmp_path):
+    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", INTERRUPTED]
+    assert subprocess.run(command, cwd=tmp_path, env=here, start_new_session=True).returncode == 0
+    assert os.listdir(tmp_path) == ["out.mp4"] and len(as_read(tmp_path / "out.mp4")) == 40
+
+
 def test_a_video_without_a_picture_is_no_file(tmp_path):
     VideoWriter(tmp_path / "out.mp4", SHAPE).close()
     assert os.listdir(tmp_path) == []
