@@ -21,9 +21,12 @@ def visit(app, browser, trouble):
     return page
 
 
-def open_tab(app, browser, trouble):
+def open_tab(app, browser, trouble, new_here: bool = False):
+    """new_here: the page offers its tour, as it does once in a browser."""
     page = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
     page.set_default_timeout(60_000)
+    if not new_here:
+        page.add_init_script("localStorage.setItem('deep-forcing-tour', 'yes')")
     page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("dialog", lambda dialog: (trouble.append(f"dialog: {dialog.message}"), dialog.dismiss()))

@@ -31,6 +31,7 @@ class Told:
     def __init__(self, trace: Trace, token: tuple[int, int, int]) -> None:
         self.chunks = [event for event in trace if isinstance(event, Chunk)]
         self.latent, self.row, self.column = token
+        self.layers = range(1, trace.started.layers + 1)
 
     def at(self, seconds: float) -> Chunk:
         return [chunk for chunk in self.chunks if chunk.first_frame <= 16 * seconds][-1]
@@ -102,9 +103,14 @@ def click_token(page, latent: int, row: int, column: int):
     canvas = page.locator(f".df-cells figure[data-latent='{latent}'] canvas")
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
-    canvas.click(position={"x": (column + 0.5) * box["width"] / 6, "y": (row + 0.5) * box["height"] / 6})
-    name = f"Latent frame {latent}, row {row + 1} of 6, column {column + 1} of 6"
-    expect(page.locator(".df-inside-name")).to_have_text(name)
+    rows, columns = look(page, "p.history.run.grid")
+    canvas.click(position={"x": (column + 0.5) * box["width"] / columns, "y": (row + 0.5) * box["height"] / rows})
+    expect(page.locator(".df-inside-name")).to_have_text(name_of(page, latent, row, column))
+
+
+def name_of(page, latent: int, row: int, column: int) -> str:
+    rows, columns = look(page, "p.history.run.grid")
+    return f"Latent frame {latent}, row {row + 1} of {rows}, column {column + 1} of {columns}"
 
 
 def part(page, name: str):
@@ -156,8 +162,8 @@ def where_it_came_from_and_who_holds_it(page, told: Told, chunk: Chunk):
     holds = [str(i + 1) for i in np.flatnonzero(told.held(chunk))]
     expect(part(page, "held")).to_contain_text(f"{', '.join(holds)} hold it; ")
     full = part(page, "layers").locator("li[data-held=true]")
-    assert full.all_inner_texts() == holds and part(page, "layers").locator("li").count() == 6
-    left = [layer for layer in range(1, 7) if str(layer) not in holds]
+    assert full.all_inner_texts() == holds and part(page, "layers").locator("li").count() == len(told.layers)
+    left = [layer for layer in told.layers if str(layer) not in holds]
     ends = {seconds_of(told.gone(layer)) for layer in left}
     assert {f"{end} s" for end in re.findall(r"gone at (\S+) s", part(page, "held").inner_text())} == ends
     put = np.nanmean(chunk.cache.time[:, chunk.cache.frames.tolist().index(frame)])
@@ -173,10 +179,13 @@ def the_mean_over_layers(page, told: Told):
     words = read_all(page, "ranks")
     assert len(words) == len(told.contests()) >= 7
     for spoken, chunk in zip(words, told.contests(), strict=True):
-        rank, kept = re.search(r"mean rank (\d+) of 288, 72 places: kept by (\d) of 6 layers", spoken).groups()
+        fired, layers = chunk.compression, len(told.layers)
+        stood, places = (round(mask.sum((1, 2, 3)).mean()) for mask in (fired.candidate, fired.kept))
+        asked = rf"mean rank (\d+) of {stood}, {places} places: kept by (\d+) of {layers} layers"
+        rank, kept = re.search(asked, spoken).groups()
         assert spoken.startswith(f"{seconds_of(chunk)}: ") and abs(int(rank) - told.mean_rank(chunk)) <= 0.51
         assert int(kept) == told.held(chunk).sum()
-    end = seconds_of(max((told.gone(layer) for layer in range(1, 7)), key=lambda chunk: chunk.index))
+    end = seconds_of(max((told.gone(layer) for layer in told.layers), key=lambda chunk: chunk.index))
     expect(part(page, "end")).to_contain_text(f"Later evicted at {end} by compression: mean rank")
 
 
@@ -238,7 +247,7 @@ def test_frames_and_tokens_by_keys_and_by_pointer(app, browser, trouble):
     page.locator(".df-inside h2").hover()
     expect(page.locator(".df-heat-name")).to_have_text("latent frame 4")
     part(page, "frame").click(position={"x": 3, "y": 3})
-    expect(part(page, "name")).to_have_text("Latent frame 4, row 1 of 6, column 1 of 6")
+    expect(part(page, "name")).to_have_text(name_of(page, 4, 0, 0))
     page.get_by_role("button", name="Close").click()
     expect(page.locator(".df-inside")).to_be_hidden()
     cells = page.locator(".df-cells")
@@ -248,13 +257,15 @@ def test_frames_and_tokens_by_keys_and_by_pointer(app, browser, trouble):
     expect(page.locator(".df-heat-name")).to_have_text("latent frame 0")
     for key in ("ArrowRight", "ArrowRight", "Enter", "ArrowUp", "ArrowLeft", "ArrowLeft", "PageDown"):
         page.keyboard.press(key)
-    expect(part(page, "name")).to_have_text("Latent frame 3, row 3 of 6, column 2 of 6")
+    rows, columns = look(page, "p.history.run.grid")
+    row, column = rows // 2 - 1, columns // 2 - 2  # from the middle, one up and two to the left
+    expect(part(page, "name")).to_have_text(name_of(page, 3, row, column))
     expect(part(page, "ranks-read")).to_have_text("The sink does not compete: it is kept for ever.")
     expect(part(page, "end")).to_contain_text("Still held at ")
-    assert look(page, "p.keepmap.chosen") == {"latent": 3, "row": 2, "column": 1}
+    assert look(page, "p.keepmap.chosen") == {"latent": 3, "row": row, "column": column}
     page.keyboard.press("End")
     newest = told.at(MOMENT).latent_frames[1] - 1
-    expect(part(page, "name")).to_have_text(f"Latent frame {newest}, row 3 of 6, column 2 of 6")
+    expect(part(page, "name")).to_have_text(name_of(page, newest, row, column))
     expect(part(page, "made")).to_contain_text("It is being made with the chunk on screen.")
     page.keyboard.press("Escape")
     expect(part(page, "name")).to_be_hidden()
@@ -269,12 +280,14 @@ def a_patch_of_the_video(page):
     screen = page.locator(".df-screen")
     screen.scroll_into_view_if_needed()
     box = screen.bounding_box()
-    screen.click(position={"x": 4.5 * box["width"] / 6, "y": 1.5 * box["height"] / 6})
+    rows, columns = look(page, "p.history.run.grid")
+    screen.click(position={"x": 4.5 * box["width"] / columns, "y": 1.5 * box["height"] / rows})
     latent = 1 + (look(page, "p.stage.shown") - 1) // 4
-    expect(part(page, "name")).to_have_text(f"Latent frame {latent}, row 2 of 6, column 5 of 6")
+    expect(part(page, "name")).to_have_text(name_of(page, latent, 1, 4))
     opened, video = (page.locator(name).bounding_box() for name in (".df-inside", ".df-stage"))
     assert opened["x"] >= video["x"] + video["width"], "it opens beside the video, not over it"
-    edge = "[...p.stage.context.getImageData(4 * p.stage.canvas.width / 6, 1.5 * p.stage.canvas.height / 6, 1, 1).data]"
+    at = f"4 * p.stage.canvas.width / {columns}, 1.5 * p.stage.canvas.height / {rows}"
+    edge = f"[...p.stage.context.getImageData({at}, 1, 1).data]"
     assert look(page, edge)[:3] == [255, 255, 255]
     assert look(page, "p.clock.playing") is False, "a click is no pause and no play"
     look(page, "p.step(8)")
@@ -306,7 +319,7 @@ def test_a_live_run_is_looked_into_while_it_plays(app, browser, trouble, tmp_pat
     wait(page, "p.stage.shown > 150")
     expect(part(page, "end")).to_contain_text("evicted at ", ignore_case=True)
     told = Told(read_trace(save_trace(page, tmp_path)), (11, 2, 2))
-    last = max((told.gone(layer) for layer in range(1, 7)), key=lambda chunk: chunk.index)
+    last = max((told.gone(layer) for layer in told.layers), key=lambda chunk: chunk.index)
     wait(page, "p.clock.atEnd || (p.pause(true), true)")
     expect(part(page, "end")).to_contain_text(f"victed at {seconds_of(last)} by compression")
     spoken = re.search(r"mean rank (\d+) of", part(page, "end").inner_text()).group(1)

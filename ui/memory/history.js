@@ -52,13 +52,18 @@ export class History {
     return null;
   }
 
-  // The layer, from 1, that looks back most at what is old: at the sink and what won a place, else at all but the chunk.
-  looksBack() {
-    const { byRole } = this.summaries.findLast(({ byRole }) => byRole) ?? {};
+  // The layer, from 1, that tells most: what won a place there is looked at most, frame for frame; where nothing competes,
+  // the layer that looks back most.
+  tellingLayer({ attention, cache }) {
+    const byRole = this.massByRole(attention);
     if (!byRole) return 1;
-    const old = this.run.layers.map((_, i) => this.mass(byRole, ROLES.length, i + 1, 0)).map(([sink, top, recent]) => [sink + top, recent]);
-    const from = old.some(([far]) => far > 0) ? 0 : 1;
-    return 1 + old.reduce((best, share, i) => (share[from] > old[best][from] ? i : best), 0);
+    const alive = shares(cache.alive);
+    const told = this.run.layers.map((_, i) => {
+      const [, top, , current] = this.mass(byRole, ROLES.length, i + 1, 0);
+      const frames = pick(alive, cache.frames.length, i + 1).filter((share, f) => share > 0 && cache.roles[f] === "top-C").length;
+      return frames ? 1 + top / frames : 1 - current;
+    });
+    return 1 + told.indexOf(Math.max(...told));
   }
 
   // Drop details that are too old or too much; returns the first frame that is still kept.

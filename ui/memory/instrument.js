@@ -8,6 +8,7 @@ import { cellsOf, KeepMap } from "./keepmap.js";
 import { shares } from "./packing.js";
 import { placed, Rope } from "./rope.js";
 
+const [MOST_KEPT, MOST_LOST] = [14, 6]; // frames in part, with a column of their own
 const [CROWDED, ROOM] = [56, 125]; // pixels of a group that tells how many it has, and in words what they are
 
 export class Instrument {
@@ -42,15 +43,17 @@ export class Instrument {
   show(chunk, history, choice) {
     const { layer } = choice;
     const fired = history.lastFired(chunk);
-    this.cells = cellsOf(chunk, fired ?? chunk, history, layer);
+    const [cells, left] = strongest(cellsOf(chunk, fired ?? chunk, history, layer));
+    this.cells = cells;
     const alive = pick(shares(chunk.cache.alive), chunk.cache.frames.length, layer).filter((share) => share > 0).length;
-    this.gone = chunk.latents[0] - alive - chunk.cache.unlisted - this.cells.filter(({ role }) => role === "evicted").length;
+    const lost = this.cells.filter(({ role }) => role === "evicted").length;
+    this.gone = Math.max(0, chunk.latents[0] - alive - chunk.cache.unlisted - lost);
     this.bars.take(chunk, history, choice);
     this.rope.take(chunk, layer);
     this.find("told").textContent = chunk.told;
     this.find("rope-note").textContent = chunk.placement;
     const mean = layer ? "" : " Colour is the share of layers that keep a token.";
-    this.find("keep-note").textContent = describe(chunk, fired, history.run) + mean + missing(chunk.cache.left);
+    this.find("keep-note").textContent = describe(chunk, fired, history.run) + mean + missing(chunk.cache.left + left);
     this.find("sink").textContent = this.spent(chunk, history, choice);
     this.lay();
   }
@@ -116,6 +119,19 @@ export class Instrument {
     const held = kept < 1 ? ` ${Math.round(100 * kept)} % of its tokens are held.` : "";
     return `Latent frame ${latent}, ${cell.role}: ${placed(item, this.run)}.${held}${looked}`;
   }
+}
+
+// Of the frames that single tokens are kept of, those with the most, and of those that were let go, those that lost the most;
+// and how many of the kept ones that leaves out.
+function strongest(cells) {
+  const sum = (mask) => mask.reduce((a, b) => a + b, 0);
+  const best = (role, most, of) => {
+    const found = cells.filter((cell) => cell.role === role).sort((a, b) => sum(of(b)) - sum(of(a)));
+    return new Set(found.slice(most));
+  };
+  const weak = best("top-C", MOST_KEPT, ({ kept }) => kept);
+  const faint = best("evicted", MOST_LOST, ({ evicted }) => evicted);
+  return [cells.filter((cell) => !weak.has(cell) && !faint.has(cell)), weak.size];
 }
 
 function describe(chunk, fired, run) {

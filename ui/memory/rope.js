@@ -41,9 +41,9 @@ export class Rope {
     const eased = 1 - (1 - done) ** 3;
     const order = ({ latent, role }) => (latent === pointed ? 2 : role === "sink" ? 1 : 0); // who is drawn over whom
     for (const item of [...items].sort((one, other) => order(one) - order(other))) {
-      if (!axis.columns.has(item.latent)) continue;
       const put = item.from + eased * (item.put - item.from);
-      drawItem(context, this.scale, item, axis.middle(item.latent), put, colour, pointed);
+      const from = axis.columns.has(item.latent) ? axis.middle(item.latent) : null;
+      drawItem(context, this.scale, item, from, put, colour, pointed);
     }
     if (done < 1) requestAnimationFrame(() => this.axis === axis && this.draw(axis, this.pointed));
   }
@@ -107,8 +107,8 @@ function drawItem(context, { x, unit }, { latent, role, share, made }, from, put
   context.globalAlpha = chosen ? 1 : (pointed === null ? 0.25 : 0.12) + (moved ? 0.55 : 0.2) * share;
   context.lineWidth = chosen ? 2.5 : moved ? 1.75 : 1;
   context.beginPath();
-  context.moveTo(from, 0);
-  context.bezierCurveTo(from, RULER * 0.55, to, RULER * 0.45, to, RULER);
+  if (from !== null) context.moveTo(from, 0);
+  if (from !== null) context.bezierCurveTo(from, RULER * 0.55, to, RULER * 0.45, to, RULER);
   context.stroke();
   context.globalAlpha = chosen ? 1 : 0.3 + 0.7 * share;
   context.fillRect(x(put), RULER, wide, THICK);

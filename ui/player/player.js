@@ -18,6 +18,7 @@ import { Frames } from "./frames.js";
 import { Meter } from "./meter.js";
 import { describe, linkTo, Opening } from "./recorded.js";
 import { Stage, staySmall } from "./stage.js";
+import { Tour } from "./tour.js";
 
 const TAKES = { ...KINDS, idle: "idles", chunk: "takes", prompt: "expects" };
 const WORDS = { finished: "The video is complete.", stopped: "Stopped.", failed: "The run ended with an error" };
@@ -40,6 +41,8 @@ class Player extends Film {
     this.followers = [this.gauges, this.inside, this.heat, heads];
     this.clicked = null; // when Generate was pressed
     this.picked = !this.root.closest("#player"); // whether the layer was chosen; else the page chooses one
+    this.tour = new Tour(this);
+    this.find("tour").addEventListener("click", () => this.tour.start());
     staySmall(this.root, this.find("video"));
     this.listen(props);
     this.listenToPicks();
@@ -54,7 +57,7 @@ class Player extends Film {
     for (const select of [this.find("layer"), this.find("head")]) {
       select.addEventListener("change", () => this.pick(this.choice.layer, this.choice.head));
     }
-    this.find("all").addEventListener("click", () => this.pick(this.choice.layer ? 0 : this.history?.looksBack() ?? 0, 0));
+    this.find("all").addEventListener("click", () => this.pick(this.choice.layer || !this.shownChunk ? 0 : this.history.tellingLayer(this.shownChunk), 0));
     new MutationObserver(() => this.redraw()).observe(document.body, { attributes: true, attributeFilter: ["class"] });
   }
 
@@ -138,11 +141,12 @@ class Player extends Film {
     this.told ??= requestAnimationFrame(() => this.showHistory());
   }
 
-  // When the window is full for the first time, the layer that tells most is chosen, unless the viewer has chosen one.
-  openOnALayer({ latents, attention }) {
-    const { window } = this.history.run.settings;
-    if (this.picked || this.choice.layer || !attention || latents[1] < window) return;
-    this.setChoice(this.history.looksBack(), 0);
+  // With the first compression, or a full window where there is none, the layer that tells most is chosen, unless the
+  // viewer has chosen one.
+  openOnALayer(chunk) {
+    const { window, budget } = this.history.run.settings;
+    if (this.picked || this.choice.layer || !(budget ? chunk.compression : chunk.latents[1] >= window)) return;
+    this.setChoice(this.history.tellingLayer(chunk), 0);
     this.redraw();
   }
 
@@ -182,6 +186,7 @@ class Player extends Film {
   ends(message) {
     super.ends(message);
     this.opening?.look();
+    if (message.reason === "recorded" && this.root.closest("#player") && !this.history.run.recorded.panel) this.tour.offer();
   }
 
   async copyLink() {

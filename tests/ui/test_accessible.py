@@ -1,0 +1,99 @@
+"""The page for everybody: no serious finding of axe-core, light and dark; the tour and the terms, by keys too."""
+
+import os
+from pathlib import Path
+
+import pytest
+from browsing import expect
+from chromium import drawer, look, open_tab, visit, wait
+
+from deepforcing import load_pipeline
+from ui.app import App
+from ui.recordings.library import Recordings
+from ui.replay import ReplayApp
+
+AXE = Path(os.environ.get("AXE_CORE", Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"))
+DRAWERS = ("Drift", "Layers and heads", "Attention over time", "Meter", "Settings", "Break it")
+FINDINGS = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
+  .filter(({ impact }) => impact === "serious" || impact === "critical")
+  .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(" ")).slice(0, 5).join(" | ")}`)"""
+
+
+@pytest.fixture(scope="module")
+def app():
+    app = App(load_pipeline("tiny"))
+    app.launch(prevent_thread_lock=True, quiet=True)
+    yield app
+    app.blocks.close()
+
+
+@pytest.fixture(scope="module")
+def replay():
+    app = ReplayApp(Recordings.shipped())
+    app.launch(prevent_thread_lock=True, quiet=True)
+    yield app
+    app.blocks.close()
+
+
+def findings(page) -> list[str]:
+    page.add_script_tag(path=AXE)
+    return page.evaluate(FINDINGS)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_serious_on_any_tab_or_drawer(app, browser, trouble, theme):
+    if not AXE.exists() and os.environ.get("CI") != "true":
+        pytest.skip("axe-core is not installed: npm install --no-save axe-core, or name its axe.min.js in AXE_CORE")
+    page = visit(f"{app.blocks.local_url}?__theme={theme}", browser, trouble)
+    wait(page, "p.clock?.ended && p.instrument.axis")
+    page.get_by_role("button", name="More ...").click()
+    assert findings(page) == []
+    for name in DRAWERS:
+        drawer(page, name)
+        assert findings(page) == [], name
+    look(page, "p.choose({ latent: 1, row: 1, column: 1 })")
+    assert findings(page) == [], "Look inside"
+    for name in ("Race", "Learn"):
+        page.get_by_role("tab", name=name, exact=True).click()
+        assert findings(page) == [], name
+    page.locator("button.card").first.click()
+    expect(page.locator("#lesson-words h2")).to_be_visible()
+    assert findings(page) == [], "a lesson"
+    page.close()
+
+
+def test_the_tour_is_offered_once_and_stops_where_it_matters(replay, browser, trouble):
+    page = open_tab(replay, browser, trouble, new_here=True)
+    box = page.get_by_role("dialog", name="A tour of a minute")
+    expect(box).to_contain_text("New here?")
+    box.get_by_role("button", name="Start the tour").click()
+    seen = []
+    while box.is_visible():
+        wait(page, "p.shownChunk === p.tour.stops[p.tour.at].chunk && !p.clock.playing")
+        seen.append(look(page, "[p.shownChunk.first / 16, Boolean(p.shownChunk.compression)]"))
+        assert page.locator("[data-toured]").count() == 1
+        page.keyboard.press("ArrowRight")
+    assert len(seen) >= 4 and seen == sorted(seen) and seen[0] == [0, False]
+    assert seen[2][1] and seen[-1][0] - seen[2][0] > 15, "the first compression, and long after"
+    page.get_by_role("button", name="Take the tour").click()
+    expect(box).to_contain_text(f"1 of {len(seen)}")
+    page.keyboard.press("Escape")
+    expect(box).to_be_hidden()
+    page.reload()
+    wait(page, "p.clock?.ended && p.shownChunk")
+    expect(box).to_be_hidden()
+    page.close()
+
+
+def test_a_term_says_what_it_means_by_pointer_by_keys_and_by_tap(replay, browser, trouble):
+    page = visit(replay, browser, trouble)
+    wait(page, "p.clock?.ended && p.instrument.axis")
+    term, tip = page.locator(".df-groups").get_by_role("button", name="sink"), page.get_by_role("tooltip")
+    for reach in (term.hover, term.focus, term.click):
+        reach()
+        expect(tip).to_have_text("The first frames, kept for ever, so that the video stays tied to how it began.")
+        page.keyboard.press("Escape")
+        expect(tip).to_be_hidden()
+        term.blur()
+        page.mouse.move(0, 0)
+    page.close()
