@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ui.look.terms import TERMS, linked_terms, term, with_terms
+from ui.look.terms import TERMS, term, with_terms
 from ui.look.web import UI
 
 
@@ -20,11 +20,10 @@ def test_a_term_shows_its_words_and_carries_its_sentence():
     assert ">deep sink<" in term("deep_sink")
 
 
-def test_marked_and_linked_terms():
+def test_marked_words_are_terms():
     assert with_terms("a [[sink]], two [[token|tokens]]").count("class='term'") == 2
-    assert linked_terms("a [sink](#term-sink), a [page](https://x.org)").count("class='term'") == 1
     with pytest.raises(KeyError, match="kitchen"):
-        linked_terms("[x](#term-kitchen)")
+        with_terms("a [[kitchen]]")
 
 
 def test_every_term_of_the_page_is_in_the_glossary():

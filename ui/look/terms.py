@@ -9,7 +9,6 @@ from pathlib import Path
 
 TERMS: dict[str, str] = tomllib.loads((Path(__file__).parent / "glossary.toml").read_text("utf-8"))
 MARKED = re.compile(r"\[\[(\w+)(?:\|([^\]]+))?\]\]")
-LINKED = re.compile(r"\[([^\]]+)\]\(#term-(\w+)\)")
 
 
 def term(name: str, words: str | None = None) -> str:
@@ -21,8 +20,3 @@ def term(name: str, words: str | None = None) -> str:
 def with_terms(html: str) -> str:
     """HTML in which `[[sink]]` and `[[token|tokens]]` are terms."""
     return MARKED.sub(lambda found: term(*found.groups()), html)
-
-
-def linked_terms(markdown: str) -> str:
-    """Markdown in which `[tokens](#term-token)` is a term. Raises KeyError as `term` does."""
-    return LINKED.sub(lambda found: term(found[2], found[1]), markdown)
