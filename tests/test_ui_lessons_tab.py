@@ -100,8 +100,8 @@ class Reader:
         for message in json.loads(value)["messages"]:
             self.tab.viewings.confirm("a", message["run"], message["seq"])
         sessions = getattr(self.app, "sessions", None)
-        if sessions is not None and (run := sessions.get("a")):
-            run.report(10**6, True, message["seq"])
+        if sessions is not None:
+            sessions.report("a", message["run"], 10**6, True, message["seq"])
 
     def open(self) -> "Reader":
         lesson = next(lesson for lesson in self.tab.lessons if lesson.name == "lesson")

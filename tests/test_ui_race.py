@@ -72,17 +72,6 @@ def test_a_race_that_cannot_be_written_is_told_once_and_goes_on(pipeline, tmp_pa
     assert messages[-1]["reason"] == "finished" and not (tmp_path / "race.mp4").exists()
 
 
-def test_values_carry_what_the_page_has_not_confirmed(pipeline):
-    sessions, seen = Sessions(pipeline), []
-    for value, message, _ in sessions.packets("a", order()):
-        carried = json.loads(value)["messages"]
-        assert carried[-1] == message
-        seen.append(len(carried))
-        if run := sessions.get("a"):
-            run.report(10**6, True, message["seq"] if message["kind"] == "round" else -1)
-    assert seen[:2] == [1, 2] and max(seen) < 5
-
-
 @pytest.mark.parametrize(
     ("asked", "error", "words"),
     [

@@ -127,7 +127,7 @@ def test_a_run_in_a_worker_hears_prompts_and_leaves_a_file(pipeline, zero_gpu, t
                 run.change_prompt("a blue boat")
                 with pytest.raises(PromptError):
                     run.change_prompt("  ")
-            run.report(10**6, True, message["seq"])
+            run.report(10**6, True)
         if files.video is not None:
             kept.write_bytes(files.video.read_bytes())
             trace.write_bytes(files.trace.read_bytes())

@@ -26,7 +26,7 @@ from .lessons.live import run_live
 from .loading.loader import Loader
 from .loading.progress import progress
 from .look.header import TITLE
-from .look.notes import problem
+from .look.notes import note, problem
 from .page.launch import launch
 from .page.layout import Page, Waiting, lay_out, lay_out_waiting, model_header
 from .prompts import words
@@ -34,11 +34,13 @@ from .prompts.doubts import Doubts
 from .prompts.later import read_prompts
 from .prompts.offers import take
 from .recordings.library import Recordings
+from .runs.files import Files
 from .runs.run import VideoOrder
 from .settings.breaks import mended
 from .settings.form import read_length, read_policy, read_seed, setting_names
 from .settings.window import window_strip
 
+GONE = '{"gone": true, "messages": []}'  # for the player: what it asked for is not there any more
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 KEPT_SECONDS = 3600  # finished videos can be downloaded this long
 RUNS_AT_ONCE = 24  # sessions that may run or wait in line
@@ -115,6 +117,14 @@ class App:
         page.generate.click(
             self.generate,
             inputs,
+            outputs,
+            show_progress="hidden",
+            concurrency_limit=RUNS_AT_ONCE,
+            api_visibility="private",
+        )
+        page.player.rejoin(
+            self.rejoin,
+            None,
             outputs,
             show_progress="hidden",
             concurrency_limit=RUNS_AT_ONCE,
@@ -207,14 +217,25 @@ class App:
                 yield (gr.skip(), *_buttons(running=False), refused)
                 return
             self.page.menu.viewings.close(request.session_hash)
-            running = _buttons(running=True)  # with every message: a page that is just appearing forgets the first
-            yield (gr.skip(), *running, words.cut_note(self.pipeline, Timeline.of(order.prompt).prompts))
-            for value, message, files in self.sessions.packets(request.session_hash, order):
-                over = message["kind"] == "ended"
-                buttons = _buttons(running=False, **vars(files)) if over else running
-                yield (value, *buttons, gr.skip())
+            cut = words.cut_note(self.pipeline, Timeline.of(order.prompt).prompts)
+            yield (gr.skip(), *_buttons(running=True), cut)
+            yield from _shown(self.sessions.packets(request.session_hash, order))
         except (PromptError, SettingsError, OSError) as error:
             yield (gr.skip(), *_buttons(running=False), problem(error))
+
+    def rejoin(self, event: gr.EventData, request: gr.Request) -> Iterator[tuple]:
+        """The run that the page had before it was loaded anew, from its start; where that is over, the page is told."""
+        found = False
+        try:
+            if self.sessions is not None:
+                for shown in _shown(self.sessions.rejoin(request.session_hash, str(event._data["run"]))):
+                    found = True
+                    yield shown
+        except (PromptError, SettingsError, OSError) as error:
+            yield (gr.skip(), *_buttons(running=False), problem(error))
+            return
+        if not found:
+            yield (GONE, *_buttons(running=False), note("Your last video is gone: it is kept for a minute.", "hint"))
 
     def change_prompt(self, prompt: str, request: gr.Request):
         run = self.sessions.get(request.session_hash)
@@ -240,16 +261,18 @@ class App:
             self.sessions.close(session)
 
     def leave(self, request: gr.Request) -> None:
-        """The tab was closed."""
-        self.interrupt(request.session_hash)
+        """The page is gone, for a moment or for good."""
+        if self.sessions is not None:
+            self.sessions.leave(request.session_hash)
         self.doubts.leave(request.session_hash)
         self.page.menu.viewings.close(request.session_hash)
         self.page.learn.viewings.close(request.session_hash)
 
     def beat(self, event: gr.EventData, request: gr.Request) -> None:
-        run = self._run_of(event, request)
-        if run is not None:
-            run.report(float(event._data["frame"]), bool(event._data["playing"]), int(event._data["seen"]))
+        told = event._data
+        if self.sessions is not None:
+            frame, playing, seen = float(told["frame"]), bool(told["playing"]), int(told["seen"])
+            self.sessions.report(request.session_hash, str(told["run"]), frame, playing, seen)
 
     def pause(self, event: gr.EventData, request: gr.Request) -> None:
         run = self._run_of(event, request)
@@ -307,11 +330,24 @@ class App:
         return run if run is not None and event._data["run"] == run.id else None
 
 
+def _shown(packets: Iterator[tuple[str, dict, Files]]) -> Iterator[tuple]:
+    """What a page shows of a run: player, buttons, note. Buttons come with every packet: a page that is just appearing
+    forgets the first."""
+    for value, last, files in packets:
+        over = last["kind"] == "ended"
+        yield (value, *(_buttons(running=False, **vars(files)) if over else _buttons(running=True)), gr.skip())
+
+
 def _buttons(running: bool, video: Path | None = None, trace: Path | None = None) -> tuple:
-    """Generate, Change, Stop, Download MP4, Save trace."""
+    """Generate, Change, Stop, Download MP4, Save trace. The files of the run before stay until there are new ones."""
     return (
         gr.update(visible=not running),
         gr.update(visible=running),
         gr.update(visible=running),
-        *(gr.update(visible=file is not None, value=file and str(file)) for file in (video, trace)),
+        gr.update(label="Save the last video") if running else _file_button("Download MP4", video),
+        gr.update(label="Save the last trace") if running else _file_button("Save trace", trace),
     )
+
+
+def _file_button(label: str, file: Path | None) -> dict:
+    return gr.update(visible=file is not None, value=file and str(file), label=label)

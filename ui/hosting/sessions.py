@@ -1,47 +1,57 @@
-"""Every browser session has its own run; all share one model, in turns."""
+"""Every browser session has its own run; all share one model, in turns. A run outlives its page by a minute."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from deepforcing import Pipeline
 
-from ..player.messages import packet
 from ..runs.files import Files
 from ..runs.names import run_name
-from ..runs.paced_run import Order, PacedRun
+from ..runs.paced_run import GAVE_WAY, Order, PacedRun
+from .kept import KeptRun
 from .waiting_line import WaitingLine
 from .zero_gpu import LentRun, run_maker
 
 TURN_SECONDS = 180  # how long a run may go on while others wait
-MOST_UNSEEN = 16  # messages repeated until the page confirms them; pacing keeps them fewer
+KEPT_SECONDS = 60.0  # how long a run, and its video, wait for a page that is gone
+GRACE_SECONDS = 5.0  # how long they do so while others wait
+MOST_KEPT = 8  # runs that wait for their page, or have ended; the oldest goes first
 LEFT = {"kind": "ended", "reason": "left", "chunks": 0, "error": None, "note": "You left the line."}
 
 
 class Sessions:
-    """The table of runs. A session that starts again, or goes away, ends its earlier run."""
+    """The table of runs. A session that starts again ends its earlier run; one that goes away may come back for it."""
 
-    def __init__(self, pipeline: Pipeline, turn_seconds: float = TURN_SECONDS) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        turn_seconds: float = TURN_SECONDS,
+        kept_seconds: float = KEPT_SECONDS,
+        grace_seconds: float = GRACE_SECONDS,
+    ) -> None:
         self._make_run = run_maker(pipeline)
-        self._turn_seconds = turn_seconds
+        self._turn_seconds, self._kept_seconds, self._grace_seconds = turn_seconds, kept_seconds, grace_seconds
         self._line = WaitingLine()
         self._lock = threading.Lock()
-        self._runs: dict[str, PacedRun | LentRun] = {}
-        self._wanted: dict[str, str] = {}  # session -> its latest ticket
+        self._runs: dict[str, PacedRun | LentRun] = {}  # by ticket
+        self._kept: dict[str, KeptRun] = {}  # session -> its latest, oldest first
+        self._wanted: dict[str, str] = {}  # session -> its latest ticket, until that is closed
+        self._closing: dict[str, str] = {}  # session -> a ticket that was closed, until its run has ended
 
     def wants(self, session: str) -> bool:
         """Whether it has a run, waits in line for one, or had one that was not closed."""
-        return session in self._wanted or session in self._runs
+        return session in self._wanted
 
     def get(self, session: str) -> PacedRun | LentRun | None:
         """The session's run, while it has the model."""
         with self._lock:
-            return self._runs.get(session)
+            return self._runs.get(self._wanted.get(session) or self._closing.get(session, ""))
 
     @property
     def active(self) -> int:
@@ -49,66 +59,141 @@ class Sessions:
         with self._lock:
             return len(self._runs)
 
-    def close(self, session: str) -> None:
+    def close(self, session: str, note: str = "") -> None:
         """End the session's run, or take it out of the line."""
         with self._lock:
-            self._wanted.pop(session, None)
-            run = self._runs.get(session)
+            ticket = self._wanted.pop(session, "")
+            run = self._runs.get(ticket)
+            if run is not None:
+                self._closing[session] = ticket
         if run is not None:
-            run.stop()
+            run.stop(note)
+
+    def leave(self, session: str) -> None:
+        """The session's page is gone: its run waits for it a while, shorter where others wait for the model."""
+        with self._lock:
+            kept = self._kept.get(session)
+        if kept is None:
+            self.close(session)
+            return
+        kept.leave()
+        for seconds, then in ((self._grace_seconds, self._give_way), (self._kept_seconds, self._forget_alone)):
+            timer = threading.Timer(seconds, then)
+            timer.daemon = True
+            timer.start()
+
+    def report(self, session: str, run: str, frame: float, playing: bool, seen: int) -> None:
+        """What the session's page tells of the run that it shows: its playhead, and the last message that it has."""
+        with self._lock:
+            kept = self._kept.get(session)
+            now = self._runs.get(run) if self._wanted.get(session) == run else None
+        if kept is not None and kept.name == run:
+            kept.confirm(seen)
+            if now is not None and kept.quality > now.quality:
+                now.adapt(kept.quality, kept.link.rate)
+        if now is not None:
+            now.report(frame, playing)
 
     def packets(self, session: str, order: Order) -> Iterator[tuple[str, dict, Files]]:
-        """As `play`, each message with the value that the page gets: a busy browser may see only the latest of several
-        values, so each one carries all messages that the page has not confirmed, and the page drops what it has."""
-        unseen = deque(maxlen=MOST_UNSEEN)
-        for message, files in self.play(session, order):
-            run = self.get(session)
-            while unseen and run is not None and unseen[0]["seq"] <= run.seen:
-                unseen.popleft()
-            unseen.append(message)
-            yield packet(unseen), message, files
+        """As `play`, in a run that is kept. Yields (value for the page, its last message, files so far)."""
+        ticket = run_name()
+        self.close(session)
+        kept = KeptRun(ticket, lambda folder: self.play(session, order, ticket, folder))
+        with self._lock:
+            before = self._kept.pop(session, None)
+            self._kept[session] = kept
+            idle = [other for other, run in self._kept.items() if run.left is not None or run.over]
+            extra = [self._kept.pop(other) for other in idle[:-MOST_KEPT]]
+        for run in filter(None, (before, *extra)):
+            threading.Thread(target=run.forget, daemon=True).start()
+        yield from self._follow(session, kept)
 
-    def play(self, session: str, order: Order) -> Iterator[tuple[dict, Files]]:
+    def rejoin(self, session: str, ticket: str) -> Iterator[tuple[str, dict, Files]]:
+        """The run of this name as `packets` gives it, from its start, for a page that had it; nothing where it is not
+        kept any more. Another page that shows it is left behind."""
+        with self._lock:
+            before = next((other for other, run in self._kept.items() if run.name == ticket), None)
+            if before is None:
+                return
+            kept = self._kept[session] = self._kept.pop(before)
+            if before in self._wanted:
+                self._wanted[session] = self._wanted.pop(before)
+        yield from self._follow(session, kept)
+
+    def _follow(self, session: str, kept: KeptRun) -> Iterator[tuple[str, dict, Files]]:
+        try:
+            yield from kept.follow()
+        except GeneratorExit:
+            if self._kept.get(session) is kept:
+                self.leave(session)
+            raise
+
+    def _give_way(self) -> None:
+        """End runs without a page, where somebody waits behind them."""
+        with self._lock:
+            alone = [session for session, run in self._kept.items() if run.alone >= self._grace_seconds]
+            hinder = [session for session in alone if self._line.behind(self._kept[session].name)]
+        for session in hinder:
+            self.close(session, GAVE_WAY)
+
+    def _forget_alone(self) -> None:
+        with self._lock:
+            alone = [session for session, run in self._kept.items() if run.alone >= self._kept_seconds]
+            runs = [self._kept.pop(session) for session in alone]
+        for session in alone:
+            self.close(session)
+        for run in runs:
+            run.forget()
+
+    def play(
+        self, session: str, order: Order, ticket: str | None = None, folder: Path | None = None
+    ) -> Iterator[tuple[dict, Files]]:
         """Wait for the model, then run. Yields (message, the run's files so far); messages are numbered.
 
-        Raises PromptError or SettingsError for an order that cannot work, when its turn comes.
+        folder: for the files; without one they are gone when this ends. Raises PromptError or SettingsError for an
+        order that cannot work, when its turn comes.
         """
-        ticket = run_name()
+        ticket = ticket or run_name()
         self.close(session)
         with self._lock:
             self._wanted[session] = ticket
         self._line.join(ticket)
+        self._give_way()
         try:
-            for number, (message, files) in enumerate(self._turn(session, ticket, order)):
+            for number, (message, files) in enumerate(self._turn(ticket, order, folder)):
                 yield {"run": ticket, "seq": number, **message}, files
         finally:
             self._line.leave(ticket)
 
-    def _turn(self, session: str, ticket: str, order: Order) -> Iterator[tuple[dict, Files]]:
+    def _is_wanted(self, ticket: str) -> bool:
+        with self._lock:
+            return ticket in self._wanted.values()
+
+    def _turn(self, ticket: str, order: Order, folder: Path | None) -> Iterator[tuple[dict, Files]]:
         told = 0
-        while (ahead := self._line.wait(ticket, timeout=0.25)) and self._wanted.get(session) is ticket:
+        while (ahead := self._line.wait(ticket, timeout=0.25)) and self._is_wanted(ticket):
             if ahead != told:
                 told = ahead
                 yield {"kind": "waiting", "ahead": ahead}, Files()
-        if self._wanted.get(session) is ticket:
-            yield from self._run(session, ticket, order)
+        if self._is_wanted(ticket):
+            yield from self._run(ticket, order, folder)
         else:
             yield LEFT, Files()
 
-    def _run(self, session: str, ticket: str, order: Order) -> Iterator[tuple[dict, Files]]:
+    def _run(self, ticket: str, order: Order, folder: Path | None) -> Iterator[tuple[dict, Files]]:
         began = time.monotonic()
 
         def give_way() -> bool:
             return self._line.waiting > 0 and time.monotonic() - began > self._turn_seconds
 
-        with TemporaryDirectory(prefix="deepforcing-") as folder:
-            run = self._make_run(order, Path(folder), ticket)
+        with TemporaryDirectory(prefix="deepforcing-") if folder is None else nullcontext(folder) as place:
+            run = self._make_run(order, Path(place), ticket)
             with self._lock:
-                self._runs[session] = run
+                self._runs[ticket] = run
             try:
                 for message in run.messages(give_way):
                     yield message, run.files
             finally:
                 with self._lock:
-                    if self._runs.get(session) is run:
-                        del self._runs[session]
+                    self._runs.pop(ticket, None)
+                    self._closing = {session: other for session, other in self._closing.items() if other != ticket}

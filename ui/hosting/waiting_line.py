@@ -36,6 +36,11 @@ class WaitingLine:
             self._changed.wait_for(lambda: self._line[0] == ticket, timeout)
             return self._line.index(ticket)
 
+    def behind(self, ticket: Hashable) -> int:
+        """How many stand behind this ticket; 0 where it is not in line."""
+        with self._changed:
+            return len(self._line) - 1 - self._line.index(ticket) if ticket in self._line else 0
+
     @property
     def waiting(self) -> int:
         """How many wait behind the one that has the model."""

@@ -13,7 +13,7 @@ class Wishes:
     """All of them at once, so that only the latest need be read.
 
     prompts: every new prompt so far. beats: how often the page has reported; frame, playing: its latest report, see
-    `Pace`. note: why the run is to stop, where the viewer did not ask for it.
+    `Pace`. quality, rate: see `PacedRun.adapt`. note: why the run is to stop, where the viewer did not ask for it.
     """
 
     prompts: tuple[str, ...] = ()
@@ -23,6 +23,8 @@ class Wishes:
     frame: float = 0.0
     playing: bool = False
     beats: int = 0
+    quality: int = 0
+    rate: float = 0.0
 
 
 class WishFile:

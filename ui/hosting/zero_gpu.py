@@ -67,7 +67,7 @@ class LentRun:
         self._check = order.stream(pipeline)  # never started: it refuses here what could not work there
         self._lock, self._wishes, self._mailbox = threading.Lock(), Wishes(), _mailbox_in(folder)
         self._give_way: Callable[[], bool] = lambda: False
-        self.seen = -1
+        self.quality = 0
         self.files = Files()
 
     def change_prompt(self, text: str) -> None:
@@ -75,9 +75,12 @@ class LentRun:
         self._check.change_prompt(text)
         self._wish(lambda now: {"prompts": (*now.prompts, text)})
 
-    def report(self, frame: float, playing: bool, seen: int = -1) -> None:
+    def adapt(self, quality: int, rate: float) -> None:
+        self.quality = quality
+        self._wish(lambda _: {"quality": quality, "rate": rate})
+
+    def report(self, frame: float, playing: bool) -> None:
         """As `Run.report`; also the time to ask whether somebody else's turn has come."""
-        self.seen = seen
         self._wish(lambda now: {"frame": frame, "playing": playing, "beats": now.beats + 1})
         if self._give_way():
             self.stop(GAVE_WAY)
@@ -140,6 +143,8 @@ class _Follower:
             self._run.change_prompt(prompt)
         if wishes.beats != known.beats:
             self._run.report(wishes.frame, wishes.playing)
+        if wishes.quality != known.quality:
+            self._run.adapt(wishes.quality, wishes.rate)
         if wishes.paused != known.paused:
             self._run.pause(wishes.paused)
         self._known = wishes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 from deepforcing import Pipeline, read_runner
@@ -18,5 +19,9 @@ def run_live(pipeline: Pipeline, sessions: Sessions, session: str, run: Run, tex
     """
     runner = read_runner(text)
     order = VideoOrder(run.prompt, run.seed, runner.policy, run.seconds * pipeline.shape.fps, runner.switch)
-    for value, message, _ in sessions.packets(session, order):
-        yield value, message
+    taken = -1
+    for value, _, _ in sessions.packets(session, order):
+        for message in json.loads(value)["messages"]:
+            if message["seq"] > taken:  # a packet may repeat what the page has not confirmed
+                taken = message["seq"]
+                yield value, message

@@ -101,7 +101,7 @@ def _watch(page: Page, pipeline: Pipeline | None, default: Policy, recordings: R
     with gr.Column(elem_id="ask"):
         _ask(page, is_small(pipeline), recordings)
     idle = "Type a prompt, or pick an example, and press Generate."
-    page.player = player(not is_small(pipeline), idle, settings=True)
+    page.player = player(not is_small(pipeline), idle, settings=True, keeps=True)
     with gr.Column(elem_id="settings"):
         _settings(page, default, embedded=pipeline is not None and pipeline.name == "tiny")
     with gr.Column(elem_id="break-it"):

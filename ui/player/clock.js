@@ -21,6 +21,11 @@ export class Clock {
     this.last = null;
   }
 
+  // The first frame that there is: another than 0 where a run is found again of which the beginning is gone.
+  beginAt(frame) {
+    this.oldest = this.newest = this.position = frame;
+  }
+
   // A chunk arrived: `seconds` is what making its `count` frames took.
   add(count, seconds) {
     this.newest += count;

@@ -28,6 +28,8 @@ export class Film {
   accept(message) {
     const late = message.run < this.run; // of a run that another has taken the place of: names sort by time
     if (late || (message.run === this.run && message.seq <= this.sequence)) return;
+    if (message.run !== this.run) this.live = !message.recorded;
+    this.over = message.kind === "ended";
     this.run = message.run;
     this.sequence = message.seq;
     this[this.kinds[message.kind]](message);
@@ -89,9 +91,11 @@ export class Film {
 
   beat() {
     const { clock } = this;
-    if (!clock || clock.ended || clock.recorded) return;
-    const playing = clock.moving && !document.hidden;
-    this.tell.beat({ run: this.run, frame: clock.position, playing, seen: this.sequence });
+    if (!this.live) return;
+    const playing = Boolean(clock?.moving) && !document.hidden;
+    const frame = clock?.position ?? 0;
+    this.memory?.keep(this.run, frame);
+    if (!this.over) this.tell.beat({ run: this.run, frame, playing, seen: this.sequence });
   }
 }
 

@@ -21,6 +21,9 @@ from ..settings.breaks import broken_line
 
 WEBP_PIXELS = 256 * 256  # up to this size WebP is smaller and quick enough; above it JPEG encodes seven times faster
 
+WEBP_QUALITIES = (92, 65, 35)  # bytes of a frame of the embedded model's: 1, 0.4, 0.3
+JPEG_QUALITIES = (85, 60, 35)
+
 
 @dataclass(frozen=True)
 class Codec:
@@ -31,11 +34,11 @@ class Codec:
     options: dict
 
     @classmethod
-    def of(cls, height: int, width: int) -> Codec:
-        """WebP for small frames, JPEG for large ones."""
+    def of(cls, height: int, width: int, quality: int = 0) -> Codec:
+        """WebP for small frames, JPEG for large ones. quality: 0 is best, 2 for slow links."""
         if height * width <= WEBP_PIXELS:
-            return cls("image/webp", "WEBP", {"quality": 92, "method": 2})
-        return cls("image/jpeg", "JPEG", {"quality": 85})
+            return cls("image/webp", "WEBP", {"quality": WEBP_QUALITIES[quality], "method": 2})
+        return cls("image/jpeg", "JPEG", {"quality": JPEG_QUALITIES[quality]})
 
     def encode(self, frame: np.ndarray) -> str:
         """uint8 [height, width, 3] -> base64 of an image."""
@@ -47,7 +50,12 @@ class Codec:
 def packet(messages: Iterable[dict]) -> str:
     """Messages as one value for the player: text, since Gradio sends only what changed in a value, and where lists in
     lists get shorter (6.31) what the page puts together is not what was sent."""
-    return json.dumps({"messages": list(messages)})
+    return packet_of([json.dumps(message) for message in messages])
+
+
+def packet_of(texts: list[str]) -> str:
+    """As `packet`, of messages that are JSON already."""
+    return f'{{"messages": [{", ".join(texts)}]}}'
 
 
 def started_message(event: StreamStarted) -> dict:
@@ -74,14 +82,14 @@ def sample_of(event: StreamStarted) -> Sample:
     return Sample.of(Geometry(*event.grid, event.chunk_frames), event.layers, event.heads)
 
 
-def chunk_message(chunk: Chunk, sample: Sample) -> dict:
+def chunk_message(chunk: Chunk, sample: Sample, quality: int = 0) -> dict:
     """Frames and telemetry of one chunk. `seconds` are measured; `encode` is the time spent here on the images.
 
     compression: whether it fired for this chunk. What it threw away is the difference to the chunk before;
-    contest: how it came to that.
+    contest: how it came to that. quality: of the images, see `Codec`.
     """
     began = time.perf_counter()
-    codec = Codec.of(*chunk.frames.shape[1:3])
+    codec = Codec.of(*chunk.frames.shape[1:3], quality)
     frames = [codec.encode(frame) for frame in chunk.frames]
     encode = time.perf_counter() - began
     cache, attention = pack_cache(chunk.cache, sample), pack_attention(chunk.attention, sample)

@@ -15,6 +15,7 @@ import { Controls } from "./controls.js";
 import { Drawers } from "./drawers.js";
 import { attach, Film, KINDS } from "./film.js";
 import { Frames } from "./frames.js";
+import { Memory } from "./memory.js";
 import { Meter } from "./meter.js";
 import { describe, linkTo, Opening } from "./recorded.js";
 import { Stage, staySmall } from "./stage.js";
@@ -39,6 +40,7 @@ class Player extends Film {
     this.inside = new Inside(this.root, (token) => this.choose(token));
     const heads = new Heads(this.root, (layer, head) => this.pick(layer, head));
     this.followers = [this.gauges, this.inside, this.heat, heads];
+    this.memory = props.keeps ? new Memory() : null;
     this.clicked = null; // when Generate was pressed
     this.picked = !this.root.closest("#player"); // whether the layer was chosen; else the page chooses one
     this.tour = new Tour(this);
@@ -93,7 +95,17 @@ class Player extends Film {
     return this.stage.shown >= 0 || Boolean(this.history?.chunks.length);
   }
 
+  // What this tab showed before it was loaded anew; where there is nothing, what its address asks for.
+  arrive() {
+    if (this.memory?.found) this.tell.rejoin({ run: this.memory.found.run });
+    else this.tell.arrive({ search: location.search });
+  }
+
   receive(value) {
+    if (value?.gone) {
+      this.memory.forget();
+      return this.arrive();
+    }
     super.receive(value);
     if (this.history?.run.recorded) this.tell.confirm({ run: this.run, seen: this.sequence });
   }
@@ -109,6 +121,8 @@ class Player extends Film {
     this.frames = new Frames(message.width, message.height);
     this.clock = new Clock(message.fps, 1 + message.stride * (message.chunk_frames - 1), Boolean(message.recorded));
     this.opening = new Opening(this.root, message, this.clock);
+    this.opening.frame ??= this.memory?.frameOf(message.run) ?? null;
+    if (message.recorded) this.memory?.forget();
     this.shownChunk = null;
     this.lastPrompt = message.prompt;
     this.notice = "";
@@ -129,6 +143,7 @@ class Player extends Film {
   takes(chunk) {
     const seconds = chunk.seconds.dit + chunk.seconds.decode;
     this.frames.add(chunk.first, chunk.frames, chunk.mime);
+    if (!this.history.chunks.length) this.clock.beginAt(chunk.first);
     this.clock.add(chunk.frames.length, seconds);
     this.history.add(chunk);
     this.keepmap.addThumbnails(chunk, this.frames, this.history.run.stride);
@@ -275,5 +290,5 @@ export function mount(element, props, watch, tell) {
   const player = new Player(element, props, tell);
   player.root.player = player; // for the console, and for tests
   attach(player, props, watch);
-  tell.arrive({ search: location.search });
+  player.arrive();
 }

@@ -21,6 +21,7 @@ const send = {
   pause: (data) => trigger('pause', data),
   confirm: (data) => trigger('confirm', data),
   arrive: (data) => trigger('arrive', data),
+  rejoin: (data) => trigger('rejoin', data),
 };
 import(at(props.module)).then(({ mount }) => mount(element, props, (use) => watch('value', use), send));
 """
@@ -34,6 +35,7 @@ def player(
     starts: str = "#generate, #recordings button",
     stops: str = "#stop",
     settings: bool = False,
+    keeps: bool = False,
 ) -> gr.HTML:
     """The component, for small square videos or for wide ones. idle: what it says before there is a video.
 
@@ -41,7 +43,10 @@ def player(
 
     starts, stops: CSS selectors of the buttons that begin and end its runs.
 
-    Events: beat and pause of a live run, confirm of a recorded one, arrive when it is on the page.
+    keeps: whether it finds its live run again after a reload; then its event `rejoin` has to be answered.
+
+    Events: beat and pause of a live run, confirm of a recorded one, arrive when it is on the page, rejoin instead where
+    the page had a live run before it was loaded anew.
     """
     serve()
     return gr.HTML(
@@ -55,6 +60,7 @@ def player(
         idle=idle,
         starts=starts,
         stops=stops,
+        keeps=keeps,
         gauges=panel(),
         module=module("player/player.js"),
         settings=str(settings).lower(),

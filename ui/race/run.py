@@ -59,7 +59,7 @@ class RaceRun(PacedRun):
             yield from self._attempt(lambda: self._open(event))
         elif isinstance(event, Round):
             self._made(len(event.laps[0].chunk.frames))
-            yield round_message(event)  # first the viewer, then the file
+            yield round_message(event, self.quality)  # first the viewer, then the file
             if self._video is not None:
                 yield from self._attempt(lambda: self._video.write(event))
         elif isinstance(event, StreamEnded):
@@ -102,14 +102,14 @@ def race_started_message(event: RaceStarted) -> dict:
     }
 
 
-def round_message(event: Round) -> dict:
+def round_message(event: Round, quality: int = 0) -> dict:
     """Frames and numbers of every runner. Seconds are measured wall clock; `encode` is the time spent on the images.
 
     leader: a runner's number, see LEADER_RULE. What is not known yet is None.
     """
     began = time.perf_counter()
     chunks = [lap.chunk for lap in event.laps]
-    codec = Codec.of(*chunks[0].frames.shape[1:3])
+    codec = Codec.of(*chunks[0].frames.shape[1:3], quality)
     frames = [[codec.encode(frame) for frame in chunk.frames] for chunk in chunks]
     encode = time.perf_counter() - began
     return {

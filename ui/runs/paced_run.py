@@ -13,6 +13,7 @@ from .files import Files
 from .pace import Pace
 
 SILENT_SECONDS = 150  # a hidden tab's timers fire once a minute; longer silence means that nobody is there
+SLOW = "Your connection carries about {:.1f} Mbit/s: pictures are sent at a lower quality, so that the video goes on."
 GAVE_WAY = "Others were waiting, so this run was ended. Generate again to get back in line."
 
 
@@ -36,7 +37,8 @@ class PacedRun:
         self.id = name
         self._stream, self._pace = stream, Pace(fps)
         self._stopping = threading.Event()
-        self.seen = -1
+        self.quality = 0  # of the pictures that are sent, see `Codec`
+        self._news: list[str] = []  # for the viewer
         self.note = ""  # why the run was ended, where the viewer did not end it
         self.files = Files()
 
@@ -47,13 +49,17 @@ class PacedRun:
     def _close(self) -> None:
         """Give up whatever is open."""
 
-    def report(self, frame: float, playing: bool, seen: int = -1) -> None:
-        """The viewer's playhead, and the number of the last message seen; also the sign that somebody is there."""
-        self.seen = seen
+    def report(self, frame: float, playing: bool) -> None:
+        """The viewer's playhead; also the sign that somebody is there."""
         self._pace.report(frame, playing)
 
     def pause(self, paused: bool) -> None:
         self._stream.pause() if paused else self._stream.resume()
+
+    def adapt(self, quality: int, rate: float) -> None:
+        """Send pictures at this quality from now on, since the link carries so many bytes a second."""
+        self.quality = quality
+        self._news.append(SLOW.format(8 * rate / 1e6))
 
     def stop(self, note: str = "") -> None:
         """End at the next chunk boundary; harmless at any time."""
@@ -65,6 +71,8 @@ class PacedRun:
         """Run to the end. `give_way` is asked between chunks whether somebody else's turn has come."""
         try:
             for event in self._events(give_way):
+                while self._news:
+                    yield {"kind": "notice", "text": self._news.pop(0)}
                 yield from self._fold(event)
         finally:
             self.stop()

@@ -81,7 +81,7 @@ class Run(PacedRun):
             yield started_message(event)
         elif isinstance(event, Chunk):
             self._made(len(event.frames))
-            message = chunk_message(event, sample_of(self._started))
+            message = chunk_message(event, sample_of(self._started), self.quality)
             gauges = self._meter.add(event)
             yield {**message, "gauges": gauges_message(gauges, self._started.fps)}  # first the viewer, then the file
             yield from self._record(event, gauges)

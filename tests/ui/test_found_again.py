@@ -1,0 +1,72 @@
+"""Nothing is lost: the page is loaded anew, or its network is cut, in the middle of a run."""
+
+import re
+
+import pytest
+from browsing import expect
+from chromium import look, wait
+
+from deepforcing import load_pipeline
+from ui.app import App
+from ui.recordings.library import Recordings
+
+
+@pytest.fixture(scope="module")
+def app():
+    app = App(load_pipeline("tiny"), recordings=Recordings([]))
+    app.launch(prevent_thread_lock=True, quiet=True)
+    yield app
+    app.blocks.close()
+
+
+def runs(page):
+    page.get_by_role("button", name="Generate", exact=True).click()
+    wait(page, "p.history?.chunks.length >= 3 && p.stage.shown >= 6")
+    return look(page, "p.run")
+
+
+def is_found_again(page, run, shown):
+    wait(page, f"p.run === '{run}' && p.stage.shown >= {shown} && p.history?.chunks[0]?.first === 0")
+    made = look(page, "p.clock.newest")
+    wait(page, f"p.clock.newest > {made}")  # it goes on
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+    with page.expect_download() as download:
+        page.locator("#download").click()
+    assert re.fullmatch(r"a-red-balloon.*[.]mp4", download.value.suggested_filename)
+
+
+def test_a_reload_finds_the_run_where_it_was(app, page, trouble):
+    run = runs(page)
+    shown = look(page, "Math.floor(p.clock.position)")
+    page.reload()
+    is_found_again(page, run, shown)
+    assert app.sessions.active == 0
+    trouble.clear()  # what Gradio says of requests that a reload breaks off
+
+
+@pytest.mark.parametrize("seconds", [5, 30])
+def test_a_network_that_was_cut_does_not_end_the_run(page, trouble, seconds):
+    run = runs(page)
+    shown = look(page, "Math.floor(p.clock.position)")
+    network = page.context.new_cdp_session(page)
+    offline = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    network.send("Network.enable")
+    network.send("Network.emulateNetworkConditions", {"offline": True, **offline})
+    page.evaluate("window.before = true")
+    page.wait_for_timeout(1000 * seconds)
+    network.send("Network.emulateNetworkConditions", {"offline": False, **offline})
+    page.wait_for_function("!window.before")  # Gradio loads the page anew by itself
+    is_found_again(page, run, shown)
+    trouble.clear()  # what the browser says of a network that is not there
+
+
+def test_a_slow_link_is_said_and_gets_smaller_pictures(page):
+    network = page.context.new_cdp_session(page)
+    network.send("Network.enable")
+    slow = {"offline": False, "latency": 40, "downloadThroughput": 125_000, "uploadThroughput": 125_000}
+    network.send("Network.emulateNetworkConditions", slow)
+    page.get_by_role("button", name="Generate", exact=True).click()
+    expect(page.locator(".df-coming")).to_contain_text("Your connection carries about")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()

@@ -1,0 +1,23 @@
+// Which live run this tab shows, and where in it: what finds it again after a reload, a lost connection, or Back.
+
+const NAME = "deep-forcing-run";
+
+export class Memory {
+  constructor() {
+    this.found = JSON.parse(sessionStorage.getItem(NAME)); // { run, frame }, null where there was none
+  }
+
+  keep(run, frame) {
+    sessionStorage.setItem(NAME, JSON.stringify({ run, frame }));
+  }
+
+  forget() {
+    this.found = null;
+    sessionStorage.removeItem(NAME);
+  }
+
+  // The frame at which the run was left, null for a run that is new.
+  frameOf(run) {
+    return this.found?.run === run && this.found.frame > 0 ? Math.floor(this.found.frame) : null;
+  }
+}
