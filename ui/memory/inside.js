@@ -67,7 +67,7 @@ export class Inside {
     this.write("end", this.endWords(steps, chunk, choice.layer));
     this.showLayers(chunk, history);
     const now = chunk.first / run.fps;
-    this.ranks.show(this.rankPoints(steps, choice.layer), now, this.unranked(steps), true);
+    this.ranks.show(this.rankPoints(steps, choice.layer), now, this.unranked(steps, choice.layer), true);
     this.mass.show(this.massPoints(history, choice), now, "Attention on it was not measured.");
   }
 
@@ -137,10 +137,10 @@ export class Inside {
     }));
   }
 
-  unranked(steps) {
+  unranked(steps, line) {
     if (this.run.settings.budget === undefined) return "This policy never compresses.";
     if (this.token.latent < this.run.settings.sink) return "The sink does not compete: it is kept for ever.";
-    const some = steps.some(({ chunk }) => withheld(chunk, this.token.latent));
+    const some = steps.some(({ chunk }) => withheld(chunk, this.token.latent, line));
     return some ? "Its ranks were not sent." : "It has stood in no compression so far.";
   }
 

@@ -40,10 +40,11 @@ function standing({ contest }, { latent, index }, line, tokens) {
   return { rank: Math.max(1, Math.round(rank * stood)), stood, places, score };
 }
 
-// Whether the frame's tokens may have stood in a compression whose ranks were sent for other frames only.
-export function withheld({ contest, cache, latents }, latent) {
+// Whether the frame's tokens may have stood in a compression whose ranks were sent for other frames, or other layers, only.
+export function withheld({ contest, cache, latents }, latent, line) {
   const competes = latent < latents[0] && !["sink", "recent"].includes(cache.roles[cache.frames.indexOf(latent)]);
-  return Boolean(competes && contest?.left && !contest.frames.includes(latent));
+  const sent = contest?.frames.includes(latent) ? line < contest.stood.length : !contest?.left;
+  return Boolean(competes && contest && !sent);
 }
 
 // Attention mass on a latent frame for a chunk; null where it was not measured, 0 where the chunk does not see the frame.
@@ -81,7 +82,7 @@ function spentIn(steps, line, { max_reuse: most, heads }) {
 function reasonOf(steps, { latent }, line, { policy, switch: switched }) {
   const [{ chunk: before, share }, { chunk, standing }] = steps.slice(-2);
   if (standing) return ["evicted", ` by compression: ${rankWords(standing, line)}`];
-  if (withheld(chunk, latent)) return ["evicted", " by compression; its rank was not sent"];
+  if (withheld(chunk, latent, line)) return ["evicted", " by compression; its rank was not sent"];
   const cut = switched === "sink" || policy === "infinity-rope";
   if (cut && chunk.prompt !== before.prompt) return ["cut", " at the new prompt"];
   const older = chunk.cache.frames.some((frame, i) => frame < latent && chunk.cache.roles[i] !== "sink");
