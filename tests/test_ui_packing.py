@@ -40,6 +40,12 @@ def shares(packed: str, *shape: int) -> np.ndarray:
     return np.frombuffer(base64.b64decode(packed), "<u2").reshape(shape) / 65535
 
 
+def few(packed: dict[str, str], *shape: int) -> np.ndarray:
+    out, there = np.zeros(shape), bits(packed["mask"], *shape).astype(bool)
+    out[there] = shares(packed["values"], int(there.sum()))
+    return out
+
+
 def numbers(packed: str, *shape: int) -> np.ndarray:
     return np.frombuffer(base64.b64decode(packed), "<f4").reshape(shape)
 

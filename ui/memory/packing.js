@@ -47,6 +47,17 @@ export function shareAt(base64, i) {
   return (byteAt(base64, 2 * i) + 256 * byteAt(base64, 2 * i + 1)) / 65535;
 }
 
+// What pack_few packed: the bits before it tell where the value lies.
+export function fewAt({ mask, values }, i) {
+  if (!bitAt(mask, i)) return 0;
+  const packed = bytes(mask);
+  let before = 0;
+  for (let at = 0; at < i >> 3; at++) before += ONES[packed[at]];
+  return shareAt(values, before + ONES[packed[i >> 3] >> (8 - (i & 7))]);
+}
+
+const ONES = Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll("0", "").length);
+
 export function levelAt(base64, i) {
   return ((byteAt(base64, i >> 1) >> (i & 1 ? 0 : 4)) & 15) / 15;
 }

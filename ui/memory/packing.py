@@ -113,6 +113,11 @@ def pack_shares(shares: np.ndarray) -> str:
     return text(np.rint(np.clip(shares, 0, 1) * 65535).astype("<u2").tobytes())
 
 
+def pack_few(shares: np.ndarray) -> dict[str, str]:
+    """Numbers 0..1 [...] of which many are 0 -> which are not, as bits, and these as shares, row-major."""
+    return {"mask": pack_mask(shares > 0), "values": pack_shares(shares[shares > 0])}
+
+
 def pack_numbers(values: np.ndarray) -> str:
     """Numbers [...] -> base64 of little-endian float32."""
     return text(values.astype("<f4").tobytes())

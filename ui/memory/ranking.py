@@ -8,10 +8,11 @@ import numpy as np
 
 from deepforcing import Compression
 
-from .packing import Sample, pack_shares, strongest
+from .packing import Sample, pack_few, strongest
 
 PANEL_BYTES = 146_000  # of all panels of a chunk, with its contest; a few sentences come on top
 CONTEST_BYTES = 48_000  # of a contest, before base64
+_FEW = 2 + 1 / 8  # bytes that a share takes at most, with its bit
 
 
 def room_beside(*packed: dict | None) -> int:
@@ -26,29 +27,36 @@ def pack_contest(fired: Compression | None, sample: Sample, layers: int, room: i
     that fit and had the most candidates.
 
     frames   latent frames; left: how many more had candidates
-    ranks    shares [rows, F, tokens]: by score, 1 / n for the highest of n candidates; 0 where a token did not stand
+    ranks    few shares [rows, F, tokens]: by score, 1 / n for the highest of n candidates; 0 where a token is none
     stood    how many candidates [rows]; places: how many were kept
-    scores   shares [rows - 1, F, tokens] from the lowest to the highest of each layer; range: these [rows - 1, 2]
+    scores   few shares [rows - 1, F, tokens] from the lowest to the highest of each layer; range: these [rows - 1, 2]
     """
     if fired is None:
         return None
-    tokens = fired.candidate[0, 0].size
-    whole = len(fired.scores) == layers and fired.frames.size * 2 * tokens * (1 + 2 * len(sample.layers)) <= room
-    most = fired.frames.size if whole else max(0, room // (2 * tokens))
+    shown = list(sample.layers)
+    if len(fired.scores) != layers or _bytes(fired.candidate, shown) > room:
+        shown = []
+    most = fired.frames.size if shown else max(0, int(room // (_FEW * fired.candidate[0, 0].size)))
     held = strongest(fired.candidate.mean((0, 2, 3)), most)
-    shown = list(sample.layers) if whole else []
     ranks = rank_shares(fired)
     stood, places = (mask.sum((1, 2, 3)) for mask in (fired.candidate, fired.kept))
     scores, reach = score_shares(fired.scores[shown])
     return {
         "frames": fired.frames[held].tolist(),
         "left": len(fired.frames) - len(held),
-        "ranks": pack_shares(np.concatenate((mean_rank(ranks[:, held])[None], ranks[np.ix_(shown, held)]))),
+        "ranks": pack_few(np.concatenate((mean_rank(ranks[:, held])[None], ranks[np.ix_(shown, held)]))),
         "stood": np.rint([stood.mean(), *stood[shown]]).astype(int).tolist(),
         "places": np.rint([places.mean(), *places[shown]]).astype(int).tolist(),
-        "scores": pack_shares(scores[:, held]),
+        "scores": pack_few(scores[:, held]),
         "range": reach,
     }
+
+
+def _bytes(candidate: np.ndarray, shown: list[int]) -> int:
+    """What ranks and scores of these layers take at most, with the mean's; candidate [layers, F, rows, columns]."""
+    rows = 1 + 2 * len(shown)
+    shares = candidate.any(0).sum() + 2 * candidate[shown].sum()
+    return int(2 * shares + rows * candidate[0].size / 8 + 2)
 
 
 def rank_shares(fired: Compression) -> np.ndarray:

@@ -1,7 +1,7 @@
 // The life of one token, folded from the chunks that have arrived. A token is { latent, row, column, index }, the index
 // counting row by row; `line` is 0 for the mean over all layers, else one of the sampled layers.
 
-import { shareAt, bitAt, levelAt } from "./packing.js";
+import { shareAt, bitAt, fewAt, levelAt } from "./packing.js";
 
 // What is known of the token for each chunk, from the one it was made with until it is gone:
 // share: of the line's layers that hold it, null where that was not sent; standing: in the compression, null without.
@@ -32,11 +32,11 @@ function standing({ contest }, { latent, index }, line, tokens) {
   const frame = contest ? contest.frames.indexOf(latent) : -1;
   if (frame < 0 || line >= contest.stood.length) return null;
   const at = (of) => ((of * contest.frames.length + frame) * tokens) + index;
-  const rank = shareAt(contest.ranks, at(line));
+  const rank = fewAt(contest.ranks, at(line));
   if (!rank) return null;
   const [stood, places] = [contest.stood[line], contest.places[line]];
   const [low, high] = contest.range[line - 1] ?? [];
-  const score = line ? low + (high - low) * shareAt(contest.scores, at(line - 1)) : null;
+  const score = line ? low + (high - low) * fewAt(contest.scores, at(line - 1)) : null;
   return { rank: Math.max(1, Math.round(rank * stood)), stood, places, score };
 }
 
