@@ -27,7 +27,8 @@ from deepforcing.evaluation.scenery import scenes
 from deepforcing.evaluation.story import SETTLED, SWITCH_AT, stories
 from deepforcing.evaluation.table import Table
 from deepforcing.policies import DeepForcing, DeepSink, SlidingWindow
-from deepforcing.training.data import to_pixels, to_video
+from deepforcing.training.bank import to_video
+from deepforcing.training.data import to_pixels
 from deepforcing.training.subjects import HSV
 from deepforcing.training.world import render
 
@@ -217,7 +218,7 @@ def through_the_codec():
 
     def trip(clip: np.ndarray) -> np.ndarray:
         with torch.no_grad():
-            return to_pixels(codec.decode(codec.encode(to_video(clip[None])))[0])[0]
+            return to_pixels(codec.decode(codec.encode(to_video(torch.from_numpy(clip)[None])))[0])[0]
 
     return trip
 
