@@ -10,7 +10,7 @@ from ui.app import App
 
 SECONDS = 60  # of video that are watched
 SCRUBS = 40
-DRAWN = "p.shownChunk && !p.panels.drawing && p.panels.queue.size === 0"
+DRAWN = "p.shownChunk && p.waiting === 0"
 SCRUB = f"""async (scrubs) => {{
   const p = {PLAYER}, times = [];
   const settled = () => {DRAWN} && p.stage.shown === p.clock.frame;
@@ -66,7 +66,7 @@ def arrive(browser: Browser, address: str) -> None:
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.goto(address)
     page.wait_for_function("document.querySelector('.df')?.player?.stage.log.length")
-    wait(page, f"[...p.root.querySelectorAll('[data-plot]')].every((plot) => plot.dataset.drawn > 0) && {DRAWN}")
+    wait(page, DRAWN)
     print(f"a link to a recorded run, until its first frame: {look(page, 'p.stage.log[0][1]') / 1000:.1f} s")
     print(f"a link to a recorded run, until its panels: {page.evaluate('performance.now()') / 1000:.1f} s")
 

@@ -258,6 +258,7 @@ class Player extends Film {
 
   // One a frame, so that video never waits for them.
   showNext(chunk, [follower, ...others]) {
+    this.waiting = follower ? 1 + others.length : 0;
     requestAnimationFrame(() => {
       if (!follower || chunk !== this.shownChunk) return;
       follower.show(chunk, this.history, this.choice);
