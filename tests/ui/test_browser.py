@@ -101,8 +101,8 @@ def the_prompt_changes(page):
     asked = time.monotonic()
     expect(page.locator(".df-now-text")).to_have_text(SECOND)
     print(f"new prompt on screen after {time.monotonic() - asked:.1f} s")
-    assert page.locator(".df-marks button").count() == 1
-    assert page.locator(".df-marks button").get_attribute("title") == f"New prompt: {SECOND}"
+    prompts = page.locator(".df-marks [data-kind=prompt]")  # what the video itself does may be marked too
+    assert prompts.evaluate_all("all => all.map((mark) => mark.title)") == [f"New prompt: {SECOND}"]
 
 
 def scrubbing_shows_the_past_without_the_server(page):
