@@ -42,9 +42,9 @@ def run(folder: Path) -> nbformat.NotebookNode:
 def main() -> None:
     """Write it with its outputs."""
     from playwright.sync_api import sync_playwright
+    from plotly.offline import get_plotlyjs
 
     from tests.ui.chromium import CHROMIUM, FLAGS
-    from ui.player.player import PLOTLY
 
     with TemporaryDirectory() as folder:
         notebook = run(Path(folder))
@@ -52,7 +52,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
         page = browser.new_page(viewport={"width": WIDTH, "height": 600})
         page.set_content("<body style='margin: 0; background: white'><div id='figure'></div></body>")
-        page.add_script_tag(path=str(PLOTLY))
+        page.add_script_tag(content=get_plotlyjs())
         for cell in (cell for cell in notebook.cells if cell.cell_type == "code"):
             cell.outputs = [output for output in cell.outputs if _is_kept(output)]
             for output in cell.outputs:
