@@ -34,7 +34,7 @@ def test_the_player_plays_whatever_the_server_thinks_its_address_is(app, browser
     page = context.new_page()
     page.set_default_timeout(60_000)
     page.goto(app.blocks.local_url)
-    page.wait_for_function(f"document.querySelector('.df') && {PLAYER}?.stage.shown >= 0")
+    page.wait_for_function(f"document.querySelector('.df') && {PLAYER}?.stage.log.length")
     asked = page.evaluate("performance.getEntriesByType('resource').map((entry) => entry.name)")
     assert any(name.endswith("player.js") for name in asked) and look(page, "p.stage.log.length") >= 1
     assert [name for name in asked if not name.startswith(app.blocks.local_url)] == []
