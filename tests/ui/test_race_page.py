@@ -153,6 +153,7 @@ def test_what_cannot_race_is_said(race):
 
 
 def test_later_prompts_are_written_with_the_keyboard_and_come_in_time(page):
+    page.get_by_role("button", name="More ...").click()
     page.locator("#later .lp-add").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_label("Prompt 2", exact=True)).to_be_focused()
@@ -181,6 +182,7 @@ def test_nothing_is_wider_than_a_phone(app, browser):
     page = open_tab(app, browser, trouble)
     page.set_viewport_size({"width": 420, "height": 900})
     page.wait_for_function(f"document.querySelector('.df') && {PLAYER}")
+    page.get_by_role("button", name="More ...").click()
     page.locator("#later .lp-add").click()
     page.locator("#later .lp-text").fill(SECOND)
     page.get_by_role("tab", name="Race").click()
