@@ -33,6 +33,12 @@ def read_arguments(arguments: list[str] | None = None, environment: Mapping[str,
         help="agree to the licences, also non-commercial ones, fetch and load without asking",
     )
     parser.add_argument("--lessons", type=Path, metavar="FOLDER", help="more lessons, as Markdown files")
+    parser.add_argument(
+        "--runs",
+        type=int,
+        metavar="N",
+        help="videos made at once, in turns; the rest wait in line (default: as many as the measured speed allows)",
+    )
     parser.add_argument("--host", default=None, help="address to listen on; 0.0.0.0 lets other machines in")
     parser.add_argument("--port", type=int, default=None, help="port; the first free one from 7860 when not given")
     parser.add_argument("--share", action="store_true", help="make a public link")
@@ -59,15 +65,15 @@ def open_app(asked: argparse.Namespace) -> App:
     """The app over a model, or over the offer to fetch and load it. Raises ModelError, SettingsError, LessonError."""
     model, loading = asked.model, loading_from(asked, compiled=asked.compile and not on_zero_gpu())
     if is_tiny(model):
-        return App(load_pipeline(model, loading=loading), lessons=asked.lessons)
+        return App(load_pipeline(model, loading=loading), lessons=asked.lessons, runs=asked.runs)
     if on_zero_gpu():  # what a worker is to have must be there before the launch; it is too short-lived to compile
         pipeline = prepare(model, loading, asked.accept_licence, TerminalLines())
-        return App(pipeline, own_policy(model, loading), lessons=asked.lessons)
+        return App(pipeline, own_policy(model, loading), lessons=asked.lessons, runs=asked.runs)
     needs = needs_of(model, loading)
     offer = offer_of(needs, asked.accept_licence)
     print(offer.text, *(["", "Go on in the page, or start with --accept-licence."] if offer.asks else []), sep="\n")
     loader = Loader(lambda report: prepare(model, loading, True, report), offer, TerminalLines())
-    return App(loader, needs.plan.policy, lessons=asked.lessons)
+    return App(loader, needs.plan.policy, lessons=asked.lessons, runs=asked.runs)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from .prompt import MAX_PROMPT_CHARACTERS, PromptError, told_unread
 from .proxies import mind_proxies
 from .timeline import Timeline, read_time, show_time
 from .trace import Trace, TraceError, TraceWriter, read_trace
+from .turns import Turn, Turns
 from .version import __version__
 from .video_file import VideoError, VideoWriter, rewrite_metadata
 
@@ -115,6 +116,8 @@ __all__ = [
     "Trace",
     "TraceError",
     "TraceWriter",
+    "Turn",
+    "Turns",
     "VideoError",
     "VideoShape",
     "VideoStream",

@@ -201,9 +201,7 @@ def _finish(trace: TraceWriter, options: argparse.Namespace, reason: str, error:
         print(f"{trace.finish(options.output)}: {readable(Path(options.trace).stat().st_size)}")
 
 
-def _metadata(
-    pipeline: Pipeline, policy: Policy, timeline: Timeline, options: argparse.Namespace
-) -> dict[str, str]:
+def _metadata(pipeline: Pipeline, policy: Policy, timeline: Timeline, options: argparse.Namespace) -> dict[str, str]:
     settings = ", ".join(f"{name}={value}" for name, value in settings_of(policy).items())
     comment = f"seed {options.seed}; {policy.name} ({settings}); model {pipeline.name}; deepforcing {__version__}"
     return {**prompt_metadata(timeline, options.switch), "comment": comment}

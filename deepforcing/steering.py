@@ -11,6 +11,7 @@ import torch
 
 from .events import StreamEnded
 from .out_of_memory import release
+from .turns import Turn
 
 
 class Stop(Exception):
@@ -40,6 +41,7 @@ class Steered:
         self._changed = threading.Condition()
         self._read = self._readers = 0  # items handed out; readers that wait inside `get` now
         self._paused = self._stopping = self._ended = False
+        self._turn: Turn | None = None
         self._thread = threading.Thread(target=self._run, name=self.thread_name, daemon=True)
 
     def _started(self) -> Any:
@@ -49,6 +51,10 @@ class Steered:
     def _in_words(self, error: BaseException) -> str:
         """An error, for a person to read."""
         return str(error) or type(error).__name__
+
+    def share(self, turn: Turn) -> None:
+        """Make each item only when it is its turn, since others work on the same device; to be said before `start`."""
+        self._turn = turn
 
     def start(self):
         """Begin. It starts once."""
@@ -117,11 +123,15 @@ class Steered:
             self._changed.notify_all()
 
     def _boundary(self, index: int) -> None:
-        """Wait while paused or far ahead, before the item of this number; raise Stop when stopped."""
+        """Wait while paused or far ahead, and for the turn, before the item of this number; raise Stop when stopped."""
+        if self._turn is not None:
+            self._turn.give()
         with self._changed:
             self._changed.wait_for(lambda: self._stopping or (not self._paused and self._wanted(index)))
-            if self._stopping:
-                raise Stop
+        if self._turn is not None:
+            self._turn.take(lambda: self._stopping)
+        if self._stopping:
+            raise Stop
 
     def _wanted(self, index: int) -> bool:
         return index - self._read < self._max_queued + self._ahead + (self._readers > 0)
@@ -144,6 +154,8 @@ class Steered:
             reason, error = "error", self._in_words(caught)
         finally:
             self._items.close()
+            if self._turn is not None:
+                self._turn.give()
             release(self._device)  # before the end is told, so that the next run finds the room
             self._end(StreamEnded(reason, made, error))
 

@@ -1,9 +1,9 @@
 """What becomes of the cache when the prompt changes.
 
-    keep        nothing: cached frames go on carrying the old prompt until they leave
-    reencode    every cached token gets keys and values made with the new prompt, and the picture goes on: LongLive's
-                KV-recache (arXiv 2509.22622), for a cache that holds single tokens too
-    sink        only the frames stay that the policy keeps for ever; without any, the new prompt begins from nothing
+keep        nothing: cached frames go on carrying the old prompt until they leave
+reencode    every cached token gets keys and values made with the new prompt, and the picture goes on: LongLive's
+            KV-recache (arXiv 2509.22622), for a cache that holds single tokens too
+sink        only the frames stay that the policy keeps for ever; without any, the new prompt begins from nothing
 """
 
 from __future__ import annotations

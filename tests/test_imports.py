@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    {"version"},
+    {"turns", "version"},
     {"config", "events", "rope", "captions", "metrics", "prompt", "ffmpeg", "output", "console", "proxies"},
     {"compression", "past_queries", "gauges", "timeline"},
     {"policies"},

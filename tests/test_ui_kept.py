@@ -85,7 +85,7 @@ def test_what_nobody_comes_back_for_ends_and_is_removed():
 
 
 def test_a_run_without_a_page_makes_little_ahead_and_gives_way_to_those_who_wait():
-    sessions = Sessions(small_pipeline(), grace_seconds=0.2)
+    sessions = Sessions(small_pipeline(), grace_seconds=0.2, most=1)
     seen = watching(sessions, "a", sessions.packets("a", order()), lambda last: last["kind"] == "started")
     sessions.report("a", seen[0]["run"], 0, False, 0)  # its last word: it shows the first frame
     sessions.leave("a")
@@ -99,7 +99,7 @@ def test_a_run_without_a_page_makes_little_ahead_and_gives_way_to_those_who_wait
 
 
 def test_a_reload_within_the_grace_keeps_the_run_though_another_waits():
-    sessions = Sessions(small_pipeline(), grace_seconds=0.5)
+    sessions = Sessions(small_pipeline(), grace_seconds=0.5, most=1)
     seen = watching(sessions, "a", sessions.packets("a", order()), lambda last: last["kind"] == "chunk")
     sessions.leave("a")
     back = sessions.rejoin("b", seen[0]["run"])

@@ -10,7 +10,7 @@ from test_video_file import FULL, program  # noqa: F401  (a fixture)
 
 from deepforcing import DeepForcing, DriftMeter, PromptError, StreamEnded, generate_long_video, read_trace
 from deepforcing.pipeline import started_event
-from ui.hosting.sessions import Sessions
+from ui.hosting.sessions import TOO_FULL, Sessions
 from ui.recordings.library import messages_of
 from ui.runs.files import ELSEWHERE, Recording, file_name
 from ui.runs.pace import AHEAD_SECONDS, Pace
@@ -177,7 +177,7 @@ def test_a_slow_viewer_holds_generation_back(pipeline):
 
 
 def test_a_second_session_waits_its_turn_and_then_runs(pipeline):
-    sessions, second = Sessions(pipeline), []
+    sessions, second = Sessions(pipeline, most=1), []
     first_has_it = threading.Event()
 
     def other():
@@ -197,8 +197,38 @@ def test_a_second_session_waits_its_turn_and_then_runs(pipeline):
     assert second[-1]["kind"] == "ended" and any(m["kind"] == "chunk" for m in second)
 
 
+def test_two_sessions_run_at_once_where_both_keep_their_pace_and_are_told(pipeline):
+    sessions, second = Sessions(pipeline), []
+    first_was_measured = threading.Event()
+
+    def other():
+        first_was_measured.wait(10)
+        playing(sessions, "b", lambda m: m.get("index", 0) > 2, second)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+
+    def enough(message):
+        if message.get("index", 0) > 2:
+            first_was_measured.set()
+        return bool(second) and second[-1]["kind"] == "ended"
+
+    first = playing(sessions, "a", enough)
+    thread.join(20)
+    assert second[0]["kind"] == "started" and second[-1]["kind"] == "ended"
+    assert {m["sharing"] for m in first if m["kind"] == "chunk"} == {1, 2}
+    assert sessions.active == 0
+
+
+def test_who_shares_a_model_that_became_too_slow_is_told_once(pipeline, monkeypatch):
+    monkeypatch.setattr("ui.hosting.room.Room.loads", [0.7, 0.6])
+    sessions = Sessions(pipeline)
+    messages = playing(sessions, "a", lambda m: m.get("index", 0) > 3)
+    assert [m["text"] for m in messages if m["kind"] == "notice"] == [TOO_FULL.format(2)]
+
+
 def test_a_run_gives_way_to_those_who_wait(pipeline):
-    sessions, ended = Sessions(pipeline, turn_seconds=0.2), []
+    sessions, ended = Sessions(pipeline, most=1, turn_seconds=0.2), []
     waiter = threading.Timer(0.1, lambda: playing(sessions, "b", lambda m: True))
     waiter.start()
     ended = playing(sessions, "a", lambda m: m.get("index", 0) > 2000)[-1]
@@ -207,7 +237,7 @@ def test_a_run_gives_way_to_those_who_wait(pipeline):
 
 
 def test_leaving_the_line(pipeline):
-    sessions, seen = Sessions(pipeline), []
+    sessions, seen = Sessions(pipeline, most=1), []
     holder = sessions.play("a", order())
     next(holder)
     began = time.monotonic()

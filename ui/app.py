@@ -55,15 +55,19 @@ class App:
         policy: Policy | None = None,
         recordings: Recordings | None = None,
         lessons: Path | None = None,
+        runs: int | None = None,
     ) -> None:
         """policy: what the page opens with; DeepForcing() when None. recordings: the project's when None.
 
-        lessons: a folder with more of them. Raises LessonError where it is none.
+        lessons: a folder with more of them. runs: at once, None for as many as keep their pace. Raises LessonError
+        where the folder is none, SettingsError for less than one run.
         """
         self.loader = model if isinstance(model, Loader) else None
         self.pipeline: Pipeline | None = None
         self.sessions: Sessions | None = None
-        self.policy = policy or DeepForcing()
+        if runs is not None and runs < 1:
+            raise SettingsError(f"--runs must be at least 1, not {runs}")
+        self.policy, self._runs = policy or DeepForcing(), runs
         self.doubts = Doubts()
         if self.loader is None:
             self._use(model)
@@ -78,7 +82,7 @@ class App:
         self.blocks.queue(default_concurrency_limit=RUNS_AT_ONCE, max_size=2 * RUNS_AT_ONCE)
 
     def _use(self, pipeline: Pipeline) -> None:
-        self.pipeline, self.sessions = pipeline, Sessions(pipeline)
+        self.pipeline, self.sessions = pipeline, Sessions(pipeline, most=self._runs)
 
     def launch(self, **options):
         """As gr.Blocks.launch, with the page's look. What needs nobody's word is loaded meanwhile."""

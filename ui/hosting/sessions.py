@@ -1,4 +1,5 @@
-"""Every browser session has its own run; all share one model, in turns. A run outlives its page by a minute."""
+"""Every browser session has its own run; as many share the model, in turns, as it is fast enough for. A run outlives
+its page by a minute."""
 
 from __future__ import annotations
 
@@ -9,12 +10,13 @@ from contextlib import nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from deepforcing import Pipeline
+from deepforcing import Pipeline, Turns
 
 from ..runs.files import Files
 from ..runs.names import run_name
 from ..runs.paced_run import GAVE_WAY, Order, PacedRun
-from .kept import KeptRun
+from .kept import FILM, KeptRun
+from .room import Room
 from .waiting_line import WaitingLine
 from .zero_gpu import LentRun, run_maker
 
@@ -22,6 +24,7 @@ TURN_SECONDS = 180  # how long a run may go on while others wait
 KEPT_SECONDS = 60.0  # how long a run, and its video, wait for a page that is gone
 GRACE_SECONDS = 5.0  # how long they do so while others wait
 MOST_KEPT = 8  # runs that wait for their page, or have ended; the oldest goes first
+TOO_FULL = "{} runs share the model now, and it is too slow for all of them at once: expect pauses until one ends."
 LEFT = {"kind": "ended", "reason": "left", "chunks": 0, "error": None, "note": "You left the line."}
 
 
@@ -34,10 +37,14 @@ class Sessions:
         turn_seconds: float = TURN_SECONDS,
         kept_seconds: float = KEPT_SECONDS,
         grace_seconds: float = GRACE_SECONDS,
+        most: int | None = None,
     ) -> None:
-        self._make_run = run_maker(pipeline)
+        """most: runs at once; None for as many as keep their pace, by what is measured."""
+        self._make_run, self._turns = run_maker(pipeline), Turns()
+        chunk_seconds = pipeline.chunk_frames * pipeline.shape.time / pipeline.shape.fps
         self._turn_seconds, self._kept_seconds, self._grace_seconds = turn_seconds, kept_seconds, grace_seconds
-        self._line = WaitingLine()
+        self._room = Room(self._turns, chunk_seconds, most)
+        self._line = WaitingLine(self._room.fits)
         self._lock = threading.Lock()
         self._runs: dict[str, PacedRun | LentRun] = {}  # by ticket
         self._kept: dict[str, KeptRun] = {}  # session -> its latest, oldest first
@@ -55,7 +62,7 @@ class Sessions:
 
     @property
     def active(self) -> int:
-        """Runs that have the model now: 0 or 1, for a moment 2 while one gives way."""
+        """Runs that have the model now."""
         with self._lock:
             return len(self._runs)
 
@@ -184,16 +191,30 @@ class Sessions:
         began = time.monotonic()
 
         def give_way() -> bool:
-            return self._line.waiting > 0 and time.monotonic() - began > self._turn_seconds
+            return time.monotonic() - began > self._turn_seconds and self._line.must_go(ticket)
 
         with TemporaryDirectory(prefix="deepforcing-") if folder is None else nullcontext(folder) as place:
             run = self._make_run(order, Path(place), ticket)
+            run.share(self._turns)
             with self._lock:
                 self._runs[ticket] = run
             try:
-                for message in run.messages(give_way):
+                for message in self._shared(run.messages(give_way)):
                     yield message, run.files
             finally:
                 with self._lock:
                     self._runs.pop(ticket, None)
                     self._closing = {session: other for session, other in self._closing.items() if other != ticket}
+
+    def _shared(self, messages: Iterator[dict]) -> Iterator[dict]:
+        """With how many runs share the model, and a word where that turns out to be too many."""
+        told = False
+        for message in messages:
+            if message["kind"] not in FILM:
+                yield message
+                continue
+            yield {**message, "sharing": self.active}
+            loads = self._room.loads
+            if not told and len(loads) > 1 and sum(loads) > 1:
+                told = True
+                yield {"kind": "notice", "text": TOO_FULL.format(len(loads))}

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from deepforcing import Pipeline
+from deepforcing import Pipeline, Turns
 
 from ..runs.files import Files
 from ..runs.paced_run import GAVE_WAY, Order, PacedRun
@@ -74,6 +74,9 @@ class LentRun:
         """Raises PromptError and changes nothing when the text cannot be used."""
         self._check.change_prompt(text)
         self._wish(lambda now: {"prompts": (*now.prompts, text)})
+
+    def share(self, turns: Turns) -> None:
+        """As `Run.share`: a GPU that is lent is nobody else's."""
 
     def adapt(self, quality: int, rate: float) -> None:
         self.quality = quality

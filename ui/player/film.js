@@ -36,7 +36,7 @@ export class Film {
   }
 
   waits({ ahead }) {
-    this.say(`Somebody else is using the model. You are number ${ahead} in line and will start by yourself.`, "waiting");
+    this.say(`All places at the model are taken. You are number ${ahead} in line, and your video will begin by itself.`, "waiting");
   }
 
   notes({ text }) {

@@ -30,5 +30,6 @@ export class Meter {
     const perLayer = Math.round(chunk.cache.tokens / layers);
     this.cells.tokens.textContent = perLayer.toLocaleString("en");
     this.cells.memory.textContent = size(chunk.cache.bytes);
+    if (chunk.sharing) this.cells.sharing.textContent = chunk.sharing === 1 ? "yours" : `${chunk.sharing}, in turns`;
   }
 }

@@ -37,5 +37,10 @@ class Pace:
             return self._clock() - self._at
 
     @property
+    def ahead_seconds(self) -> float:
+        """Seconds of video that are made and not played yet."""
+        return max(0.0, self.made - self.played()) / self._fps
+
+    @property
     def ahead_enough(self) -> bool:
-        return self.made - self.played() > AHEAD_SECONDS * self._fps
+        return self.ahead_seconds > AHEAD_SECONDS

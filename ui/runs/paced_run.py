@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
-from deepforcing import Pipeline, StreamEnded
+from deepforcing import Pipeline, StreamEnded, Turn, Turns
 
 from .files import Files
 from .pace import Pace
@@ -37,6 +37,7 @@ class PacedRun:
         self.id = name
         self._stream, self._pace = stream, Pace(fps)
         self._stopping = threading.Event()
+        self._turn: Turn | None = None
         self.quality = 0  # of the pictures that are sent, see `Codec`
         self._news: list[str] = []  # for the viewer
         self.note = ""  # why the run was ended, where the viewer did not end it
@@ -52,6 +53,11 @@ class PacedRun:
     def report(self, frame: float, playing: bool) -> None:
         """The viewer's playhead; also the sign that somebody is there."""
         self._pace.report(frame, playing)
+
+    def share(self, turns: Turns) -> None:
+        """Others work on the same device: take turns with them. To be said before `messages`."""
+        self._turn = turns.turn(lambda: self._pace.ahead_seconds)
+        self._stream.share(self._turn)
 
     def pause(self, paused: bool) -> None:
         self._stream.pause() if paused else self._stream.resume()
@@ -77,6 +83,8 @@ class PacedRun:
         finally:
             self.stop()
             self._stream.join(timeout=30)
+            if self._turn is not None:
+                self._turn.close()
             self._close()
 
     def _events(self, give_way: Callable[[], bool]) -> Iterator[Any]:
