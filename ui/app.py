@@ -20,6 +20,7 @@ from deepforcing import (
     settings_of,
 )
 
+from .hosting.programs import Programs
 from .hosting.sessions import Sessions
 from .lessons.library import read_lessons
 from .lessons.live import run_live
@@ -73,6 +74,7 @@ class App:
             self._use(model)
         self.blocks = gr.Blocks(title=TITLE, fill_width=True, delete_cache=(KEPT_SECONDS, KEPT_SECONDS))
         with self.blocks:
+            Programs(lambda: (self.pipeline, self.sessions), RUNS_AT_ONCE)  # first, so that the names are theirs
             recordings = Recordings.shipped() if recordings is None else recordings
             self.page = lay_out(self.pipeline, self.policy, recordings, read_lessons(recordings, read_runner, lessons))
             self._wire(self.page)

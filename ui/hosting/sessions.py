@@ -153,11 +153,11 @@ class Sessions:
             run.forget()
 
     def play(
-        self, session: str, order: Order, ticket: str | None = None, folder: Path | None = None
+        self, session: str, order: Order, ticket: str | None = None, folder: Path | None = None, hurry: bool = False
     ) -> Iterator[tuple[dict, Files]]:
         """Wait for the model, then run. Yields (message, the run's files so far); messages are numbered.
 
-        folder: for the files; without one they are gone when this ends. Raises PromptError or SettingsError for an
+        folder: for the files; without one they are gone when this ends. hurry: nobody watches. Raises PromptError or SettingsError for an
         order that cannot work, when its turn comes.
         """
         ticket = ticket or run_name()
@@ -167,7 +167,7 @@ class Sessions:
         self._line.join(ticket)
         self._give_way()
         try:
-            for number, (message, files) in enumerate(self._turn(ticket, order, folder)):
+            for number, (message, files) in enumerate(self._turn(ticket, order, folder, hurry)):
                 yield {"run": ticket, "seq": number, **message}, files
         finally:
             self._line.leave(ticket)
@@ -176,18 +176,18 @@ class Sessions:
         with self._lock:
             return ticket in self._wanted.values()
 
-    def _turn(self, ticket: str, order: Order, folder: Path | None) -> Iterator[tuple[dict, Files]]:
+    def _turn(self, ticket: str, order: Order, folder: Path | None, hurry: bool) -> Iterator[tuple[dict, Files]]:
         told = 0
         while (ahead := self._line.wait(ticket, timeout=0.25)) and self._is_wanted(ticket):
             if ahead != told:
                 told = ahead
                 yield {"kind": "waiting", "ahead": ahead}, Files()
         if self._is_wanted(ticket):
-            yield from self._run(ticket, order, folder)
+            yield from self._run(ticket, order, folder, hurry)
         else:
             yield LEFT, Files()
 
-    def _run(self, ticket: str, order: Order, folder: Path | None) -> Iterator[tuple[dict, Files]]:
+    def _run(self, ticket: str, order: Order, folder: Path | None, hurry: bool) -> Iterator[tuple[dict, Files]]:
         began = time.monotonic()
 
         def give_way() -> bool:
@@ -196,6 +196,8 @@ class Sessions:
         with TemporaryDirectory(prefix="deepforcing-") if folder is None else nullcontext(folder) as place:
             run = self._make_run(order, Path(place), ticket)
             run.share(self._turns)
+            if hurry:
+                run.hurry()
             with self._lock:
                 self._runs[ticket] = run
             try:

@@ -13,7 +13,7 @@ class Wishes:
     """All of them at once, so that only the latest need be read.
 
     prompts: every new prompt so far. beats: how often the page has reported; frame, playing: its latest report, see
-    `Pace`. quality, rate: see `PacedRun.adapt`. note: why the run is to stop, where the viewer did not ask for it.
+    `Pace`. quality, rate, hurry: see `PacedRun`. note: why the run is to stop, where the viewer did not ask for it.
     """
 
     prompts: tuple[str, ...] = ()
@@ -25,6 +25,7 @@ class Wishes:
     beats: int = 0
     quality: int = 0
     rate: float = 0.0
+    hurry: bool = False
 
 
 class WishFile:

@@ -78,6 +78,10 @@ class LentRun:
     def share(self, turns: Turns) -> None:
         """As `Run.share`: a GPU that is lent is nobody else's."""
 
+    def hurry(self) -> None:
+        """As `Run.hurry`."""
+        self._wish(lambda _: {"hurry": True})
+
     def adapt(self, quality: int, rate: float) -> None:
         self.quality = quality
         self._wish(lambda _: {"quality": quality, "rate": rate})
@@ -146,6 +150,8 @@ class _Follower:
             self._run.change_prompt(prompt)
         if wishes.beats != known.beats:
             self._run.report(wishes.frame, wishes.playing)
+        if wishes.hurry != known.hurry:
+            self._run.hurry()
         if wishes.quality != known.quality:
             self._run.adapt(wishes.quality, wishes.rate)
         if wishes.paused != known.paused:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from deepforcing import Pipeline, StreamEnded, Turn, Turns
 
 from .files import Files
-from .pace import Pace
+from .pace import Pace, Unwatched
 
 SILENT_SECONDS = 150  # a hidden tab's timers fire once a minute; longer silence means that nobody is there
 SLOW = "Your connection carries about {:.1f} Mbit/s: pictures are sent at a lower quality, so that the video goes on."
@@ -35,7 +35,7 @@ class PacedRun:
     def __init__(self, stream: Any, fps: int, name: str) -> None:
         """stream: not started yet; it is read and steered as a VideoStream is."""
         self.id = name
-        self._stream, self._pace = stream, Pace(fps)
+        self._stream, self._fps, self._pace = stream, fps, Pace(fps)
         self._stopping = threading.Event()
         self._turn: Turn | None = None
         self.quality = 0  # of the pictures that are sent, see `Codec`
@@ -58,6 +58,10 @@ class PacedRun:
         """Others work on the same device: take turns with them. To be said before `messages`."""
         self._turn = turns.turn(lambda: self._pace.ahead_seconds)
         self._stream.share(self._turn)
+
+    def hurry(self) -> None:
+        """Nobody watches: make it as fast as possible. To be said before `messages`."""
+        self._pace = Unwatched(self._fps)
 
     def pause(self, paused: bool) -> None:
         self._stream.pause() if paused else self._stream.resume()
