@@ -16,7 +16,9 @@ def as_text(text: str) -> str:
 
 
 def check_prompt(text: str) -> str:
-    """The prompt as text, without surrounding space. Raises PromptError when it is empty or too long."""
+    """The prompt as text, without surrounding space. Raises PromptError when it is empty, too long, or no text."""
+    if not isinstance(text, str):
+        raise PromptError(f"A prompt is text, not {type(text).__name__}.")
     text = as_text(text).strip()
     if not text:
         raise PromptError("The prompt is empty: describe what the video should show.")

@@ -28,6 +28,7 @@ from .loading.loader import Loader
 from .loading.progress import progress
 from .look.header import TITLE
 from .look.notes import note, problem
+from .look.told import Blocks, told
 from .page.launch import launch
 from .page.layout import Page, Waiting, lay_out, lay_out_waiting, model_header
 from .prompts import words
@@ -72,7 +73,7 @@ class App:
         self.doubts = Doubts()
         if self.loader is None:
             self._use(model)
-        self.blocks = gr.Blocks(title=TITLE, fill_width=True, delete_cache=(KEPT_SECONDS, KEPT_SECONDS))
+        self.blocks = Blocks(title=TITLE, fill_width=True, delete_cache=(KEPT_SECONDS, KEPT_SECONDS))
         with self.blocks:
             Programs(lambda: (self.pipeline, self.sessions), RUNS_AT_ONCE)  # first, so that the names are theirs
             recordings = Recordings.shipped() if recordings is None else recordings
@@ -231,10 +232,10 @@ class App:
 
     def rejoin(self, event: gr.EventData, request: gr.Request) -> Iterator[tuple]:
         """The run that the page had before it was loaded anew, from its start; where that is over, the page is told."""
-        found = False
+        (run,), found = told(event, run=str), False
         try:
             if self.sessions is not None:
-                for shown in _shown(self.sessions.rejoin(request.session_hash, str(event._data["run"]))):
+                for shown in _shown(self.sessions.rejoin(request.session_hash, run)):
                     found = True
                     yield shown
         except (PromptError, SettingsError, OSError) as error:
@@ -275,15 +276,15 @@ class App:
         self.page.learn.viewings.close(request.session_hash)
 
     def beat(self, event: gr.EventData, request: gr.Request) -> None:
-        told = event._data
+        run, frame, playing, seen = told(event, run=str, frame=float, playing=bool, seen=int)
         if self.sessions is not None:
-            frame, playing, seen = float(told["frame"]), bool(told["playing"]), int(told["seen"])
-            self.sessions.report(request.session_hash, str(told["run"]), frame, playing, seen)
+            self.sessions.report(request.session_hash, run, frame, playing, seen)
 
     def pause(self, event: gr.EventData, request: gr.Request) -> None:
-        run = self._run_of(event, request)
-        if run is not None:
-            run.pause(bool(event._data["paused"]))
+        name, paused = told(event, run=str, paused=bool)
+        run = self.sessions and self.sessions.get(request.session_hash)
+        if run is not None and run.id == name:
+            run.pause(paused)
 
     def look_at_prompts(self, prompt: str, later: str) -> str:
         """What is wrong with the prompts, or what would help the model to follow them; the first may yet be empty."""
@@ -330,10 +331,6 @@ class App:
     def _order(self, prompt, seed, length, switch, stale, policy, values) -> VideoOrder:
         frames = read_length(length, self.pipeline.shape.fps)
         return VideoOrder(prompt, read_seed(seed), self._policy(policy, values), frames, switch, stale)
-
-    def _run_of(self, event: gr.EventData, request: gr.Request):
-        run = self.sessions.get(request.session_hash)
-        return run if run is not None and event._data["run"] == run.id else None
 
 
 def _shown(packets: Iterator[tuple[str, dict, Files]]) -> Iterator[tuple]:

@@ -14,6 +14,7 @@ from .lessons.lesson import LessonError
 from .lessons.library import read_lessons
 from .lessons.tab import TAB, LessonTab
 from .look.header import TITLE, header
+from .look.told import Blocks
 from .page.launch import launch
 from .player.player import player
 from .recordings.library import Recordings
@@ -25,7 +26,7 @@ class ReplayApp:
 
     def __init__(self, recordings: Recordings, lessons: Path | None = None) -> None:
         """lessons: a folder with more of them. Raises LessonError where it is none."""
-        self.blocks = gr.Blocks(title=TITLE, fill_width=True, delete_cache=(3600, 3600))
+        self.blocks = Blocks(title=TITLE, fill_width=True, delete_cache=(3600, 3600))
         with self.blocks:
             gr.HTML(header("recorded runs, no model"), elem_id="header", apply_default_css=False)
             with gr.Tabs(elem_id="views") as tabs:

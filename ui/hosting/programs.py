@@ -1,4 +1,4 @@
-"""A program's way in: endpoints with names, for `gradio_client` and plain HTTP. They wait in the same line as the page."""
+"""A program's way in: endpoints with names, for `gradio_client` and plain HTTP. They wait in line as pages do."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from deepforcing import (
     settings_of,
 )
 
+from ..look.told import refusal
 from ..runs.files import Files
 from ..runs.run import VideoOrder
 from ..settings.form import LARGEST_SEED, setting_names
@@ -75,9 +76,11 @@ class Programs:
         settings: dict | None = None,
         switch: str = "keep",
     ) -> Iterator[dict]:
-        """Make a video. While it is made, each result tells how far it is: {"frames", "of"}, or {"waiting": place in line};
-        the last one has the files: {"video": MP4, "trace": a run to open on the page}. prompt: a text, or [second, prompt]
-        pairs of which the first is at 0. settings: of the policy, by name, see /policies."""
+        """Make a video. While it is made, each result tells how far it is: {"frames", "of"}, or {"waiting": place in
+        line}; the last has the files, too: {"video": MP4, "trace": a run to open on the page}.
+
+        prompt: a text, or [second, prompt] pairs, the first at 0. settings: of the policy, by name, see /policies.
+        """
         order, files, made = self._order(prompt, seconds, seed, policy, settings, switch), Files(), 0
         for message, files in self._play(order):
             if message["kind"] == "waiting":
@@ -97,7 +100,7 @@ class Programs:
         settings: dict | None = None,
         switch: str = "keep",
     ) -> Iterator[dict]:
-        """Frames as they are made, a chunk a result: {"first": number of its first frame, "prompt", "mime", "frames": the
+        """Frames as they are made, a chunk a result: {"first": its first frame's number, "prompt", "mime", "frames":
         pictures in base64}, or {"waiting": place in line}. Asked for as /generate is."""
         for message, _ in self._play(self._order(prompt, seconds, seed, policy, settings, switch)):
             if message["kind"] == "waiting":
@@ -106,7 +109,7 @@ class Programs:
                 yield {name: message[name] for name in ("first", "prompt", "mime", "frames")}
 
     def policies(self) -> list:
-        """What decides which tokens stay: [{"name", "settings": {name: default}, "choices": {name: words it may be}}]."""
+        """What can decide which tokens stay: [{"name", "settings": {name: default}, "choices": {name: words}}]."""
         return [
             {
                 "name": name,
@@ -119,8 +122,8 @@ class Programs:
         ]
 
     def model(self) -> dict:
-        """What makes the videos: {"name", "weights": fingerprint, "fps", "width", "height", "device", "attention", "runs": at
-        the moment}."""
+        """What makes the videos: {"name", "weights": fingerprint, "fps", "width", "height", "device", "attention",
+        "runs": how many there are now}."""
         pipeline, sessions = self._loaded()
         shape = pipeline.shape
         return {
@@ -168,11 +171,6 @@ class Programs:
                 yield message, files
         finally:
             sessions.close(session)
-
-
-def refusal(text: str) -> gr.Error:
-    """What was asked for cannot be done: for whoever asked to read, and nothing for the log."""
-    return gr.Error(text, print_exception=False)
 
 
 def _file(path) -> dict | None:

@@ -157,8 +157,8 @@ class Sessions:
     ) -> Iterator[tuple[dict, Files]]:
         """Wait for the model, then run. Yields (message, the run's files so far); messages are numbered.
 
-        folder: for the files; without one they are gone when this ends. hurry: nobody watches. Raises PromptError or SettingsError for an
-        order that cannot work, when its turn comes.
+        folder: for the files; without one they are gone when this ends. hurry: nobody watches. Raises PromptError or
+        SettingsError for an order that cannot work, when its turn comes.
         """
         ticket = ticket or run_name()
         self.close(session)

@@ -10,6 +10,7 @@ import gradio as gr
 from deepforcing import PromptError, SettingsError, TraceError
 
 from ..look.notes import note, problem
+from ..look.told import told
 from ..player.messages import packet
 from ..player.player import player
 from ..recordings.library import Recordings
@@ -113,7 +114,7 @@ class LessonTab:
 
     def arrive(self, event: gr.EventData) -> str:
         """The tab is there. What its link asks for."""
-        return str(event._data["search"])
+        return told(event, search=str)[0]
 
     def follow(self, search: str, notebook: Notebook) -> Iterator[Updates]:
         """A link to a lesson's step."""
@@ -234,7 +235,7 @@ class LessonTab:
 
     def confirm(self, event: gr.EventData, request: gr.Request) -> None:
         """The page has received a part of a recording."""
-        self.viewings.confirm(request.session_hash, str(event._data["run"]), int(event._data["seen"]))
+        self.viewings.confirm(request.session_hash, *told(event, run=str, seen=int))
 
 
 def _card(number: int, lesson: Lesson | Broken) -> gr.Button | gr.HTML:

@@ -8,6 +8,8 @@ from html import escape
 
 import gradio as gr
 
+from ..look.told import told
+
 LETTER = r"[^\W\d_]"
 MOUNT = """
 element.addEventListener('click', (event) => {
@@ -30,7 +32,7 @@ def offer(was: str, now: str) -> str:
 
 def take(event: gr.EventData, prompt: str, later: str) -> tuple[str, str]:
     """The prompt and the rows of later ones, with what a button offers."""
-    was, now = str(event._data["was"]), str(event._data["now"])
+    was, now = told(event, was=str, now=str)
     rows = [{**row, "prompt": replaced(row["prompt"], was, now)} for row in json.loads(later or "[]")]
     return replaced(prompt, was, now), json.dumps(rows)
 

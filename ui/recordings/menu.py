@@ -11,6 +11,7 @@ import gradio as gr
 from deepforcing import TraceError, read_trace
 
 from ..look.notes import problem
+from ..look.told import told
 from ..player.messages import packet
 from .library import Recordings, messages_of
 from .links import LinkError, Moment, read_link
@@ -70,9 +71,10 @@ class RecordingsMenu:
 
     def arrive(self, event: gr.EventData, request: gr.Request) -> Iterator[tuple]:
         """A page was opened: at the moment that its link names, or with the first run of the recordings."""
+        (search,) = told(event, search=str)
 
         def opening() -> Opening | None:
-            moment = read_link(str(event._data["search"]))
+            moment = read_link(search)
             if moment is not None:
                 return self._opening(moment)
             first = self.recordings.first
@@ -82,7 +84,7 @@ class RecordingsMenu:
 
     def confirm(self, event: gr.EventData, request: gr.Request) -> None:
         """The page has received a part."""
-        self.viewings.confirm(request.session_hash, str(event._data["run"]), int(event._data["seen"]))
+        self.viewings.confirm(request.session_hash, *told(event, run=str, seen=int))
 
     def _opening(self, moment: Moment) -> Opening:
         """Raises TraceError for an unknown name, LinkError for a moment that the run does not have."""

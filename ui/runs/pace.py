@@ -47,8 +47,8 @@ class Pace:
 
 
 class Unwatched(Pace):
-    """Of a run that nobody watches while it is made: it may be made as fast as possible, but those that are watched come
-    first once it is ahead of where it would be if somebody watched."""
+    """Of a run that nobody watches while it is made: made as fast as possible, though those that are watched come first
+    once it is ahead of where a viewer would be."""
 
     def __init__(self, fps: int, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(fps, clock)
