@@ -106,19 +106,19 @@ def test_what_cannot_be_is_refused_in_words(client, capfd, asked, words):
 def test_requests_that_no_page_sends_leave_no_traceback(app, capfd):
     """Each endpoint, private ones included, gets values of wrong kinds, too few, and events that tell nonsense."""
     junk = itertools.cycle(JUNK)
-    for number, function in app.blocks.fns.items():
-        for told, some in ((TOLD, next(junk)), (next(junk), next(junk))):
-            send(app, number, [some] * len(function.inputs), told, function.queue)
-        send(app, number, [], None, function.queue)
+    with httpx.Client(base_url=f"{app.blocks.local_url}gradio_api", timeout=20) as http:
+        for number, function in app.blocks.fns.items():
+            for told, some in ((TOLD, next(junk)), (next(junk), next(junk))):
+                send(http, number, [some] * len(function.inputs), told, function.queue)
+            send(http, number, [], None, function.queue)
     assert "Traceback" not in capfd.readouterr().err
     assert httpx.get(app.blocks.local_url).status_code == 200
 
 
-def send(app, number: int, data: list, told, queued: bool) -> None:
+def send(http: httpx.Client, number: int, data: list, told, queued: bool) -> None:
     session = f"stranger-{number}-{len(data)}-{id(told)}"
     request = {"fn_index": number, "data": data, "event_data": told, "session_hash": session, "trigger_id": None}
-    base = f"{app.blocks.local_url}gradio_api"
-    answer = httpx.post(f"{base}/{'queue/join' if queued else 'run/predict'}", json=request, timeout=20)
+    answer = http.post("/queue/join" if queued else "/run/predict", json=request)
     if queued and answer.status_code == 200:
-        with httpx.stream("GET", f"{base}/queue/data?session_hash={session}", timeout=20) as lines:
+        with http.stream("GET", f"/queue/data?session_hash={session}") as lines:
             next(line for line in lines.iter_lines() if "process_completed" in line or "close_stream" in line)
