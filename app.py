@@ -20,6 +20,7 @@ from ui.hosting.zero_gpu import on_zero_gpu
 from ui.lessons.lesson import LessonError
 from ui.loading.loader import Loader, TerminalLines
 from ui.loading.requirements import offer_of, prepare
+from ui.page.ending import serve_until_told
 
 
 def read_arguments(arguments: list[str] | None = None, environment: Mapping[str, str] = os.environ):
@@ -54,7 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         find_ffmpeg()
         app = open_app(asked)
-        app.launch(server_name=asked.host, server_port=asked.port, share=asked.share, inbrowser=asked.open)
+        served = {"server_name": asked.host, "server_port": asked.port, "share": asked.share, "inbrowser": asked.open}
+        app.launch(**served, prevent_thread_lock=True)
+        serve_until_told(app.blocks, app.end)
     except (ModelError, SettingsError, LessonError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -93,6 +93,12 @@ class App:
             self.loader.start(self._use)
         return launch(self.blocks, **options)
 
+    def end(self) -> None:
+        """The server stops: runs finish their files, and their pages are told."""
+        folder = self.sessions and self.sessions.end_all()
+        if folder is not None:
+            print(f"Files of the videos that were being made: {folder}")
+
     def _wire(self, page: Page) -> None:
         self._wire_run(page)
         self._wire_prompt(page)

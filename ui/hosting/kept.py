@@ -100,6 +100,13 @@ class KeptRun:
         left = self.left
         return 0.0 if left is None else time.monotonic() - left
 
+    @property
+    def delivered(self) -> bool:
+        """Whether it has ended, and its page, if it has one, has all of it."""
+        with self._changed:
+            newest = self._told[-1].message["seq"] if self._told else -1
+            return self.over and (self._viewer is None or newest <= self._seen)
+
     def forget(self) -> None:
         """Remove its files, once it has ended and nobody is taking them."""
         with self._changed:

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from deepforcing import Pipeline, Turns
 
-from ..runs.files import Files
+from ..runs.files import Files, save
 from ..runs.names import run_name
 from ..runs.paced_run import GAVE_WAY, Order, PacedRun
 from .kept import FILM, KeptRun
@@ -25,6 +25,8 @@ KEPT_SECONDS = 60.0  # how long a run, and its video, wait for a page that is go
 GRACE_SECONDS = 5.0  # how long they do so while others wait
 MOST_KEPT = 8  # runs that wait for their page, or have ended; the oldest goes first
 TOO_FULL = "{} runs share the model now, and it is too slow for all of them at once: expect pauses until one ends."
+END_SECONDS = 3.5  # that runs have for their files, and pages to be told, when the server stops
+STOPPING = "The server was stopped, so this run was ended."
 LEFT = {"kind": "ended", "reason": "left", "chunks": 0, "error": None, "note": "You left the line."}
 
 
@@ -75,6 +77,20 @@ class Sessions:
                 self._closing[session] = ticket
         if run is not None:
             run.stop(note)
+
+    def end_all(self, seconds: float = END_SECONDS) -> Path | None:
+        """The server stops: all runs end, and their pages are told. Returns the folder of the files of those that were
+        being made, None without any; waits for them and for the pages no longer than this."""
+        with self._lock:
+            made = [run for run in self._kept.values() if not run.over]
+            sessions = list(self._wanted)
+        for session in sessions:
+            self.close(session, STOPPING)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not all(run.delivered for run in made):
+            time.sleep(0.05)
+        files = [file for run in made for file in vars(run.files).values() if file is not None and file.exists()]
+        return save(files) if files else None
 
     def leave(self, session: str) -> None:
         """The session's page is gone: its run waits for it a while, shorter where others wait for the model."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -119,6 +121,14 @@ class Recording:
             "prompts": [{"seconds": seconds, "prompt": prompt} for seconds, prompt in self._prompts],
         }
         return {"title": s.prompt[:200], "comment": json.dumps(made, ensure_ascii=False)}
+
+
+def save(files: list[Path]) -> Path:
+    """Copy files of several runs, whatever they are called, into one folder that nobody removes; returns the folder."""
+    folder = Path(tempfile.mkdtemp(prefix="deepforcing-ended-"))
+    for number, file in enumerate(files):
+        shutil.copyfile(file, folder / f"{number}-{file.name}")
+    return folder
 
 
 def left_by(error: Exception) -> Path | None:
