@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shlex
 import sys
@@ -51,6 +52,8 @@ def read_arguments(arguments: list[str] | None = None, environment: Mapping[str,
 def main(arguments: list[str] | None = None) -> int:
     """Load, build, serve. 0 after a normal end; 2, with one readable line, for a model or port that cannot be used."""
     escape_what_cannot_be_shown()
+    logging.basicConfig(format="%(asctime)s %(message)s")
+    logging.getLogger("deepforcing").setLevel(logging.INFO)  # a line a run
     asked = read_arguments(arguments)
     try:
         find_ffmpeg()

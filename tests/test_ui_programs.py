@@ -17,6 +17,7 @@ from PIL import Image
 from deepforcing import POLICIES, DeepForcing, generate_long_video, make_policy, read_trace, settings_of
 from ui.app import App
 from ui.hosting.programs import MOST_SECONDS
+from ui.loading.loader import Loader, Offer
 from ui.recordings.library import Recordings
 
 SETTINGS = {"window": 9, "sink": 3, "budget": 8, "recent": 4}
@@ -122,3 +123,28 @@ def send(http: httpx.Client, number: int, data: list, told, queued: bool) -> Non
     if queued and answer.status_code == 200:
         with http.stream("GET", f"/queue/data?session_hash={session}") as lines:
             next(line for line in lines.iter_lines() if "process_completed" in line or "close_stream" in line)
+
+
+def test_who_looks_after_the_server_can_ask_how_it_is(app, client, caplog):
+    with caplog.at_level("INFO", "deepforcing.runs"):
+        client.predict("a red", 1.0, 4, api_name="/generate")
+    assert caplog.messages[-1].endswith("fps)") and " finished: 16 frames in " in caplog.messages[-1]
+    with httpx.Client(base_url=app.blocks.local_url) as http:
+        assert http.get("/healthz").text == "alive\n" and http.get("/readyz").status_code == 200
+        told = dict(line.rsplit(" ", 1) for line in http.get("/metrics").text.splitlines() if line[0] != "#")
+    assert told["deepforcing_running"] == told["deepforcing_waiting"] == "0.0"
+    assert float(told['deepforcing_runs_ended_total{reason="finished"}']) >= 1
+    assert float(told["deepforcing_frames_made_total"]) >= 16
+    assert float(told["deepforcing_first_frame_seconds_count"]) >= 1
+
+
+def test_a_server_whose_model_is_not_there_yet_is_alive_and_not_ready():
+    app = App(Loader(lambda report: small_pipeline(), Offer("Ask first.", asks=True)), recordings=Recordings([]))
+    app.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
+    try:
+        with httpx.Client(base_url=app.blocks.local_url) as http:
+            assert [http.get(path).status_code for path in ("/healthz", "/readyz", "/metrics")] == [200, 503, 200]
+        with pytest.raises(AppError, match="not loaded yet"):
+            Client(app.blocks.local_url, verbose=False).predict(api_name="/model")
+    finally:
+        app.blocks.close()

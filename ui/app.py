@@ -20,6 +20,7 @@ from deepforcing import (
     settings_of,
 )
 
+from .hosting.health import add_health
 from .hosting.programs import Programs
 from .hosting.sessions import Sessions
 from .lessons.library import read_lessons
@@ -91,7 +92,13 @@ class App:
         """As gr.Blocks.launch, with the page's look. What needs nobody's word is loaded meanwhile."""
         if self.loader is not None and not self.loader.offer.asks:
             self.loader.start(self._use)
-        return launch(self.blocks, **options)
+        launched = launch(self.blocks, **options)
+        add_health(self.blocks.app, lambda: self.pipeline is not None, self.metrics)
+        return launched
+
+    def metrics(self) -> str:
+        """Figures of all runs, as Prometheus reads them; none before there is a model."""
+        return "" if self.sessions is None else self.sessions.tally.text()
 
     def end(self) -> None:
         """The server stops: runs finish their files, and their pages are told."""

@@ -17,6 +17,7 @@ from ..runs.names import run_name
 from ..runs.paced_run import GAVE_WAY, Order, PacedRun
 from .kept import FILM, KeptRun
 from .room import Room
+from .tally import Tally
 from .waiting_line import WaitingLine
 from .zero_gpu import LentRun, run_maker
 
@@ -47,6 +48,7 @@ class Sessions:
         self._turn_seconds, self._kept_seconds, self._grace_seconds = turn_seconds, kept_seconds, grace_seconds
         self._room = Room(self._turns, chunk_seconds, most)
         self._line = WaitingLine(self._room.fits)
+        self.tally, self._fps = Tally(lambda: self.active, lambda: self._line.waiting), pipeline.shape.fps
         self._lock = threading.Lock()
         self._runs: dict[str, PacedRun | LentRun] = {}  # by ticket
         self._kept: dict[str, KeptRun] = {}  # session -> its latest, oldest first
@@ -217,7 +219,7 @@ class Sessions:
             with self._lock:
                 self._runs[ticket] = run
             try:
-                for message in self._shared(run.messages(give_way)):
+                for message in self._shared(self.tally.count(ticket, self._fps, run.messages(give_way))):
                     yield message, run.files
             finally:
                 with self._lock:

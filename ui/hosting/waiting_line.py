@@ -35,6 +35,12 @@ class WaitingLine:
             self._changed.wait_for(lambda: self._enter(ticket), timeout)
             return 0 if ticket in self._inside else 1 + self._line.index(ticket)
 
+    @property
+    def waiting(self) -> int:
+        """How many wait."""
+        with self._changed:
+            return len(self._line)
+
     def behind(self, ticket: Hashable) -> int:
         """How many wait behind this ticket; 0 where it has no place."""
         with self._changed:
