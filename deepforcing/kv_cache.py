@@ -20,7 +20,8 @@ from .compression import attention_mass
 from .config import Geometry
 from .past_queries import PastQueries
 from .policies import CacheView, Policy, Selection
-from .rope import RopeDims, Rotation, dynamic_temporal_rope, rotation_3d, spatial_rope
+from .rope import RopeDims, Rotation, rotate, rotation_3d
+from .token_buffer import TokenBuffer
 
 
 @dataclass
@@ -59,38 +60,52 @@ class LayerCache:
     """The tokens that one layer holds: history, then slots for the chunk in flight while there is one.
 
     It is *open* while a chunk reads it. What a pass does to it is `write`, tensors in and tensors out, so that a
-    compiled block holds it whole; opening, dropping and settling happen between passes or in eager ones.
-    `positions` int64 [B, n, 3] are the history's (latent frame, row, column).
+    compiled block holds it whole; opening, dropping and settling happen between passes or in eager ones. Whatever a
+    pass reads or writes lies in memory that does not move from chunk to chunk: a CUDA graph that was recorded of one
+    pass can stand for all that read as many tokens. `positions` int64 [B, n, 3] are the history's (latent frame, row,
+    column).
 
     Heads that keep tokens of their own are rows of the batch here, with one head each: `rows` of them are one video.
     """
 
-    def __init__(
-        self, rotation: Rotation, past: PastQueries, chunk_frames: int, rows: int, whole_queries: bool
-    ) -> None:
-        """rotation: RoPE of the chunk in flight, the same for every chunk, layer and pass.
-
-        whole_queries: whether each pass's queries stay whole, besides their sums.
-        """
-        self.rotation, self.past = rotation, past
-        self.chunk_frames, self.rows, self.whole_queries = chunk_frames, rows, whole_queries
+    def __init__(self, policy: Policy, geometry: Geometry, dims: RopeDims, rotation: Rotation, rows: int) -> None:
+        """rotation: RoPE of the chunk in flight, the same for every chunk, layer and pass."""
+        self.geometry, self.dims, self.rotation, self.rows = geometry, dims, rotation, rows
+        self.past = PastQueries(dims, policy.window, policy.query_frames)
         self.tokens = 0
-        self.slots: Tensor | None = None  # keys before RoPE [B, n + chunk, heads, head_dim]
-        self.values: Tensor | None = None
-        self.reading: Reading | None = None
+        self.fired_at: int | None = None  # first frame of the latest chunk that dropped tokens
+        self.sample: Tensor | None = None  # which queries a probe wants of the pass in flight
+        self._room = policy.window * geometry.tokens_per_frame
+        self._whole_queries = policy.query_frames > 0 or policy.sums_attention
         self.valid: Tensor | None = None
+        self.received: Tensor | None = None  # attention of clean passes so far, float32 [B, n], where it is summed
+        self.dropped: tuple[Tensor, Selection] | None = None  # (positions before, selection) of the chunk in flight
+        self.release()
+
+    def release(self) -> None:
+        """Let go of keys, values and queries; what is known of the tokens stays."""
+        self._keys = self._values = None  # of the history, keys before RoPE
+        self._turned = self._read = self._mask = None  # keys and values as they are read, and which may be
+        self.slots: Tensor | None = None  # keys before RoPE, the chunk's own last: [B, n + chunk, heads, head_dim]
+        self.reading: Reading | None = None
         self.query_sums: Tensor | None = None  # of the latest pass, by frame: [B, chunk_frames, heads, head_dim]
         self.queries: Tensor | None = None  # of the latest pass, whole: [B, m, heads, head_dim], RoPE applied
-        self.received: Tensor | None = None  # attention of clean passes so far, float32 [B, n], where it is summed
-        self.sample: Tensor | None = None  # which queries a probe wants of the pass in flight
-        self.sampled: Tensor | None = None
-        self.fired_at: int | None = None  # first frame of the latest chunk that dropped tokens
-        self.dropped: tuple[Tensor, Selection] | None = None  # (positions before, selection) of the chunk in flight
+        self.sampled: Tensor | None = None  # the queries that a probe wanted of the latest pass
+
+    @property
+    def begun(self) -> bool:
+        """Whether it has memory; without, its first chunk has not come yet."""
+        return self._keys is not None
 
     @property
     def keys(self) -> Tensor:
         """The history's keys before RoPE [B, n, heads, head_dim]."""
-        return self.slots[:, : self.tokens]
+        return self._keys.first(self.tokens)
+
+    @property
+    def values(self) -> Tensor:
+        """The history's values [B, n, heads, head_dim]."""
+        return self._values.first(self.tokens)
 
     def as_rows(self, x: Tensor) -> Tensor:
         """[B, m, heads, head_dim] of a pass -> [B * rows, m, heads / rows, head_dim] as it is kept here."""
@@ -102,9 +117,19 @@ class LayerCache:
 
     def begin(self, template: Tensor) -> None:
         """Start empty; template: the first keys [B, m, heads, head_dim], for batch, heads, dtype and device."""
-        self.slots = self.values = template[:, :0]
-        self.positions = torch.empty(*self.slots.shape[:2], 3, dtype=torch.int64, device=template.device)
+        self._keys, self._values, self._turned = (TokenBuffer(template, self._room) for _ in range(3))
+        self.positions = torch.empty(len(template), 0, 3, dtype=torch.int64, device=template.device)
         self.reused = self.positions[..., 0]
+        by_frame = template.unflatten(1, (self.geometry.chunk_frames, -1))
+        self.query_sums = torch.empty_like(by_frame[:, :, 0], dtype=torch.float32)
+        self.queries = torch.empty_like(template) if self._whole_queries else None
+        self.watch(self.sample)
+
+    def watch(self, sample: Tensor | None) -> None:
+        """Which queries of the passes to come are wanted by a probe: int64 [s]."""
+        self.sample = sample
+        if sample is not None and self.begun and (self.sampled is None or self.sampled.shape[1] != len(sample)):
+            self.sampled = self._keys.first(len(sample)).clone()
 
     def write(self, queries: Tensor, keys: Tensor, turned: Tensor, values: Tensor) -> Reading:
         """One pass's own tokens [B, m, heads, head_dim] into the chunk's slots; history is not touched.
@@ -113,11 +138,11 @@ class LayerCache:
         """
         own = slice(-keys.shape[1], None)
         self.slots[:, own], self.reading.keys[:, own], self.reading.values[:, own] = keys, turned, values
-        self.query_sums = queries.float().unflatten(1, (self.chunk_frames, -1)).sum(2)
-        if self.whole_queries:
-            self.queries = queries
+        self.query_sums.copy_(queries.float().unflatten(1, (self.geometry.chunk_frames, -1)).sum(2))
+        if self.queries is not None:
+            self.queries.copy_(queries)
         if self.sample is not None:
-            self.sampled = queries[:, self.sample]
+            self.sampled.copy_(queries[:, self.sample])
         return self.reading
 
     def keep(self, selection: Selection) -> None:
@@ -126,15 +151,26 @@ class LayerCache:
         if selection.chosen is not None:
             self.reused = self.reused + selection.chosen
         index = selection.indices
-        self.slots, self.values, self.positions = (_taken(x, index) for x in (self.slots, self.values, self.positions))
-        self.reused, self.valid = self.reused.gather(1, index), selection.valid
+        self._keys.keep(index)
+        self._values.keep(index)
+        self.positions, self.reused = _taken(self.positions, index), self.reused.gather(1, index)
+        self.valid = selection.valid
         if self.received is not None:
             self.received = self.received.gather(1, index)
         self.tokens = index.shape[1]
 
-    def make_room(self, tokens: int) -> None:
-        """Slots for a chunk of that many tokens, after the history."""
-        self.slots, self.values = _with_room(self.slots, tokens), _with_room(self.values, tokens)
+    def open(self, index: Tensor | None, time: Tensor, own: Tensor) -> None:
+        """Room for a chunk at positions `own` [B, m, 3]; it reads the tokens at `index`, or all, turned to `time`."""
+        keys, positions = self.keys, self.positions
+        if index is not None:
+            keys, positions = self._keys.taken(index), _taken(positions, index)
+        n, m = time.shape[1], own.shape[1]
+        read = self._turned.first(n + m)
+        read[:, :n] = turned(keys, positions, time, self.dims)
+        self.slots = self._keys.first(self.tokens + m)
+        values, mask = self._values_read(index, m), self._mask_of(index, m)
+        frames = torch.cat((positions[..., 0], own[..., 0]), 1)
+        self.reading = Reading(read, values, mask, frames, time, index, self.rows)
 
     def receive(self) -> None:
         """Add up what each token, the chunk's own included, got of the latest pass's attention."""
@@ -148,26 +184,44 @@ class LayerCache:
 
     def settle(self, positions: Tensor) -> None:
         """The chunk in the slots is clean, and history from now on; positions [B, m, 3]."""
-        if self.reading.values is not self.values:
-            own = slice(self.tokens, None)
-            self.values[:, own] = self.reading.values[:, -positions.shape[1] :]
-        self.tokens = self.slots.shape[1]
+        m = positions.shape[1]
+        if self.reading.index is not None:
+            self._values.first(self.tokens + m)[:, -m:] = self.reading.values[:, -m:]
+        self.tokens += m
         self.positions = torch.cat((self.positions, positions), 1)
         self.reused = torch.cat((self.reused, torch.zeros_like(positions[..., 0])), 1)
         if self.valid is not None:
             self.valid = torch.cat((self.valid, torch.ones_like(positions[..., 0], dtype=torch.bool)), 1)
-        self.reading = self.dropped = self.sampled = None
+        self.slots = self.reading = self.dropped = None
+
+    def _values_read(self, index: Tensor | None, room: int) -> Tensor:
+        """The values at `index`, with room for a chunk; where all are read, they are not held twice."""
+        if index is None:
+            return self._values.first(self.tokens + room)
+        self._read = self._read or TokenBuffer(self.values)
+        read = self._read.first(index.shape[1] + room)
+        read[:, : index.shape[1]] = self._values.taken(index)
+        return read
+
+    def _mask_of(self, index: Tensor | None, room: int) -> Tensor | None:
+        if self.valid is None:
+            return None
+        self._mask = self._mask or TokenBuffer(self.valid, self._room)
+        valid = self.valid if index is None else self.valid.gather(1, index)
+        mask = self._mask.first(valid.shape[1] + room)
+        mask[:, : valid.shape[1]], mask[:, valid.shape[1] :] = valid, True
+        return mask[:, None, None]
 
 
-def _taken(x: Tensor, index: Tensor | None) -> Tensor:
-    """x [B, n, ...] at index [B, k] -> [B, k, ...]; all of x without an index."""
-    if index is None:
-        return x
-    return x.gather(1, index.view(*index.shape, *[1] * (x.dim() - 2)).expand(-1, -1, *x.shape[2:]))
+def turned(keys: Tensor, positions: Tensor, time: Tensor, dims: RopeDims) -> Tensor:
+    """Keys [B, n, heads, head_dim] with RoPE, at their rows and columns, and at `time` [B, n], not their frame."""
+    _, row, column = positions.unbind(-1)
+    return rotate(keys, rotation_3d(time, row, column, dims))
 
 
-def _with_room(x: Tensor, tokens: int) -> Tensor:
-    return torch.cat((x, x.new_empty(x.shape[0], tokens, *x.shape[2:])), 1)
+def _taken(x: Tensor, index: Tensor) -> Tensor:
+    """x [B, n, 3] at index [B, k] -> [B, k, 3]."""
+    return x.gather(1, index[..., None].expand(-1, -1, x.shape[2]))
 
 
 class KVCache:
@@ -185,6 +239,7 @@ class KVCache:
         self._new_prompt = False  # whether one begins with the chunk in flight
         self.probe: Probe | None = None
         self.layers: dict[int, LayerCache] = {}
+        self._wanted: Tensor | None = None
         self._generator = torch.Generator().manual_seed(seed)
 
     def _chunk_grid(self, device: torch.device) -> Tensor:
@@ -211,10 +266,10 @@ class KVCache:
         Where the policy chooses by the chunk's own queries, the chunk's first pass has to `open` each layer itself.
         """
         held = self._held(layers, device)
-        sample = self.probe.sample(step, self.geometry.tokens_per_chunk) if self.probe else None
+        sample = self._sample(step, device)
         for layer in held:
-            layer.sample = None if sample is None else sample.to(device)
-            if layer.reading is None and layer.slots is not None and not self._waits(layer):
+            layer.watch(sample)
+            if layer.reading is None and layer.begun and not self._waits(layer):
                 self.open(layer)
         yield held
         if sample is not None:
@@ -227,30 +282,18 @@ class KVCache:
         queries (RoPE applied) and keys of the chunk's first pass, [B, m, heads, head_dim] `as_rows`: needed where the
         layer is still empty or the policy chooses by them.
         """
-        if layer.slots is None:
+        if not layer.begun:
             layer.begin(keys)
         if self._new_prompt and (selection := self.policy.at_new_prompt(self.view(layer, queries))):
             self._drop(layer, selection)
         if self.due(layer):
             self._drop(layer, self.policy.choose(self.view(layer, queries)))
         view = self.view(layer, queries)
-        layer.reading = self._reading(layer, self.policy.read(view), self.policy.place(view))
+        layer.open(self.policy.read(view), self.policy.place(view), self._positions(layer))
 
     def _drop(self, layer: LayerCache, selection: Selection) -> None:
         layer.keep(selection)
         layer.fired_at = self.next_frame
-
-    def _reading(self, layer: LayerCache, index: Tensor | None, time: Tensor) -> Reading:
-        """Room for the chunk, and what it reads: the tokens at `index`, or all, turned to their time."""
-        m, own = self.geometry.tokens_per_chunk, self._positions(layer)
-        keys, values, positions = (_taken(x, index) for x in (layer.keys, layer.values, layer.positions))
-        turned = _with_room(self._turned(keys, positions, time), m)
-        layer.make_room(m)
-        values = layer.values if index is None else _with_room(values, m)
-        frames, mask = torch.cat((positions[..., 0], own[..., 0]), 1), None
-        if layer.valid is not None:
-            mask = torch.nn.functional.pad(_taken(layer.valid, index), (0, m), value=True)[:, None, None]
-        return Reading(turned, values, mask, frames, time, index, layer.rows)
 
     def begin_prompt(self) -> None:
         """The chunk in flight is the first with a new prompt; to be said before its first pass."""
@@ -278,7 +321,7 @@ class KVCache:
     @property
     def bytes(self) -> int:
         """Memory of the keys and values held, the chunk in flight left out."""
-        held = [t[:, : layer.tokens] for layer in self.layers.values() for t in (layer.slots, layer.values)]
+        held = [t for layer in self.layers.values() if layer.begun for t in (layer.keys, layer.values)]
         return sum(t.numel() * t.element_size() for t in held)
 
     def _held(self, layers: int, device: torch.device) -> list[LayerCache]:
@@ -289,16 +332,21 @@ class KVCache:
         return list(self.layers.values())
 
     def _new_layer(self, rotation: Rotation) -> LayerCache:
-        past = PastQueries(self.dims, self.policy.window, self.policy.query_frames)
-        whole = self.policy.query_frames > 0 or self.policy.sums_attention
-        return LayerCache(rotation, past, self.geometry.chunk_frames, self.rows, whole)
+        return LayerCache(self.policy, self.geometry, self.dims, rotation, self.rows)
+
+    def _sample(self, step: int, device: torch.device) -> Tensor | None:
+        """Which queries the probe wants of this pass; equal wishes are told in the same memory."""
+        wanted = self.probe.sample(step, self.geometry.tokens_per_chunk) if self.probe else None
+        if wanted is not None and (self._wanted is None or len(self._wanted) != len(wanted)):
+            self._wanted = wanted.to(device, copy=True)
+        return None if wanted is None else self._wanted.copy_(wanted)
 
     def _waits(self, layer: LayerCache) -> bool:
         return self.policy.asks_queries and self.due(layer)
 
     def _positions(self, layer: LayerCache) -> Tensor:
         frames, cells = self._grid.split((1, 2), 1)
-        return torch.cat((frames + self.next_frame, cells), 1).expand(layer.slots.shape[0], -1, -1)
+        return torch.cat((frames + self.next_frame, cells), 1).expand(len(layer.positions), -1, -1)
 
     def view(self, layer: LayerCache, queries: Tensor | None) -> CacheView:
         """What the policy may look at of this layer; queries: as for `open`."""
@@ -311,16 +359,11 @@ class KVCache:
             geometry=self.geometry,
             unturned=layer.keys,
             received=layer.received,
-            keys=lambda tokens, time: self._turned(layer.keys[:, tokens], layer.positions[:, tokens], time),
+            keys=lambda tokens, time: turned(layer.keys[:, tokens], layer.positions[:, tokens], time, self.dims),
             queries=lambda whose, recent: self._query_sum(layer, queries, whose, recent),
             single_queries=lambda whose, recent: self._single_queries(layer, queries, whose, recent),
             generator=self._generator,
         )
-
-    def _turned(self, keys: Tensor, positions: Tensor, time: Tensor) -> Tensor:
-        """Keys with RoPE, at these rows and columns, and at `time` instead of their own frame."""
-        _, row, column = positions.unbind(-1)
-        return dynamic_temporal_rope(spatial_rope(keys, row, column, self.dims), time, self.dims)
 
     def _query_sum(self, layer: LayerCache, queries: Tensor | None, whose: str, recent: int) -> Tensor:
         """Sum of RoPE'd queries [B, heads, head_dim]: the chunk's, those of clean frames in `recent`, or both."""

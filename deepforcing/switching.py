@@ -86,7 +86,7 @@ class Reencode(Keep):
         cache, held = self.cache, self.cache.layers
         new = _Replay(cache.policy, cache.geometry, cache.dims, self.denoiser.heads)
         for layer in held.values():
-            layer.slots = layer.values = None  # first, so that there are never two caches
+            layer.release()  # first, so that there are never two caches
         for made in self._past:
             new.next_frame = made.first
             for layer, fired_at in zip(new.layers.values(), made.fired_at, strict=False):

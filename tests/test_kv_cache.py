@@ -9,7 +9,7 @@ from conftest import CHANNELS, WordHash, small_transformer
 from deepforcing.attention import Prompt
 from deepforcing.config import Sampling
 from deepforcing.models.wan import CausalWan
-from deepforcing.policies import DeepForcing, SlidingWindow
+from deepforcing.policies import POLICIES, DeepForcing, SlidingWindow
 
 
 def videos(count, chunks=11):
@@ -61,6 +61,27 @@ def test_history_is_read_only_while_a_chunk_is_denoised():
     assert torch.equal(first, again) and torch.equal(cache.layers[0].keys, before[0]) and cache.next_frame == before[1]
     denoiser.remember(clean[1], cache, prompt)
     assert cache.layers[0].tokens == 2 * before[0].shape[1]
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize(
+    "policy",
+    [*(make() for make in POLICIES.values()), DeepForcing(window=16, sink=4, budget=16, recent=4, max_reuse=2)],
+    ids=lambda policy: f"{policy.name}-{policy.window}",
+)
+def test_what_a_pass_touches_stays_where_it_is(policy, rows):
+    denoiser = CausalWan(small_transformer(), Sampling())
+    cache = denoiser.new_cache(policy, denoiser.geometry(4, 6))
+    prompt, places = Prompt("", WordHash().encode(["a", "b", "c d e f"][:rows])), {}
+    for chunk in videos(rows, 16):
+        denoiser.flow(chunk, 1000.0, cache, prompt)
+        for number, layer in cache.layers.items():
+            read = layer.reading
+            touched = [layer.slots, read.keys, read.values, layer.query_sums, layer.queries, read.mask]
+            length = number, read.index is None, *read.keys.shape[1:2], *layer.slots.shape[1:2]
+            found = [None if t is None else (t.data_ptr(), t.stride()) for t in touched]
+            assert all(a == b for a, b in zip(places.setdefault(length, found), found, strict=True) if a and b)
+        denoiser.remember(chunk, cache, prompt)
 
 
 def test_cached_keys_are_unrotated_and_do_not_drift():

@@ -108,7 +108,7 @@ def test_the_cache_takes_what_was_forecast(policy):
     for _ in range(9):
         model.flow(x, 1000.0, cache, prompt)
         layers = cache.layers.values()
-        held = sum(t.numel() * t.element_size() for c in layers for t in (c.slots, c.values))
+        held = sum(t.numel() * t.element_size() for c in layers for t in (c.slots, c.reading.values))
         most = [max(most[0], held), max(most[1], sum(4 * c.reading.keys.numel() for c in layers))]
         model.remember(x, cache, prompt)
     needs = small_cache_forecast(policy, torch.float32)
@@ -158,7 +158,7 @@ def test_a_pass_takes_at_most_what_was_forecast(ffn):
         model.remember(x, cache, prompt)
     with LiveBytes() as followed:
         model.flow(x, 1000.0, cache, prompt)
-        kept = sum(t.numel() * 4 for c in cache.layers.values() for t in (c.slots, c.values, c.reading.keys))
+        kept = sum(t.numel() * 4 for c in cache.layers.values() for t in (c.slots, c.reading.values, c.reading.keys))
     sizes = sizes_of(config, {"full": TAEHV})
     needs = forecast(sizes, Plan(128, 128, SlidingWindow(), dtype=torch.float32), CPU)
     passing = followed.peak - kept - _weights_seen(followed, model)
