@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from torch import Tensor
+from torch.nn.functional import linear
 
 from .kv_cache import KVCache, LayerCache
 from .rope import rotate
@@ -44,13 +45,15 @@ class CausalSelfAttention:
     """Wan's self-attention over [history | chunk], without a mask inside the chunk.
 
     `cache` and `layer` are set for the duration of a call. `backend`: diffusers' name of the attention kernel, None
-    for PyTorch's own; kernels other than that know no mask, so padded batches go to PyTorch's.
+    for PyTorch's own; kernels other than that know no mask, so padded batches go to PyTorch's. `joined`: q, k
+    and v are one product, see `speed.join_projections`.
     """
 
     def __init__(self) -> None:
         self.cache: KVCache | None = None
         self.layer: LayerCache | None = None
         self.backend: AttentionBackendName | None = None
+        self.joined = False
 
     @property
     def ready(self) -> bool:
@@ -68,10 +71,12 @@ class CausalSelfAttention:
         out = dispatch_attention_fn(q, reading.keys, reading.values, attn_mask=reading.mask, backend=backend)
         return attn.to_out[0](layer.as_heads(out).flatten(2).type_as(hidden_states))
 
-    @staticmethod
-    def _project(attn, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        q, k, v = attn.norm_q(attn.to_q(x)), attn.norm_k(attn.to_k(x)), attn.to_v(x)
-        return tuple(t.unflatten(2, (attn.heads, -1)) for t in (q, k, v))
+    def _project(self, attn, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if self.joined:
+            q, k, v = linear(x, attn.joined_weight, attn.joined_bias).chunk(3, -1)
+        else:
+            q, k, v = attn.to_q(x), attn.to_k(x), attn.to_v(x)
+        return tuple(t.unflatten(2, (attn.heads, -1)) for t in (attn.norm_q(q), attn.norm_k(k), v))
 
 
 class PromptCrossAttention:

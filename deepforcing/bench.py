@@ -16,7 +16,7 @@ from .events import Chunk
 from .gauges import DriftMeter
 from .models.components import fastest_dtype
 from .models.shapes import random_components, random_taehv, random_vae
-from .models.speed import compile_blocks, eager_blocks, use_attention
+from .models.speed import compile_blocks, eager_blocks, join_projections, use_attention
 from .pipeline import LatentChunk, Pipeline, decode, denoise, generate_long_video
 from .policies import DeepForcing, Policy, SlidingWindow
 from .run_ahead import run_ahead
@@ -58,6 +58,7 @@ def bench_shape(
     yield Row("model", f"{pipeline.name}, random weights, {shape.width}x{shape.height}, {_device(pipeline)}")
     yield Row("attention", attention)
     yield Row("parameters of the DiT", f"{sum(p.numel() for p in pipeline.denoiser.transformer.parameters()):,}")
+    join_projections(pipeline.denoiser)
     if compiler:
         compile_blocks(pipeline.denoiser, backend=compiler)
     yield from _contest(pipeline, chunks, compiler is not None, progress)

@@ -17,11 +17,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
 from .attention import Prompt
-from .config import Geometry, Sampling, SettingsError
+from .config import Geometry, SettingsError
 from .events import AttentionMass, CacheState, Chunk, Compression, StreamStarted, Timings
 from .finite import check_finite
 from .kv_cache import KVCache
@@ -30,7 +29,7 @@ from .models.fingerprint import fingerprint
 from .models.loading import Loading
 from .models.placement import place_weights
 from .models.released import load_released
-from .models.speed import attention_title, compile_blocks, use_attention
+from .models.speed import attention_title, compile_blocks, join_projections, use_attention
 from .models.tiny import is_tiny, load_tiny
 from .out_of_memory import explain_no_room, is_out_of_memory, release
 from .policies import DeepForcing, Policy, settings_of
@@ -119,7 +118,7 @@ def load_pipeline(
         if replace(loading, device="auto") != Loading():
             choices = "decoder, text encoder, weights, size, chunk or compiling"
             raise SettingsError(f"a tiny model leaves no choice of {choices}")
-        return Pipeline(**vars(load_tiny(model, device)))
+        return _load_tiny(model, device)
     try:
         return _load_released(model, device, loading)
     except RuntimeError as error:
@@ -129,12 +128,19 @@ def load_pipeline(
     raise ModelError(explain_no_room(model, device))
 
 
+def _load_tiny(model: str | Path, device: torch.device) -> Pipeline:
+    pipeline = Pipeline(**vars(load_tiny(model, device)))
+    join_projections(pipeline.denoiser)
+    return pipeline
+
+
 def _load_released(model: str | Path, device: torch.device, loading: Loading) -> Pipeline:
     """Loaded, placed, and made fast."""
     pipeline = Pipeline(**vars(load_released(model, device, loading=loading)))
     pipeline.weights  # noqa: B018  (taken before they are placed, which may round them)
     place_weights(pipeline.denoiser, loading.weights, device)
     use_attention(pipeline.denoiser)
+    join_projections(pipeline.denoiser)
     if loading.compiled:
         compile_blocks(pipeline.denoiser)
     return pipeline
@@ -161,23 +167,19 @@ class LatentChunk:
     attention: AttentionMass | None
 
 
-def new_schedule(sampling: Sampling) -> FlowMatchEulerDiscreteScheduler:
-    """The schedule of one chunk: a fresh one each time, since it counts its steps."""
-    scheduler = FlowMatchEulerDiscreteScheduler(shift=sampling.shift, stochastic_sampling=True)
-    scheduler.set_timesteps(sigmas=[step / 1000 for step in sampling.steps])
-    return scheduler
-
-
 def denoise_chunk(pipeline: Pipeline, cache: KVCache, prompt: Prompt, generator: torch.Generator) -> Tensor:
     """Clean latents [1, channels, chunk frames, h, w] of the next chunk, from noise; nothing is cached yet."""
     channels, height, width = pipeline.latent_shape
-    denoiser, scheduler = pipeline.denoiser, new_schedule(pipeline.denoiser.sampling)
-    noise = torch.randn(1, channels, pipeline.chunk_frames, height, width, generator=generator)
-    x = noise.to(denoiser.device)
-    for step, t in enumerate(scheduler.timesteps):
-        flow = denoiser.flow(x, t.item(), cache, prompt, step=step)
-        x = scheduler.step(flow, t, x, generator=generator, return_dict=False)[0]
+    denoiser, shape = pipeline.denoiser, (1, channels, pipeline.chunk_frames, height, width)
+    x = _noise(shape, generator, denoiser.device)
+    for step in denoiser.steps:
+        x = denoiser.denoise(x, _noise(shape, generator, denoiser.device), step, cache, prompt)
     return x
+
+
+def _noise(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+    """From the CPU's numbers, so that a seed means the same on every device."""
+    return torch.randn(shape, generator=generator).to(device)
 
 
 def denoise(

@@ -86,7 +86,7 @@ def test_the_video_and_the_trace_up_to_there_are_kept(folder, breaks, capsys):  
 
 
 def test_a_broken_model_leaves_no_file(folder, capsys, monkeypatch):  # noqa: F811
-    monkeypatch.setattr(CausalWan, "flow", lambda self, x, *_, **__: x * math.nan)
+    monkeypatch.setattr(CausalWan, "denoise", lambda self, x, *_, **__: x * math.nan)
     files = ["-o", str(folder / "out.mp4"), "--trace", str(folder / "run.trace")]
     assert main(["generate", "a red balloon", "--model", str(folder), *files]) == 2
     assert not list(folder.glob("*.mp4")) and not list(folder.glob("*.trace"))

@@ -289,23 +289,23 @@ def test_weights_placed_otherwise_give_the_same_flow(weights, closeness):
     ],
 )
 def test_a_run_without_memory_ends_in_words_and_the_next_one_works(error, overlap):
-    pipeline, forward = small_pipeline(), CausalWan.flow
+    pipeline, forward = small_pipeline(), CausalWan.denoise
     caches, passes = [], []
 
-    def failing(self, x, timestep, cache, *rest, **more):
+    def failing(self, x, noise, step, cache, prompt):
         caches.append(weakref.ref(cache))
         passes.append(0)
         if len(passes) == 6:  # in the second chunk, four steps each
             raise error
-        return forward(self, x, timestep, cache, *rest, **more)
+        return forward(self, x, noise, step, cache, prompt)
 
-    pipeline.denoiser.flow = failing.__get__(pipeline.denoiser)
+    pipeline.denoiser.denoise = failing.__get__(pipeline.denoiser)
     with VideoStream(pipeline, "a", overlap=overlap) as stream:
         *_, end = stream
     assert end.reason == "error" and end.chunks <= 1
     assert end.error.startswith("Out of memory on the CPU, with a window of 21 and budget of 16. Take a smaller window")
     error.__traceback__ = None  # this test's own hold on the run
-    del pipeline.denoiser.flow
+    del pipeline.denoiser.denoise
     assert caches[0]() is None, "the run's cache is still in memory"
     with VideoStream(pipeline, "a", num_frames=21, overlap=overlap) as stream:
         assert sum(len(event.frames) for event in stream if isinstance(event, Chunk)) == 21

@@ -12,8 +12,8 @@ from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffu
 from parity import deviation, last_chunk, official_weights, read_recorded, roll_out
 
 from deepforcing.config import Sampling
+from deepforcing.models.schedule import new_schedule, steps_of
 from deepforcing.models.wan import CausalWan
-from deepforcing.pipeline import new_schedule
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +78,4 @@ def test_a_step_of_that_schedule_makes_new_noise_of_the_next_level():
         stepped = schedule.step(flow, t, x, generator=seed(), return_dict=False)[0]
         noise = torch.randn(x.shape, generator=seed())
         torch.testing.assert_close(stepped, (1 - following) * (x - now * flow) + following * noise)
+        assert torch.equal(steps_of(Sampling())[step].take(x, flow, noise), stepped)

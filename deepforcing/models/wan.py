@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from weakref import WeakKeyDictionary
 
 import torch
 from diffusers import WanTransformer3DModel
 from torch import Tensor
 
-from ..attention import CausalSelfAttention, Prompt, PromptCrossAttention
+from ..attention import CausalSelfAttention, LayerPrompt, Prompt, PromptCrossAttention
 from ..config import Geometry, Sampling, SettingsError
-from ..kv_cache import KVCache
+from ..kv_cache import KVCache, LayerCache
 from ..policies import Policy
 from ..rope import RopeDims
+from .network import Moments, make_causal
+from .schedule import Step, steps_of
 
 CLEAN = -1  # the `step` of the pass over finished latents
+
+Network = Callable[[Tensor, float], Tensor]  # latents and their timestep -> what the network predicts
+Work = Callable[..., Tensor]
 
 
 class CausalWan:
@@ -22,8 +30,10 @@ class CausalWan:
 
     def __init__(self, transformer: WanTransformer3DModel, sampling: Sampling) -> None:
         self.transformer = transformer.eval().requires_grad_(False)
-        self.sampling = sampling
+        self.sampling, self.steps = sampling, steps_of(sampling)
         self._lock = threading.Lock()
+        self._moments: WeakKeyDictionary[KVCache, Moments] = WeakKeyDictionary()  # of each run: weights may change
+        make_causal(transformer)
         for block in transformer.blocks:
             block.attn1.set_processor(CausalSelfAttention())
             block.attn2.set_processor(PromptCrossAttention())
@@ -63,30 +73,52 @@ class CausalWan:
         return KVCache(policy, geometry, RopeDims.of_head(self.head_dim), self.heads, seed)
 
     @torch.no_grad()
+    def denoise(self, x: Tensor, noise: Tensor, step: Step, cache: KVCache, prompt: Prompt) -> Tensor:
+        """One step of the schedule over a chunk [B, channels, frames, height, width], to the next step's level."""
+
+        def work(network: Network, x: Tensor, noise: Tensor) -> Tensor:
+            return step.take(x, self._flow(x, network(x, step.timestep), step.timestep), noise)
+
+        return self._pass(work, (x, noise), cache, prompt, step.number)
+
+    @torch.no_grad()
     def flow(self, x: Tensor, timestep: float, cache: KVCache, prompt: Prompt, step: int = 0) -> Tensor:
         """Predicted flow (noise - x0) of a chunk [B, channels, frames, height, width] at `timestep` of 1000."""
-        out = self._forward(x, timestep, cache, prompt, step=step)
-        if self.sampling.prediction == "flow":
-            return out
-        return ((x.float() - out.float()) / (timestep / 1000)).to(x.dtype)
+        return self._pass(lambda network, x: self._flow(x, network(x, timestep), timestep), (x,), cache, prompt, step)
 
     @torch.no_grad()
     def remember(self, clean: Tensor, cache: KVCache, prompt: Prompt) -> Tensor:
         """The clean pass at t = 0: appends the chunk's keys and values to the cache. Returns the network's output."""
-        out = self._forward(clean, 0.0, cache, prompt, step=CLEAN)
+        out = self._pass(lambda network, x: network(x, 0.0), (clean,), cache, prompt, CLEAN)
         cache.advance()
         return out
 
-    def _forward(self, x: Tensor, timestep: float, cache: KVCache, prompt: Prompt, step: int) -> Tensor:
-        t = torch.full((x.shape[0],), timestep, device=x.device)
-        with self._lock, cache.one_pass(self.layers, x.device, step) as held:
-            try:
-                for block, layer, text in zip(
-                    self.transformer.blocks, held, prompt.projected(self.layers), strict=True
-                ):
-                    block.attn1.processor.cache, block.attn1.processor.layer = cache, layer
-                    block.attn2.processor.prompt = text
-                return self.transformer(x.to(self.dtype), t, prompt.embeds, return_dict=False)[0].to(x.dtype)
-            finally:
-                for block in self.transformer.blocks:
-                    block.attn1.processor.cache = block.attn1.processor.layer = block.attn2.processor.prompt = None
+    def _flow(self, x: Tensor, out: Tensor, timestep: float) -> Tensor:
+        """What the network says of x, as flow."""
+        if self.sampling.prediction == "flow":
+            return out
+        return ((x.float() - out.float()) / (timestep / 1000)).to(x.dtype)
+
+    def _pass(self, work: Work, inputs: tuple[Tensor, ...], cache: KVCache, prompt: Prompt, step: int) -> Tensor:
+        """`work`, which is given the network, with this cache and this prompt."""
+        moments, texts = self._moments.setdefault(cache, Moments()), prompt.projected(self.layers)
+        with self._lock, cache.one_pass(self.layers, inputs[0].device, step) as held, self._lent(cache, held, texts):
+            text = None if all(text.keys is not None for text in texts) else prompt.embeds
+
+            def network(x: Tensor, timestep: float) -> Tensor:
+                return self.transformer(x.to(self.dtype), timestep, moments, text).to(x.dtype)
+
+            return work(network, *inputs)
+
+    @contextmanager
+    def _lent(self, cache: KVCache, layers: list[LayerCache], texts: list[LayerPrompt]) -> Iterator[None]:
+        """Each block's attention has its layer of the cache, and of the prompt."""
+        blocks = self.transformer.blocks
+        try:
+            for block, layer, text in zip(blocks, layers, texts, strict=True):
+                block.attn1.processor.cache, block.attn1.processor.layer = cache, layer
+                block.attn2.processor.prompt = text
+            yield
+        finally:
+            for block in blocks:
+                block.attn1.processor.cache = block.attn1.processor.layer = block.attn2.processor.prompt = None

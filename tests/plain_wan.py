@@ -1,0 +1,78 @@
+"""What the model computes, said as plainly as can be: diffusers' own forward, three products for q, k and v, all tokens
+that were ever made at hand, and for each pass the history looked up, turned and concatenated anew."""
+
+from __future__ import annotations
+
+import torch
+from diffusers import WanTransformer3DModel
+from diffusers.models.transformers.transformer_wan import WanTransformerBlock
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from deepforcing.attention import CausalSelfAttention
+from deepforcing.config import Sampling
+from deepforcing.models.wan import CausalWan
+from deepforcing.rope import dynamic_temporal_rope, rotate, spatial_rope
+
+
+class PlainSelfAttention(CausalSelfAttention):
+    """Over all tokens ever made, of which the cache only says where the ones stand that are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.keys = self.values = None  # [B, every token so far, heads, head_dim], keys before RoPE
+
+    def __call__(self, attn, x: Tensor, *_) -> Tensor:
+        layer, m = self.layer, x.shape[1]
+        q, k, v = attn.norm_q(attn.to_q(x)), attn.norm_k(attn.to_k(x)), attn.to_v(x)
+        q, k, v = (layer.as_rows(t.unflatten(2, (attn.heads, -1))) for t in (q, k, v))
+        q, own = rotate(q, layer.rotation), rotate(k, layer.rotation)
+        if layer.reading is None:
+            self.cache.open(layer, q, k)
+        reading = layer.write(q, k, own, v)
+        made = self.cache.next_frame * self.cache.geometry.tokens_per_frame
+        self.keys, self.values = self._grown(self.keys, k, made), self._grown(self.values, v, made)
+        keys, values = self._history()
+        keys, values = (torch.cat(t, 1).transpose(1, 2) for t in ((keys, own), (values, v)))
+        out = scaled_dot_product_attention(q.transpose(1, 2), keys, values, reading.mask).transpose(1, 2)
+        return attn.to_out[0](layer.as_heads(out).flatten(2)[:, :m])
+
+    def _history(self) -> tuple[Tensor, Tensor]:
+        """Keys with RoPE, and values, of what is read."""
+        layer, geometry = self.layer, self.cache.geometry
+        positions, index = layer.positions, layer.reading.index
+        if index is not None:
+            positions = positions.gather(1, index[..., None].expand(-1, -1, 3))
+        frame, row, column = positions.unbind(-1)
+        number = ((frame * geometry.rows + row) * geometry.columns + column)[..., None, None]
+        keys, values = (t.gather(1, number.expand(-1, -1, *t.shape[2:])) for t in (self.keys, self.values))
+        keys = spatial_rope(keys, row, column, layer.dims)
+        return dynamic_temporal_rope(keys, layer.reading.time, layer.dims), values
+
+    @staticmethod
+    def _grown(all_made: Tensor | None, new: Tensor, before: int) -> Tensor:
+        """The new tokens in their places, over what an earlier pass had there."""
+        if all_made is None:
+            return new
+        return torch.cat((all_made[:, :before], new, all_made[:, before + new.shape[1] :]), 1)
+
+
+class PlainWan(CausalWan):
+    """For one video, or one batch of videos, at a time."""
+
+    def __init__(self, transformer: WanTransformer3DModel, sampling: Sampling) -> None:
+        super().__init__(transformer, sampling)
+        transformer.__class__ = WanTransformer3DModel
+        for block in transformer.blocks:
+            block.__class__ = WanTransformerBlock
+            block.attn1.set_processor(PlainSelfAttention())
+
+    def _pass(self, work, inputs, cache, prompt, step) -> Tensor:
+        texts = prompt.projected(self.layers)
+
+        def network(x: Tensor, timestep: float) -> Tensor:
+            t = torch.full((len(x),), timestep, device=x.device)
+            return self.transformer(x.to(self.dtype), t, prompt.embeds, return_dict=False)[0].to(x.dtype)
+
+        with cache.one_pass(self.layers, inputs[0].device, step) as held, self._lent(cache, held, texts):
+            return work(network, *inputs)
