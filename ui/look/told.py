@@ -43,6 +43,8 @@ class Blocks(gr.Blocks):
     async def process_api(self, *arguments, **more):
         try:
             return await super().process_api(*arguments, **more)
+        except gr.Error as error:
+            raise refusal(error.message) from None
         except (PromptError, SettingsError) as error:
             raise refusal(str(error)) from None
 
@@ -56,7 +58,7 @@ class Blocks(gr.Blocks):
                 raise refusal(f"This request does not fit the page: {block.label!r} cannot be {type(value).__name__}.")
         try:
             return await super().preprocess_data(block_fn, inputs, *rest, **more)
-        except gr.Error as error:
-            raise refusal(error.message) from None
+        except gr.Error:
+            raise
         except Exception as error:
             raise refusal(f"This request does not fit the page: {str(error).strip()[:200]}") from None
