@@ -17,9 +17,10 @@ import torch
 
 from deepforcing import DeepForcing, PromptError, SettingsError, read_trace
 from ui.hosting import zero_gpu as lending
+from ui.hosting.lent import LentRun
 from ui.hosting.sessions import Sessions
 from ui.hosting.wishes import Wishes, WishFile
-from ui.hosting.zero_gpu import MOST_SECONDS, LentRun, lent_seconds, on_zero_gpu, run_maker
+from ui.hosting.zero_gpu import MOST_SECONDS, lent_seconds, on_zero_gpu, run_maker
 from ui.runs.run import Run, VideoOrder
 
 POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)

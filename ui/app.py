@@ -22,6 +22,7 @@ from deepforcing import (
 
 from .hosting.health import add_health
 from .hosting.programs import Programs
+from .hosting.replicas import Replicas
 from .hosting.sessions import Sessions
 from .lessons.library import read_lessons
 from .lessons.live import run_live
@@ -59,18 +60,19 @@ class App:
         recordings: Recordings | None = None,
         lessons: Path | None = None,
         runs: int | None = None,
+        replicas: Replicas | None = None,
     ) -> None:
         """policy: what the page opens with; DeepForcing() when None. recordings: the project's when None.
 
         lessons: a folder with more of them. runs: at once, None for as many as keep their pace. Raises LessonError
-        where the folder is none, SettingsError for less than one run.
+        where the folder is none, SettingsError for less than one run. replicas: see `Sessions`.
         """
         self.loader = model if isinstance(model, Loader) else None
         self.pipeline: Pipeline | None = None
         self.sessions: Sessions | None = None
         if runs is not None and runs < 1:
             raise SettingsError(f"--runs must be at least 1, not {runs}")
-        self.policy, self._runs = policy or DeepForcing(), runs
+        self.policy, self._runs, self._replicas = policy or DeepForcing(), runs, replicas
         self.doubts = Doubts()
         if self.loader is None:
             self._use(model)
@@ -86,7 +88,7 @@ class App:
         self.blocks.queue(default_concurrency_limit=RUNS_AT_ONCE, max_size=2 * RUNS_AT_ONCE)
 
     def _use(self, pipeline: Pipeline) -> None:
-        self.pipeline, self.sessions = pipeline, Sessions(pipeline, most=self._runs)
+        self.pipeline, self.sessions = pipeline, Sessions(pipeline, most=self._runs, replicas=self._replicas)
 
     def launch(self, **options):
         """As gr.Blocks.launch, with the page's look. What needs nobody's word is loaded meanwhile."""

@@ -16,6 +16,7 @@ from ..runs.files import Files, save
 from ..runs.names import run_name
 from ..runs.paced_run import GAVE_WAY, Order, PacedRun
 from .kept import FILM, KeptRun
+from .replicas import Replicas
 from .room import Room
 from .tally import Tally
 from .waiting_line import WaitingLine
@@ -41,13 +42,15 @@ class Sessions:
         kept_seconds: float = KEPT_SECONDS,
         grace_seconds: float = GRACE_SECONDS,
         most: int | None = None,
+        replicas: Replicas | None = None,
     ) -> None:
-        """most: runs at once; None for as many as keep their pace, by what is measured."""
-        self._make_run, self._turns = run_maker(pipeline), Turns()
+        """most: runs at once; None for as many as keep their pace, by what is measured. replicas: where they are made,
+        as many as these have places for; here when None."""
+        self._make_run, self._turns = replicas.maker(pipeline) if replicas else run_maker(pipeline), Turns()
         chunk_seconds = pipeline.chunk_frames * pipeline.shape.time / pipeline.shape.fps
         self._turn_seconds, self._kept_seconds, self._grace_seconds = turn_seconds, kept_seconds, grace_seconds
         self._room = Room(self._turns, chunk_seconds, most)
-        self._line = WaitingLine(self._room.fits)
+        self._line = WaitingLine((lambda inside: inside < replicas.size.places) if replicas else self._room.fits)
         self.tally, self._fps = Tally(lambda: self.active, lambda: self._line.waiting), pipeline.shape.fps
         self._lock = threading.Lock()
         self._runs: dict[str, PacedRun | LentRun] = {}  # by ticket

@@ -1,0 +1,114 @@
+"""Runs on replicas: the second session gets one that is added for it; one is killed in mid-run."""
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytest.importorskip("ray", reason="several replicas need Ray: pip install 'deepforcing[serve]'")
+
+from conftest import small_pipeline
+
+from deepforcing import DeepForcing, SettingsError, read_trace
+from ui.hosting.replicas import GONE, Replicas, Size
+from ui.hosting.sessions import Sessions
+from ui.runs.run import VideoOrder
+
+POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
+PATHS = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+
+
+@pytest.fixture(scope="module")
+def replicas():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", PATHS)
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+        replicas = Replicas(small_pipeline, Size(1, 2, cpus=0.5))
+        yield replicas
+        replicas.close()
+
+
+class Watcher(threading.Thread):
+    """A page: reads its run to the end, confirms all it gets, and is always far ahead."""
+
+    def __init__(self, sessions, name, frames=None, seed=7):
+        super().__init__(daemon=True)
+        self.sessions, self.name_, self.messages, self.files = sessions, name, [], None
+        self.order = VideoOrder("a red balloon", seed, POLICY, frames)
+        self.start()
+
+    def run(self):
+        for value, last, files in self.sessions.packets(self.name_, self.order):
+            self.messages += json.loads(value)["messages"]
+            self.sessions.report(self.name_, last["run"], 10**6, True, last["seq"])
+            if last["kind"] == "ended" and files.video is not None:
+                self.files = read_trace(files.trace), files.video.stat().st_size
+
+    @property
+    def chunks(self):
+        return [message for message in self.messages if message["kind"] == "chunk"]
+
+    def wait(self, holds, seconds=200):
+        until = time.monotonic() + seconds
+        while not holds(self) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert holds(self), self.messages[-1:]
+
+
+def replica_processes() -> list[psutil.Process]:
+    mine = psutil.Process().children(recursive=True)
+    return [process for process in mine if "ServeReplica" in " ".join(process.cmdline())]
+
+
+def test_a_replica_is_added_for_the_second_session_and_each_hears_its_own_viewer(replicas):
+    sessions = Sessions(small_pipeline(), replicas=replicas)
+    pages = [Watcher(sessions, "a", seed=3), Watcher(sessions, "b", seed=4)]
+    for page in pages:
+        page.wait(lambda page: len(page.chunks) > 2)
+    assert sessions.active == len(replica_processes()) == 2
+    sessions.get("a").change_prompt("a blue boat")
+    pages[0].wait(lambda page: page.chunks[-1]["prompt"] == "a blue boat")
+    for name in "ab":
+        sessions.close(name)
+    for page, seed in zip(pages, (3, 4), strict=True):
+        page.join(30)
+        assert page.messages[-1]["reason"] == "stopped"
+        trace, size = page.files
+        assert trace.started.seed == seed and size > 1000
+    assert pages[1].chunks[-1]["prompt"] == "a red balloon"
+
+
+def test_one_that_is_killed_ends_its_run_in_words_and_the_other_does_not_notice(replicas):
+    sessions = Sessions(small_pipeline(), replicas=replicas)
+    pages = [Watcher(sessions, "a"), Watcher(sessions, "b")]
+    for page in pages:
+        page.wait(lambda page: len(page.chunks) > 1)
+    replica_processes()[0].kill()  # as a machine's end would
+    until = time.monotonic() + 30
+    while not any(page.messages[-1]["kind"] == "ended" for page in pages) and time.monotonic() < until:
+        time.sleep(0.05)
+    over = next(page for page in pages if page.messages[-1]["kind"] == "ended")
+    other = next(page for page in pages if page is not over)
+    assert over.messages[-1]["error"] == GONE
+    seen = len(other.chunks)
+    other.wait(lambda page: len(page.chunks) > seen + 3)
+    again = Watcher(sessions, over.name_, frames=33)
+    again.wait(lambda page: page.messages and page.messages[-1]["kind"] == "ended")
+    assert again.messages[-1]["reason"] == "finished"
+    sessions.close(other.name_)
+    other.join(30)
+
+
+@pytest.mark.parametrize("text", ["0", "x", "3-2", "-1", "1-", "2-x"])
+def test_how_many_is_a_number_or_two(text):
+    with pytest.raises(SettingsError, match="--replicas must be"):
+        Size.read(text, 1, 0.0)
+
+
+def test_a_range_grows_to_its_end():
+    assert Size.read("2", 1, 0.0) == Size(2, 2) and Size.read("1-4", 2, 1.0).places == 8

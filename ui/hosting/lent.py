@@ -1,0 +1,143 @@
+"""A run that goes on in another process: this side of it, and that side's reader of what the viewer wants.
+
+Everything that crosses over is pickled, and what changes here later is not seen there: frames come back encoded, and
+the viewer's wishes go over in a mailbox.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import gradio as gr
+
+from deepforcing import Pipeline, Turns
+
+from ..runs.files import Files
+from ..runs.paced_run import GAVE_WAY, Order, PacedRun
+from .quota import in_plain_words
+from .wishes import Wishes
+
+TIME_IS_UP = "The GPU was lent for {} seconds, and they are over. Generate again to go on."
+LEAVE_SECONDS = 8  # before the time is up: the run ends by itself, with its file, instead of being cut off
+
+
+class Mailbox(Protocol):
+    """Where a run's wishes are: its viewer's side writes, the other side reads."""
+
+    def write(self, wishes: Wishes) -> None: ...
+
+    def read(self) -> Wishes | None:
+        """None when nobody wants anything any more."""
+
+
+class Gone(Exception):
+    """The other process has ended; in words."""
+
+
+Lent = Callable[[Order, str, str], Iterator[tuple[dict, Files]]]
+"""Runs an order there, with a folder for its files, and its name; closed when nobody wants it any more."""
+
+
+class LentRun:
+    """This side of a run in a worker: the same methods as `Run`. Raises PromptError or SettingsError likewise."""
+
+    def __init__(self, pipeline: Pipeline, lent: Lent, mailbox: Mailbox, order: Order, folder: Path, name: str) -> None:
+        self.id = name
+        self._lent, self._order, self._folder = lent, order, folder
+        self._check = order.stream(pipeline)  # never started: it refuses here what could not work there
+        self._lock, self._wishes, self._mailbox = threading.Lock(), Wishes(), mailbox
+        self._give_way: Callable[[], bool] = lambda: False
+        self.quality = 0
+        self.files = Files()
+
+    def change_prompt(self, text: str) -> None:
+        """Raises PromptError and changes nothing when the text cannot be used."""
+        self._check.change_prompt(text)
+        self._wish(lambda now: {"prompts": (*now.prompts, text)})
+
+    def share(self, turns: Turns) -> None:
+        """As `Run.share`: whose turn it is there is not decided here."""
+
+    def hurry(self) -> None:
+        """As `Run.hurry`."""
+        self._wish(lambda _: {"hurry": True})
+
+    def adapt(self, quality: int, rate: float) -> None:
+        self.quality = quality
+        self._wish(lambda _: {"quality": quality, "rate": rate})
+
+    def report(self, frame: float, playing: bool) -> None:
+        """As `Run.report`; also the time to ask whether somebody else's turn has come."""
+        self._wish(lambda now: {"frame": frame, "playing": playing, "beats": now.beats + 1})
+        if self._give_way():
+            self.stop(GAVE_WAY)
+
+    def pause(self, paused: bool) -> None:
+        self._wish(lambda _: {"paused": paused})
+
+    def stop(self, note: str = "") -> None:
+        """End at the next chunk boundary; harmless at any time."""
+        self._wish(lambda now: {"stopping": True, "note": now.note or note})
+
+    def messages(self, give_way: Callable[[], bool]) -> Iterator[dict]:
+        """As `Run.messages`. A GPU that cannot be had ends the run with an error, in the lender's words."""
+        self._give_way = give_way
+        self._wish(lambda _: {})
+        work = self._lent(self._order, str(self._folder), self.id)
+        try:
+            for message, self.files in work:
+                yield message
+        except gr.Error as error:
+            yield _failed(in_plain_words(str(error.message)))
+        except Gone as error:
+            yield _failed(str(error))
+        finally:
+            self.stop()
+            work.close()
+
+    def _wish(self, change: Callable[[Wishes], dict]) -> None:
+        with self._lock:
+            self._wishes = replace(self._wishes, **change(self._wishes))
+            self._mailbox.write(self._wishes)
+
+
+def _failed(told: str) -> dict:
+    return {"kind": "ended", "reason": "error", "chunks": 0, "error": told, "note": ""}
+
+
+class Follower:
+    """Carries wishes from a mailbox to a run. Called between chunks and several times a second."""
+
+    def __init__(self, run: PacedRun, mailbox: Mailbox, seconds: float = float("inf")) -> None:
+        """seconds: after which the run is over."""
+        self._run, self._mailbox, self._seconds = run, mailbox, seconds
+        self._until = time.monotonic() + seconds - LEAVE_SECONDS
+        self._known = Wishes()
+
+    def __call__(self) -> bool:
+        """Whether to give way: never by itself, the other side says so."""
+        wishes, known = self._mailbox.read(), self._known
+        if wishes is None:
+            self._run.stop()
+            return False
+        for prompt in wishes.prompts[len(known.prompts) :]:
+            self._run.change_prompt(prompt)
+        if wishes.beats != known.beats:
+            self._run.report(wishes.frame, wishes.playing)
+        if wishes.hurry != known.hurry:
+            self._run.hurry()
+        if wishes.quality != known.quality:
+            self._run.adapt(wishes.quality, wishes.rate)
+        if wishes.paused != known.paused:
+            self._run.pause(wishes.paused)
+        self._known = wishes
+        if wishes.stopping:
+            self._run.stop(wishes.note)
+        elif time.monotonic() > self._until:
+            self._run.stop(TIME_IS_UP.format(self._seconds))
+        return False
