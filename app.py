@@ -8,15 +8,19 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin would take the processor from the server
 
-from deepforcing import ModelError, SettingsError, is_tiny, load_pipeline, needs_of, own_policy
+from deepforcing import Loading, ModelError, SettingsError, is_tiny, load_pipeline, needs_of, own_policy
 from deepforcing.console import escape_what_cannot_be_shown
 from deepforcing.ffmpeg import find_ffmpeg
+from deepforcing.models.components import device_for
 from deepforcing.options import add_loading, loading_from
 from ui.app import App
+from ui.hosting.replicas import Replicas, Size, check_ray
 from ui.hosting.zero_gpu import on_zero_gpu
 from ui.lessons.lesson import LessonError
 from ui.loading.loader import Loader, TerminalLines
@@ -40,6 +44,11 @@ def read_arguments(arguments: list[str] | None = None, environment: Mapping[str,
         type=int,
         metavar="N",
         help="videos made at once, in turns; the rest wait in line (default: as many as the measured speed allows)",
+    )
+    parser.add_argument(
+        "--replicas",
+        metavar="N",
+        help="so many models, each on a device of its own, or as many as are busy, such as 1-4; needs Ray",
     )
     parser.add_argument("--host", default=None, help="address to listen on; 0.0.0.0 lets other machines in")
     parser.add_argument("--port", type=int, default=None, help="port; the first free one from 7860 when not given")
@@ -70,6 +79,8 @@ def main(arguments: list[str] | None = None) -> int:
 def open_app(asked: argparse.Namespace) -> App:
     """The app over a model, or over the offer to fetch and load it. Raises ModelError, SettingsError, LessonError."""
     model, loading = asked.model, loading_from(asked, compiled=asked.compile and not on_zero_gpu())
+    if asked.replicas is not None:
+        return _with_replicas(asked, model, loading)
     if is_tiny(model):
         return App(load_pipeline(model, loading=loading), lessons=asked.lessons, runs=asked.runs)
     if on_zero_gpu():  # what a worker is to have must be there before the launch; it is too short-lived to compile
@@ -80,6 +91,17 @@ def open_app(asked: argparse.Namespace) -> App:
     print(offer.text, *(["", "Go on in the page, or start with --accept-licence."] if offer.asks else []), sep="\n")
     loader = Loader(lambda report: prepare(model, loading, True, report), offer, TerminalLines())
     return App(loader, needs.plan.policy, lessons=asked.lessons, runs=asked.runs)
+
+
+def _with_replicas(asked: argparse.Namespace, model: str, loading: Loading) -> App:
+    """The app over several models in processes of their own; one more here, on the CPU, knows words and sizes. What is
+    published has to be fetched before. Raises ModelError, SettingsError, LessonError."""
+    size = Size.read(asked.replicas, asked.runs or 1, float(device_for(loading.device).type == "cuda"))
+    check_ray()
+    policy = None if is_tiny(model) else own_policy(model, loading)
+    here = load_pipeline(model, loading=replace(loading, device="cpu", compiled=False))
+    replicas = Replicas(partial(load_pipeline, model, loading=loading), size)
+    return App(here, policy, lessons=asked.lessons, replicas=replicas)
 
 
 if __name__ == "__main__":

@@ -142,3 +142,15 @@ def test_a_space_asks_by_a_variable():
     assert command.read_arguments(["--model", "tiny"], options).model == "tiny"
     asked = command.read_arguments([], {})
     assert asked.model == "tiny" and not asked.accept_licence
+
+
+@pytest.mark.parametrize("asked", ["0", "two", "3-1"])
+def test_replicas_that_cannot_be_are_refused(asked, capsys):
+    assert command.main(["--replicas", asked]) == 2
+    assert "--replicas must be a number" in capsys.readouterr().err
+
+
+def test_replicas_without_ray_say_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert command.main(["--replicas", "2"]) == 2
+    assert 'pip install "deepforcing[serve]"' in capsys.readouterr().err

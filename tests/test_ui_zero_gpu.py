@@ -208,7 +208,7 @@ def test_a_gpu_that_cannot_be_had_is_told_in_plain_words(pipeline, zero_gpu, tmp
         raise gr.Error(message)
         yield
 
-    run = LentRun(pipeline, refused, order(), tmp_path, "r")
+    run = LentRun(pipeline, refused, WishFile(tmp_path / "wishes.json"), order(), tmp_path, "r")
     assert [m["error"] for m in run.messages(lambda: False)] == [told]
 
 
