@@ -7,6 +7,7 @@ to a call that streams. Needs `pip install "deepforcing[serve]"`.
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -42,10 +43,11 @@ class Size:
     @classmethod
     def read(cls, text: str, runs: int, gpus: float) -> Size:
         """`2`, or `1-4`: as many as are busy. Raises SettingsError."""
-        least, _, most = text.partition("-")
-        if not (least.isdigit() and (most or least).isdigit() and 1 <= int(least) <= int(most or least)):
+        found = re.fullmatch(r"([1-9][0-9]{0,2})(?:-([1-9][0-9]{0,2}))?", text)
+        least, most = (int(found[1]), int(found[2] or found[1])) if found else (1, 0)
+        if least > most:
             raise SettingsError(f"--replicas must be a number, or two such as 1-4, not {text[:40]!r}")
-        return cls(int(least), int(most or least), runs, gpus)
+        return cls(least, most, runs, gpus)
 
     @property
     def places(self) -> int:
