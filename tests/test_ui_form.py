@@ -65,3 +65,9 @@ def test_the_strip_accounts_for_every_frame_of_the_window(policy, parts):
 def test_the_strip_has_one_box_a_frame(name):
     policy = POLICIES[name]()
     assert window_strip(policy, GEOMETRY).count("<i ") == policy.window
+
+
+def test_the_words_of_the_window_are_escaped(monkeypatch):
+    monkeypatch.setattr("ui.settings.window.ROLE_MEANING", {"sink": "the 'first' <b>frames</b>"})
+    strip = window_strip(DeepForcing(), GEOMETRY)
+    assert "<b>frames" not in strip and "title='sink: the &#x27;first&#x27; &lt;b&gt;frames&lt;/b&gt;'" in strip
