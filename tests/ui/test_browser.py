@@ -31,7 +31,7 @@ PROMPT, SECOND = "a red balloon drifting over the sea at night", "a green rocket
 
 @pytest.fixture(scope="module")
 def app():
-    app = App(load_pipeline("tiny"), recordings=Recordings([]))
+    app = App(load_pipeline("tiny"), recordings=Recordings([]), runs=1)
     app.launch(prevent_thread_lock=True, quiet=True)
     yield app
     app.blocks.close()
