@@ -107,6 +107,13 @@ class LayerCache:
         """The history's values [B, n, heads, head_dim]."""
         return self._values.first(self.tokens)
 
+    @property
+    def touched(self) -> tuple[Tensor | None, ...]:
+        """All that a pass over an open layer reads and writes here."""
+        read = self.reading
+        sampling = (None, None) if self.sample is None else (self.sample, self.sampled)
+        return self.slots, read.keys, read.values, read.mask, self.query_sums, self.queries, *self.rotation, *sampling
+
     def as_rows(self, x: Tensor) -> Tensor:
         """[B, m, heads, head_dim] of a pass -> [B * rows, m, heads / rows, head_dim] as it is kept here."""
         return x if self.rows == 1 else x.transpose(1, 2).flatten(0, 1).unsqueeze(2)

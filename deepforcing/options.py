@@ -20,6 +20,7 @@ def add_loading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text", help="the text encoder's place: device, move, cpu or free")
     parser.add_argument("--weights", help="the transformer's: resident, fp8 or offload")
     parser.add_argument("--chunk", type=int, help="latent frames made together, as the model was trained (default: 3)")
+    parser.add_argument("--graphs", action="store_true", help="whole passes as CUDA graphs; not tried on a GPU yet")
     parser.add_argument("--size", metavar="HEIGHTxWIDTH", help="pixels of the video, such as 320x576")
 
 
@@ -27,7 +28,8 @@ def loading_from(options: argparse.Namespace, compiled: bool = False) -> Loading
     """Raises SettingsError for a choice that there is not."""
     height, width = (None, None) if options.size is None else _sides(options.size)
     given = {name: getattr(options, name) for name in ("device", "decoder", "text", "weights", "chunk")}
-    return loading_for(options.tier, **given, height=height, width=width, compiled=compiled)
+    speed = {"compiled": compiled, "graphs": options.graphs}
+    return loading_for(options.tier, **given, height=height, width=width, **speed)
 
 
 def _sides(size: str) -> tuple[int, int]:

@@ -29,7 +29,7 @@ from .models.fingerprint import fingerprint
 from .models.loading import Loading
 from .models.placement import place_weights
 from .models.released import load_released
-from .models.speed import attention_title, compile_blocks, join_projections, use_attention
+from .models.speed import attention_title, compile_blocks, join_projections, use_attention, use_graphs
 from .models.tiny import is_tiny, load_tiny
 from .out_of_memory import explain_no_room, is_out_of_memory, release
 from .policies import DeepForcing, Policy, settings_of
@@ -109,16 +109,16 @@ def load_pipeline(
     'tiny-teacher' is what the embedded model was distilled from: it never saw its own history.
 
     A path is a folder in the embedded model's layout, a folder with a published model's parts, or a transformer alone,
-    in diffusers' or a released layout. loading: choices; of a tiny model, only the device. device: in place of the one
-    that `loading` asks for. Raises ModelError, and SettingsError for choices that cannot be.
+    in diffusers' or a released layout. loading: choices; of a tiny model, only device and graphs. device: in place of
+    the one that `loading` asks for. Raises ModelError, and SettingsError for choices that cannot be.
     """
     loading = loading or Loading()
     device = device or device_for(loading.device)
     if is_tiny(model):
-        if replace(loading, device="auto") != Loading():
+        if replace(loading, device="auto", graphs=False) != Loading():
             choices = "decoder, text encoder, weights, size, chunk or compiling"
             raise SettingsError(f"a tiny model leaves no choice of {choices}")
-        return _load_tiny(model, device)
+        return _load_tiny(model, device, loading)
     try:
         return _load_released(model, device, loading)
     except RuntimeError as error:
@@ -128,9 +128,11 @@ def load_pipeline(
     raise ModelError(explain_no_room(model, device))
 
 
-def _load_tiny(model: str | Path, device: torch.device) -> Pipeline:
+def _load_tiny(model: str | Path, device: torch.device, loading: Loading) -> Pipeline:
     pipeline = Pipeline(**vars(load_tiny(model, device)))
     join_projections(pipeline.denoiser)
+    if loading.graphs:
+        use_graphs(pipeline.denoiser)
     return pipeline
 
 
@@ -143,6 +145,8 @@ def _load_released(model: str | Path, device: torch.device, loading: Loading) ->
     join_projections(pipeline.denoiser)
     if loading.compiled:
         compile_blocks(pipeline.denoiser)
+    if loading.graphs:
+        use_graphs(pipeline.denoiser)
     return pipeline
 
 

@@ -67,7 +67,7 @@ class PlainWan(CausalWan):
             block.__class__ = WanTransformerBlock
             block.attn1.set_processor(PlainSelfAttention())
 
-    def _pass(self, work, inputs, cache, prompt, step) -> Tensor:
+    def _pass(self, work, inputs, cache, prompt, step, name) -> Tensor:
         texts = prompt.projected(self.layers)
 
         def network(x: Tensor, timestep: float) -> Tensor:

@@ -76,10 +76,8 @@ def test_what_a_pass_touches_stays_where_it_is(policy, rows):
     for chunk in videos(rows, 16):
         denoiser.flow(chunk, 1000.0, cache, prompt)
         for number, layer in cache.layers.items():
-            read = layer.reading
-            touched = [layer.slots, read.keys, read.values, layer.query_sums, layer.queries, read.mask]
-            length = number, read.index is None, *read.keys.shape[1:2], *layer.slots.shape[1:2]
-            found = [None if t is None else (t.data_ptr(), t.stride()) for t in touched]
+            length = number, layer.reading.index is None, layer.reading.keys.shape[1], layer.slots.shape[1]
+            found = [None if t is None else (t.data_ptr(), t.stride()) for t in layer.touched]
             assert all(a == b for a, b in zip(places.setdefault(length, found), found, strict=True) if a and b)
         denoiser.remember(chunk, cache, prompt)
 

@@ -26,6 +26,7 @@ class Loading:
     height, width  pixels of the video; None for what the model was trained at
     chunk          latent frames denoised together, as the transformer was trained; None for as many as its model's
     compiled       compile the transformer's blocks: the first chunks take minutes, later ones are faster
+    graphs         record whole passes as CUDA graphs
     device         where it runs; auto: on CUDA where there is one, else on the CPU, which `needs_of` refuses if the
                    model is large
     """
@@ -37,6 +38,7 @@ class Loading:
     width: int | None = None
     chunk: int | None = None
     compiled: bool = False
+    graphs: bool = False
     device: Device = "auto"
 
     def __post_init__(self) -> None:
@@ -49,8 +51,9 @@ class Loading:
                 raise SettingsError(f"{name} must be at least 1 pixel, not {side}")
         if self.chunk is not None and not 1 <= self.chunk <= MOST_CHUNK:
             raise SettingsError(f"chunk must be from 1 to {MOST_CHUNK} latent frames, not {self.chunk}")
-        if self.compiled and self.weights != "resident":
-            raise SettingsError(f"weights that are {_PASSING[self.weights]} cannot be compiled: use one or the other")
+        for asked, done in ((self.compiled, "compiled"), (self.graphs, "in a CUDA graph")):
+            if asked and self.weights != "resident":
+                raise SettingsError(f"weights that are {_PASSING[self.weights]} cannot be {done}: use one or the other")
 
     def chunk_of(self, source: Source) -> int:
         """Latent frames of a chunk."""

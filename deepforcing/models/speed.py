@@ -8,9 +8,9 @@ eagerly. All shapes are static but one, the length of the history, which grows a
 compression; only attention and the writes depend on it. So one graph serves every block and every chunk, and a second
 one those passes that a probe samples.
 
-At 480x832 a pass is bound by arithmetic: CUDA graphs have little to win there, and do not go with a history of changing
-length, so `max-autotune-no-cudagraphs` is the mode that tunes. Compiling is for resident weights: diffusers' hooks
-for offloading and for fp8 storage break the graph.
+CUDA graphs are not left to the compiler, which knows nothing of the cache's lengths: `use_graphs` records whole passes,
+with compiled blocks in them or without. So `max-autotune-no-cudagraphs` is the mode that tunes. All of it is for
+resident weights: diffusers' hooks for offloading and for fp8 storage break the graph.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from ..config import SettingsError
 from ..kv_cache import LayerCache
+from .graphs import CudaGraphs, Recorder
 from .wan import CausalWan
 
 MODES = ("default", "max-autotune-no-cudagraphs")
@@ -47,6 +48,18 @@ def join_projections(denoiser: CausalWan) -> None:
             for part, own in zip(parts, whole.chunk(3), strict=True):
                 getattr(part, name).data = own
         attn.processor.joined = True
+
+
+def use_graphs(denoiser: CausalWan) -> None:
+    """Have whole passes recorded as CUDA graphs once the cache is in its steady state, see `graphs`.
+
+    Raises SettingsError off CUDA, and for weights that come in as a block runs.
+    """
+    if denoiser.device.type != "cuda":
+        raise SettingsError("CUDA graphs are for CUDA, and this is the CPU: leave --graphs away")
+    if has_passing_weights(denoiser.transformer):
+        raise SettingsError("weights that are offloaded or stored in fp8 cannot be in a CUDA graph: leave it away")
+    denoiser.recorder = Recorder(CudaGraphs())
 
 
 def compile_blocks(denoiser: CausalWan, mode: str = "default", backend: str = "inductor") -> None:
@@ -154,9 +167,16 @@ def use_attention(denoiser: CausalWan, kernel: str | None = None) -> str:
 
 
 def attention_title(denoiser: CausalWan) -> str:
-    """The attention kernel in use, for people to read."""
+    """The attention kernel in use, and whether passes are CUDA graphs, for people to read."""
     backend = denoiser.transformer.blocks[0].attn1.processor.backend
-    return next((kernel.title for kernel in KERNELS.values() if kernel.backend == backend), NATIVE_TITLE)
+    kernel = next((kernel.title for kernel in KERNELS.values() if kernel.backend == backend), NATIVE_TITLE)
+    return kernel + _graphs_title(denoiser.recorder)
+
+
+def _graphs_title(recorder: Recorder | None) -> str:
+    if recorder is None:
+        return ""
+    return ", CUDA graphs" if recorder.trouble is None else f", no CUDA graphs: {recorder.trouble}"
 
 
 def _set_backend(denoiser: CausalWan, backend: AttentionBackendName | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
@@ -16,6 +16,7 @@ from ..config import Geometry, Sampling, SettingsError
 from ..kv_cache import KVCache, LayerCache
 from ..policies import Policy
 from ..rope import RopeDims
+from .graphs import Recorder, Recordings, places
 from .network import Moments, make_causal
 from .schedule import Step, steps_of
 
@@ -33,6 +34,8 @@ class CausalWan:
         self.sampling, self.steps = sampling, steps_of(sampling)
         self._lock = threading.Lock()
         self._moments: WeakKeyDictionary[KVCache, Moments] = WeakKeyDictionary()  # of each run: weights may change
+        self.recorder: Recorder | None = None  # None: passes are not recorded
+        self._recordings: WeakKeyDictionary[KVCache, Recordings] = WeakKeyDictionary()
         make_causal(transformer)
         for block in transformer.blocks:
             block.attn1.set_processor(CausalSelfAttention())
@@ -79,17 +82,21 @@ class CausalWan:
         def work(network: Network, x: Tensor, noise: Tensor) -> Tensor:
             return step.take(x, self._flow(x, network(x, step.timestep), step.timestep), noise)
 
-        return self._pass(work, (x, noise), cache, prompt, step.number)
+        return self._pass(work, (x, noise), cache, prompt, step.number, step)
 
     @torch.no_grad()
     def flow(self, x: Tensor, timestep: float, cache: KVCache, prompt: Prompt, step: int = 0) -> Tensor:
         """Predicted flow (noise - x0) of a chunk [B, channels, frames, height, width] at `timestep` of 1000."""
-        return self._pass(lambda network, x: self._flow(x, network(x, timestep), timestep), (x,), cache, prompt, step)
+
+        def work(network: Network, x: Tensor) -> Tensor:
+            return self._flow(x, network(x, timestep), timestep)
+
+        return self._pass(work, (x,), cache, prompt, step, timestep)
 
     @torch.no_grad()
     def remember(self, clean: Tensor, cache: KVCache, prompt: Prompt) -> Tensor:
         """The clean pass at t = 0: appends the chunk's keys and values to the cache. Returns the network's output."""
-        out = self._pass(lambda network, x: network(x, 0.0), (clean,), cache, prompt, CLEAN)
+        out = self._pass(lambda network, x: network(x, 0.0), (clean,), cache, prompt, CLEAN, CLEAN)
         cache.advance()
         return out
 
@@ -99,8 +106,10 @@ class CausalWan:
             return out
         return ((x.float() - out.float()) / (timestep / 1000)).to(x.dtype)
 
-    def _pass(self, work: Work, inputs: tuple[Tensor, ...], cache: KVCache, prompt: Prompt, step: int) -> Tensor:
-        """`work`, which is given the network, with this cache and this prompt."""
+    def _pass(
+        self, work: Work, inputs: tuple[Tensor, ...], cache: KVCache, prompt: Prompt, step: int, name: Hashable
+    ) -> Tensor:
+        """`work`, which is given the network, with this cache and this prompt. Equal names are the same work."""
         moments, texts = self._moments.setdefault(cache, Moments()), prompt.projected(self.layers)
         with self._lock, cache.one_pass(self.layers, inputs[0].device, step) as held, self._lent(cache, held, texts):
             text = None if all(text.keys is not None for text in texts) else prompt.embeds
@@ -108,7 +117,20 @@ class CausalWan:
             def network(x: Tensor, timestep: float) -> Tensor:
                 return self.transformer(x.to(self.dtype), timestep, moments, text).to(x.dtype)
 
-            return work(network, *inputs)
+            def whole(*inputs: Tensor) -> Tensor:
+                return work(network, *inputs)
+
+            if self.recorder is None or text is not None or any(layer.reading is None for layer in held):
+                return whole(*inputs)
+            recordings = self._recordings.setdefault(cache, Recordings(self.recorder))
+            variant = (name, tuple(x.shape for x in inputs), places(t for layer in held for t in layer.touched))
+            return recordings.run(self._scene(texts), variant, whole, inputs)
+
+    def _scene(self, texts: list[LayerPrompt]) -> Hashable:
+        """What every pass depends on besides the cache: the prompt, and how blocks are computed."""
+        block = self.transformer.blocks[0]
+        how = block.attn1.processor.backend, block.attn1.processor.joined, "forward" in vars(block)
+        return how, places(t for text in texts for t in (text.keys, text.values))
 
     @contextmanager
     def _lent(self, cache: KVCache, layers: list[LayerCache], texts: list[LayerPrompt]) -> Iterator[None]:
