@@ -123,6 +123,13 @@ def _article(noun: str, rng) -> str:
     return "an " if noun[0] in "aeiou" else "a "
 
 
+def camera_moves(text: str) -> bool:
+    """Whether a prompt of this world asks for a camera that moves."""
+    phrases = (phrase for name, row in CAMERAS.items() if name != "still" for phrase in row)
+    said = " ".join(words(text))
+    return any(phrase in said for phrase in phrases)
+
+
 def sample_caption(rng) -> Caption:
     """A caption drawn uniformly from the grammar; `rng` is a `numpy.random.Generator`."""
     return Caption(**{f.name: tuple(TABLES[f.name])[int(rng.integers(len(TABLES[f.name])))] for f in fields(Caption)})

@@ -10,12 +10,26 @@ import numpy as np
 import pytest
 from conftest import small_pipeline
 
-from deepforcing import POLICIES, DeepForcing, SettingsError, SlidingWindow, Timeline, VideoShape, generate_long_video
+from deepforcing import (
+    POLICIES,
+    DeepForcing,
+    SettingsError,
+    SlidingWindow,
+    Timeline,
+    VideoShape,
+    generate_long_video,
+    load_pipeline,
+)
+from deepforcing.evaluation.scenery import Scene
+from deepforcing.evaluation.statistics import difference
+from deepforcing.evaluation.table import Table
 from deepforcing.events import StreamEnded
 from deepforcing.gauges import DriftMeter
 from deepforcing.prompt import PromptError
-from deepforcing.race import RaceStarted, RaceStream, Round, Runner, Standing, leader, race, read_runner
+from deepforcing.race import RaceStarted, RaceStream, Round, Runner, Standing, judge, race, read_runner
+from deepforcing.race.noise import evidence_noise
 from deepforcing.race.table import table
+from deepforcing.race.verdict import SCENERY, WAY_BACK, Judge
 from deepforcing.race.video import RaceVideo
 
 WAIT = 20  # seconds, far more than any of this takes
@@ -75,13 +89,17 @@ def test_the_numbers_are_those_of_the_gauges_the_probe_and_the_clock():
     for one in rounds:
         lap = one.laps[0]
         gauges, total = meter.add(lap.chunk), total + lap.seconds
-        assert np.array_equal([lap.standing.drift, lap.standing.motion], [gauges.colour_drift, gauges.motion], True)
+        assert np.array_equal(
+            [lap.standing.drift, lap.standing.motion, lap.standing.scenery],
+            [gauges.colour_drift, gauges.motion, gauges.scenery],
+            True,
+        )
         assert lap.standing.sink_mass == lap.chunk.attention.sink and lap.standing.cache_bytes == lap.chunk.cache.bytes
         assert lap.seconds >= lap.chunk.timings.dit + lap.chunk.timings.decode
         assert lap.total_seconds == pytest.approx(total) and lap.fps == len(lap.chunk.frames) / lap.seconds
     assert lap.total_fps == pytest.approx(180 / total)
     assert math.isnan(rounds[0].laps[0].standing.drift) and not math.isnan(lap.standing.drift)
-    assert rounds[0].leader is None and rounds[-1].leader == leader([lap.standing for lap in rounds[-1].laps])
+    assert rounds[0].leader is None and "five seconds" in rounds[0].verdict.words
 
 
 def test_without_a_probe_there_is_no_sink_mass():
@@ -89,24 +107,87 @@ def test_without_a_probe_there_is_no_sink_mass():
     assert all(math.isnan(lap.standing.sink_mass) for lap in one.laps)
 
 
-def standings(*pairs):
-    return [Standing(drift, motion, 0.2, 1000) for drift, motion in pairs]
+def standings(*pairs, measure="scenery"):
+    rest = {"scenery": 0.5, "way_back": 0.5, "drift": 0.0, "sink_mass": 0.2, "cache_bytes": 1000}
+    return [Standing(**{**rest, measure: value, "motion": motion}) for value, motion in pairs]
 
 
 @pytest.mark.parametrize(
-    ("pairs", "ahead"),
+    ("pairs", "ahead", "words"),
     [
-        (((0.3, 1.0), (0.1, 1.0), (0.2, 1.0)), 1),
-        (((0.3, 1.0), (0.0, 0.49)), 0),  # a frozen video does not drift, and does not win by that
-        (((0.3, 0.5), (0.4, 2.0)), 0),
-        (((0.3, 0.2), (0.1, 0.1)), None),
-        (((0.1, 1.0), (0.1005, 1.0), (0.3, 1.0)), None),
-        (((0.1, 1.0), (0.1005, 0.1), (0.3, 1.0)), 0),  # no tie with one that does not move
-        (((math.nan, math.nan), (0.1, 1.0)), None),
+        (
+            ((0.3, 1.0), (0.9, 1.0), (0.5, 1.0)),
+            1,
+            "Ahead: “b”; of its first scenery it keeps 0.90, against 0.30 of “a”",
+        ),
+        (((0.3, 1.0), (1.0, 0.49)), 0, "Ahead: “a”"),  # a frozen video keeps its scenery, and does not win by that
+        (((0.9, 0.5), (0.4, 2.0)), 0, "Ahead: “a”"),
+        (((0.9, 0.2), (0.1, 0.1)), None, "no runner moves"),
+        (
+            ((0.5, 1.0), (0.75, 1.0), (0.1, 1.0)),
+            None,
+            "Too close to call: the best two differ by 0.25",
+        ),
+        (((0.5, 1.0), (0.76, 1.0), (0.1, 1.0)), 1, "Ahead: “b”"),
+        (((0.9, 1.0), (0.8, 0.1), (0.1, 1.0)), 0, "Ahead: “a”"),  # no tie with one that does not move
+        (((math.nan, math.nan), (0.1, 1.0)), None, "Nobody is ahead yet"),
     ],
 )
-def test_who_is_ahead_follows_the_rule(pairs, ahead):
-    assert leader(standings(*pairs)) == ahead
+def test_who_is_ahead_follows_the_rule(pairs, ahead, words):
+    verdict = judge(SCENERY, standings(*pairs), "abc"[: len(pairs)], 0.25)
+    assert verdict.leader == ahead and words in verdict.words
+
+
+def test_after_a_change_of_prompt_less_of_the_way_back_is_better():
+    verdict = judge(WAY_BACK, standings((0.6, 1.0), (0.1, 1.0), measure="way_back"), "ab", 0.2)
+    assert verdict.leader == 1 and "0.10 of the way back" in verdict.words
+
+
+def test_without_a_known_noise_nobody_is_called_ahead():
+    verdict = judge(SCENERY, standings((0.1, 1.0), (0.9, 1.0)), "ab", math.nan)
+    assert verdict.leader is None and "cannot tell" in verdict.words
+
+
+def judged(prompts, weights, end=40):
+    """The last verdict of a race of prompts, each five seconds long, in which one runner leads by far in everything."""
+    judge = Judge("ab", weights, fps=1)
+    field = [Standing(value, 1 - value, 0.0, 1.0, 0.2, 1) for value in (0.0, 1.0)]
+    for index, prompt in enumerate(prompts):
+        verdict = judge.verdict(prompt, 5 * index, 5 * index + 5, field)
+    return verdict
+
+
+def test_the_measure_is_scenery_until_the_prompt_changes_and_the_way_back_from_then_on():
+    weights = load_pipeline("tiny").weights
+    one = judged(["a red star"] * 3, weights)
+    assert one.measure is SCENERY and one.leader == 1 and one.noise == evidence_noise("scenery", weights).at(15)
+    two = judged(["a red star"] * 3 + ["a blue kite"] * 2, weights)
+    assert two.measure is WAY_BACK and two.leader == 1 and two.noise == evidence_noise("way_back", weights).at(10)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "weights"), [("a red star, camera panning left", None), ("a red star", "of another model")]
+)
+def test_the_race_cannot_tell_what_the_evidence_has_not_measured(prompt, weights):
+    verdict = judged([prompt] * 4, weights or load_pipeline("tiny").weights)
+    assert verdict.leader is None and "cannot tell" in verdict.words
+
+
+def test_noise_is_half_the_widest_interval_of_a_difference_in_the_evidence(tmp_path):
+    rows = [
+        Scene(policy, prompt, 0, second, value * (second > 0), 0.3)
+        for policy, values in (("a", (0.1, 0.2, 0.3)), ("b", (0.1, 0.2, 0.4)), ("c", (0.9, 0.5, 0.1)))
+        for prompt, value in enumerate(values)
+        for second in (0, 5)
+    ]
+    Table(tmp_path / "scenery.csv", Scene).write(rows)
+    (tmp_path / "settings.json").write_text('{"weights": "w"}')
+    noise = evidence_noise("scenery", "w", tmp_path)
+    widest = difference(*({(i, 0): v for i, v in enumerate(x)} for x in ((0.1, 0.2, 0.4), (0.9, 0.5, 0.1))))
+    assert noise.halves == ((5, pytest.approx((widest.high - widest.low) / 2)),), "of a beginning there is none"
+    assert noise.at(7.5) == noise.at(10) == noise.at(600) == noise.halves[0][1] and math.isnan(noise.at(5))
+    assert math.isnan(evidence_noise("scenery", "another", tmp_path).at(10))
+    assert math.isnan(evidence_noise("scenery", "w", tmp_path / "nowhere").at(10))
 
 
 def test_a_runner_is_read_from_its_words():
@@ -226,7 +307,7 @@ def test_the_video_shows_every_runner_under_its_name(tmp_path, count, size):
     one = next(race(small_pipeline(), "a", [*TWO, Runner("c", SHORT), Runner("d", SHORT)][:count], num_frames=9))
     laps = tuple(paint(lap, colour) for lap, colour in zip(one.laps, colours, strict=False))
     with RaceVideo(tmp_path / "race.mp4", shape, runners, {"title": "a"}) as out:
-        out.write(Round(0, laps, 1))
+        out.write(Round(0, laps, judge(SCENERY, standings((0.1, 1), (0.9, 1)), "ab", 0.1)))
     reader = imageio_ffmpeg.read_frames(str(tmp_path / "race.mp4"))
     assert next(reader)["size"] == size[::-1]
     frames = [np.frombuffer(frame, np.uint8).reshape(*size, 3) for frame in reader]
@@ -246,6 +327,6 @@ def paint(lap, colour):
 def test_the_table_has_a_line_a_runner_and_the_rule():
     *_, last = race(small_pipeline(), "a", TWO, num_frames=21)
     head, deep, window, ahead, rule = table(TWO, last)
-    assert head.split() == ["runner", "wall", "clock", "fps", "drift", "motion", "sink", "mass", "cache"]
+    assert head.split() == "runner wall clock fps scenery way back drift motion sink mass cache".split()
     assert deep.startswith("deep ") and window.startswith("window ") and deep.split()[-4:-3] == ["-"]
-    assert ahead == "ahead: nobody" and "least colour drift" in rule
+    assert ahead.startswith("Nobody is ahead yet") and "too close to call" in rule

@@ -5,11 +5,13 @@ import json
 import imageio_ffmpeg
 import pytest
 
-from deepforcing import DeepForcing, PromptError, Runner, SettingsError, SlidingWindow, Timeline
+from deepforcing import POLICIES, DeepForcing, PromptError, Runner, SettingsError, SlidingWindow, Timeline
 from ui.app import App
 from ui.hosting.sessions import Sessions
+from ui.prompts.words import EXAMPLES
+from ui.race.names import OPENING, choices, named_runner
 from ui.race.run import RaceOrder
-from ui.race.tab import LENGTHS, OPENING, VARIANTS, RaceTab
+from ui.race.tab import CHANGE_AT, LENGTHS, RaceTab, change_half_way
 
 RUNNERS = (Runner("deep <b>", DeepForcing(window=9, sink=3, budget=8, recent=4)), Runner("window", SlidingWindow()))
 
@@ -93,8 +95,8 @@ def test_the_form_says_what_is_wrong_and_cannot_start_then(pipeline):
         return note if "problem" in note else "", button["interactive"]
 
     assert look() == ("", True)
-    for runner in VARIANTS:
-        assert look(runners=[*OPENING[:1], runner])[1]
+    for _, runner in choices():
+        assert look(runners=[*{"deep-sink sink=4", runner}])[1]
     wrong = {
         "2 to 4 runners, not 1": {"runners": OPENING[:1]},
         "2 to 4 runners, not 0": {"runners": []},
@@ -109,3 +111,18 @@ def test_the_form_says_what_is_wrong_and_cannot_start_then(pipeline):
 
 def test_every_length_is_long_enough_for_somebody_to_be_ahead():
     assert all(seconds >= 15 for seconds in LENGTHS.values())
+
+
+def test_every_policy_has_a_plain_name_of_its_own_and_its_setting_in_small_print():
+    names = [name for name, _ in choices()]
+    assert len(set(names)) == len(names) and set(POLICIES) <= {words for _, words in choices()}
+    for name, words in choices():
+        runner = named_runner(words)
+        assert runner.label == name != words and runner.words == words
+    assert named_runner("deep-sink sink=4").label == "deep-sink sink=4"
+
+
+def test_a_change_half_way_is_another_prompt_at_the_same_second_for_all():
+    for prompt in EXAMPLES:
+        (row,) = json.loads(change_half_way(prompt))
+        assert row["at"] == CHANGE_AT and row["prompt"] != prompt

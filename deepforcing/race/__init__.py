@@ -2,9 +2,10 @@
 
 from .course import Lap, Round, race
 from .runner import Runner, check_field, read_runner
-from .standing import LEADER_RULE, Standing, leader
+from .standing import Standing
 from .stream import RaceStarted, RaceStream
 from .table import table
+from .verdict import LEADER_RULE, Verdict, judge
 from .video import RaceVideo
 
 __all__ = [
@@ -16,8 +17,9 @@ __all__ = [
     "Round",
     "Runner",
     "Standing",
+    "Verdict",
     "check_field",
-    "leader",
+    "judge",
     "race",
     "read_runner",
     "table",

@@ -12,7 +12,8 @@ from ..pipeline import Pipeline, check_seed, generate_long_video
 from ..prompt import check_prompt
 from ..timeline import Timeline
 from .runner import Runner, check_field
-from .standing import Standing, leader
+from .standing import Standing, Standings
+from .verdict import Judge, Verdict
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,16 @@ class Lap:
 
 @dataclass(frozen=True)
 class Round:
-    """One chunk of every runner, in the runners' order. leader: number of the runner that is ahead, see `leader`."""
+    """One chunk of every runner, in the runners' order, and who is ahead now."""
 
     index: int
     laps: tuple[Lap, ...]
-    leader: int | None
+    verdict: Verdict
+
+    @property
+    def leader(self) -> int | None:
+        """Number of the runner that is ahead, None where nobody is."""
+        return self.verdict.leader
 
 
 def race(
@@ -64,7 +70,8 @@ def race(
     for runner in check_field(runners):
         lanes.append(_Lane(pipeline, script, runner, check_seed(seed), num_frames, probe))
     first = generate_long_video(pipeline, script, num_frames=1, policy=runners[0].policy, probe=probe)
-    return _rounds(lanes, script, num_frames, warm_up=lambda: list(first))
+    judge = Judge([runner.label for runner in runners], pipeline.weights, pipeline.shape.fps)
+    return _rounds(lanes, script, num_frames, judge, warm_up=lambda: list(first))
 
 
 class _Script:
@@ -100,6 +107,7 @@ class _Lane:
             overlap=False,  # what one runner takes must not run into another's time
         )
         self._meter = DriftMeter(pipeline.shape, pipeline.chunk_frames)
+        self._standings = Standings(pipeline.shape, pipeline.chunk_frames)
         self._seconds = 0.0
 
     def lap(self) -> Lap:
@@ -107,7 +115,7 @@ class _Lane:
         chunk = next(self._chunks)
         seconds = time.perf_counter() - began
         self._seconds += seconds
-        return Lap(chunk, Standing.of(chunk, self._meter.add(chunk)), seconds, self._seconds)
+        return Lap(chunk, self._standings.add(chunk, self._meter.add(chunk)), seconds, self._seconds)
 
     def close(self) -> None:
         self._chunks.close()
@@ -121,7 +129,7 @@ def _in_turn(lanes: list[_Lane], index: int) -> tuple[Lap, ...]:
 
 
 def _rounds(
-    lanes: list[_Lane], script: _Script, num_frames: int | None, warm_up: Callable[[], object]
+    lanes: list[_Lane], script: _Script, num_frames: int | None, judge: Judge, warm_up: Callable[[], object]
 ) -> Iterator[Round]:
     index = made = 0
     try:
@@ -130,8 +138,9 @@ def _rounds(
             if index == 0:
                 warm_up()
             laps = _in_turn(lanes, index)
-            yield Round(index, laps, leader([lap.standing for lap in laps]))
-            made += len(laps[0].chunk.frames)
+            begins, made = made, made + len(laps[0].chunk.frames)
+            verdict = judge.verdict(laps[0].chunk.prompt, begins, made, [lap.standing for lap in laps])
+            yield Round(index, laps, verdict)
             index += 1
     finally:
         for lane in lanes:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config import SettingsError
+from ..evaluation.experiments import label
 from ..policies import Policy, make_policy, read_setting, settings_of
 from ..switching import check_switch
 
@@ -33,24 +34,30 @@ class Runner:
         check_switch(self.switch)
 
     @property
+    def words(self) -> str:
+        """The policy, every setting that is not its default, and the switch: as `read_runner` reads them."""
+        return " ".join([label(self.policy), *([] if self.switch == "keep" else [f"switch={self.switch}"])])
+
+    @property
     def settings(self) -> dict:
         """All of them as plain values, for files and messages."""
         return {"policy": self.policy.name, **settings_of(self.policy), "switch": self.switch}
 
 
-def read_runner(text: str, switch: str = "keep") -> Runner:
-    """`deep-forcing phase=none switch=sink`: a policy's name and settings; the words are the label too.
+def read_runner(text: str, switch: str = "keep", name: str = "") -> Runner:
+    """`deep-forcing phase=none switch=sink`: a policy's name and settings; the words are the label too, unless another
+    name is given.
 
     switch: of a runner that names none. Raises SettingsError for an unknown policy or setting, or one that cannot be.
     """
-    name, *words = text.split() or [""]
+    policy, *words = text.split() or [""]
     given = [read_setting(word) for word in words]
     for setting, count in Counter(setting for setting, _ in given).items():
         if count > 1:
             raise SettingsError(f"{setting} is given twice in {text!r}")
     settings = {"switch": switch, **dict(given)}
     switch = str(settings.pop("switch"))
-    return Runner(" ".join([name, *words]), make_policy(name, **settings), switch)
+    return Runner(name or " ".join([policy, *words]), make_policy(policy, **settings), switch)
 
 
 def widest(runners: Sequence[Runner]) -> Policy:
@@ -62,7 +69,7 @@ def check_field(runners: Sequence[Runner]) -> tuple[Runner, ...]:
     """The runners themselves. Raises SettingsError unless they are two to four, each with a label of its own."""
     if not LEAST <= len(runners) <= MOST:
         raise SettingsError(f"a race needs {LEAST} to {MOST} runners, not {len(runners)}")
-    for label, count in Counter(runner.label for runner in runners).items():
+    for name, count in Counter(runner.label for runner in runners).items():
         if count > 1:
-            raise SettingsError(f"{count} runners are called {label!r}: give each a label of its own")
+            raise SettingsError(f"{count} runners are called {name!r}: give each a label of its own")
     return tuple(runners)

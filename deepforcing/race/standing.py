@@ -1,54 +1,61 @@
-"""How the runners of a race stand, and who is ahead: computed from what was measured, by one rule."""
+"""How one runner of a race stands."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import deque
 from dataclasses import dataclass
 
+from ..config import VideoShape
 from ..events import Chunk
-from ..gauges import Gauges
+from ..gauges import START_SECONDS, Gauges
 
 MOVES = 0.5  # of the motion of its own first five seconds: what still counts as moving
-CLOSE = 0.001  # of colour drift: a smaller difference is a tie
-
-LEADER_RULE = (
-    "Ahead is the runner with the least colour drift among those that still move: whose motion over the last five "
-    "seconds is at least half of what it was over the first five. Nobody is ahead before both stretches can be "
-    f"compared, or when the two least drifts differ by less than {CLOSE}."
-)
 
 
 @dataclass(frozen=True)
 class Standing:
     """One runner after a round; NaN where there is not enough video yet, or no probe.
 
-    drift        colour drift of the last five seconds against the first five, 0..1, see `gauges.Gauges`
+    scenery      what stands still in the last five seconds as it did in the first five of this prompt, -1..1,
+                 see `gauges.Gauges`
+    way_back     how far it went back to the scene of the prompt before, at the most in the last five seconds: 0 the
+                 new scene, 1 the old one
+    drift        colour drift of the last five seconds against the first five, 0..1
     motion       of the last five seconds as a multiple of the first five
     sink_mass    attention on the sink's frames, mean over layers and heads, 0..1
     cache_bytes  memory of the keys and values held
     """
 
+    scenery: float
+    way_back: float
     drift: float
     motion: float
     sink_mass: float
     cache_bytes: int
-
-    @classmethod
-    def of(cls, chunk: Chunk, gauges: Gauges) -> Standing:
-        mass = math.nan if chunk.attention is None else chunk.attention.sink
-        return cls(gauges.colour_drift, gauges.motion, mass, chunk.cache.bytes)
 
     @property
     def moves(self) -> bool:
         return self.motion >= MOVES
 
 
-def leader(standings: Sequence[Standing]) -> int | None:
-    """Who is ahead by LEADER_RULE, as a number into `standings`; None when nobody is."""
-    if any(math.isnan(standing.drift) for standing in standings):
-        return None
-    moving = sorted((standing.drift, i) for i, standing in enumerate(standings) if standing.moves)
-    if not moving or (len(moving) > 1 and moving[1][0] - moving[0][0] < CLOSE):
-        return None
-    return moving[0][1]
+class Standings:
+    """One runner's, chunk by chunk."""
+
+    def __init__(self, shape: VideoShape, chunk_frames: int) -> None:
+        """chunk_frames: latent frames of a chunk."""
+        self._ways: deque[float] = deque(maxlen=math.ceil(START_SECONDS * shape.fps / (chunk_frames * shape.time)))
+
+    def add(self, chunk: Chunk, gauges: Gauges) -> Standing:
+        if math.isnan(gauges.old_scene):  # a new prompt has not settled yet
+            self._ways.clear()
+        else:
+            self._ways.append(gauges.old_scene)
+        return Standing(
+            scenery=gauges.scenery,
+            way_back=max(self._ways, default=math.nan),
+            drift=gauges.colour_drift,
+            motion=gauges.motion,
+            sink_mass=math.nan if chunk.attention is None else chunk.attention.sink,
+            cache_bytes=chunk.cache.bytes,
+        )

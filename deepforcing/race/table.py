@@ -8,17 +8,17 @@ from collections.abc import Iterator, Sequence
 from ..models.sources import readable
 from .course import Lap, Round
 from .runner import Runner
-from .standing import LEADER_RULE
+from .verdict import LEADER_RULE
 
 
 def table(runners: Sequence[Runner], last: Round) -> Iterator[str]:
     """A head, a line a runner, and who is ahead by which rule."""
     width = max(len("runner"), *(len(runner.label) for runner in runners))
-    names = ("wall clock", "fps", "drift", "motion", "sink mass", "cache")
+    names = ("wall clock", "fps", "scenery", "way back", "drift", "motion", "sink mass", "cache")
     yield f"{'runner':{width}s}" + "".join(f"{name:>12s}" for name in names)
     for runner, lap in zip(runners, last.laps, strict=True):
         yield f"{runner.label:{width}s}" + "".join(f"{cell:>12s}" for cell in _cells(lap))
-    yield "ahead: nobody" if last.leader is None else f"ahead: {runners[last.leader].label}"
+    yield last.verdict.words
     yield LEADER_RULE
 
 
@@ -27,6 +27,8 @@ def _cells(lap: Lap) -> tuple[str, ...]:
     return (
         f"{lap.total_seconds:.1f} s",
         f"{lap.total_fps:.1f}",
+        _number(now.scenery, "{:.2f}"),
+        _number(now.way_back, "{:.2f}"),
         _number(now.drift, "{:.3f}"),
         _number(now.motion, "x {:.2f}"),
         _number(now.sink_mass, "{:.1%}"),

@@ -76,8 +76,10 @@ class RaceVideo:
 
 def _numbers(lap: Lap) -> str:
     parts = [f"{lap.total_fps:.1f} fps"]
-    if not math.isnan(lap.standing.drift):
-        parts += [f"drift {lap.standing.drift:.3f}", f"motion x {lap.standing.motion:.2f}"]
+    if not math.isnan(lap.standing.scenery):
+        parts += [f"scenery {lap.standing.scenery:.2f}", f"motion x {lap.standing.motion:.2f}"]
+    if not math.isnan(lap.standing.way_back):
+        parts += [f"way back {lap.standing.way_back:.2f}"]
     return " · ".join(parts)
 
 

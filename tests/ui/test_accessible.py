@@ -97,3 +97,18 @@ def test_a_term_says_what_it_means_by_pointer_by_keys_and_by_tap(replay, browser
         term.blur()
         page.mouse.move(0, 0)
     page.close()
+
+
+def test_a_recording_ends_with_an_offer_and_waiting_is_said_on_every_panel(app, browser, trouble):
+    page = visit(app, browser, trouble)
+    wait(page, "p.clock?.ended && p.instrument.axis")
+    look(page, "p.seek(p.clock.newest - 2), p.pause(false)")
+    page.get_by_role("button", name="Now make your own").click()
+    expect(page.get_by_label("Prompt", exact=True)).to_be_focused()
+    look(page, "p.accept({ run: '~', seq: 0, kind: 'waiting', ahead: 1 })")
+    said = "(all) => all.map((card) => getComputedStyle(card, '::before').content)"
+    words = page.locator(".df-card:visible").evaluate_all(said)
+    assert len(words) > 1 and all("a recorded run, while you wait" in word for word in words)
+    page.evaluate("new BroadcastChannel('deep-forcing').postMessage('mine')")
+    expect(page.locator("#player .df-overlay")).to_contain_text("one by your own other tab")
+    page.close()

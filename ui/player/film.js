@@ -15,6 +15,8 @@ export class Film {
   // When all parts are there.
   begin() {
     document.addEventListener("visibilitychange", () => this.beat());
+    this.tabs = new BroadcastChannel("deep-forcing");
+    this.tabs.onmessage = (message) => this.answer(message);
     requestAnimationFrame((now) => this.tick(now));
     setInterval(() => this.beat(), BEAT_MS);
   }
@@ -36,7 +38,17 @@ export class Film {
   }
 
   waits({ ahead }) {
-    this.say(`All places at the model are taken. You are number ${ahead} in line, and your video will begin by itself.`, "waiting");
+    const line = `You are number ${ahead} in line, and your video will begin by itself.`;
+    this.say(`All places at the model are taken. ${line}`, "waiting");
+    this.own = () => this.say(`All places at the model are taken, one by your own other tab: stop it there to be sooner. ${line}`, "waiting");
+    this.tabs.postMessage("who has the model?");
+  }
+
+  // Tabs of one browser tell each other which of them has a place at the model.
+  answer({ data }) {
+    const waiting = this.root.dataset.state === "waiting";
+    if (data === "mine" && waiting) this.own();
+    else if (data !== "mine" && this.live && !this.over && !waiting) this.tabs.postMessage("mine");
   }
 
   notes({ text }) {

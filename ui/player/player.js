@@ -44,6 +44,9 @@ class Player extends Film {
     this.clicked = null; // when Generate was pressed
     this.picked = !this.root.closest("#player"); // whether the layer was chosen; else the page chooses one
     this.tour = new Tour(this);
+    this.find("again").addEventListener("click", () => this.pause(false));
+    this.find("own").addEventListener("click", () => document.querySelector("#prompt textarea").select());
+    this.root.dataset.makes = Boolean(props.keeps);
     this.find("tour").addEventListener("click", () => this.tour.start());
     staySmall(this.root, this.find("video"));
     this.listen(props);
@@ -220,6 +223,7 @@ class Player extends Film {
     this.barred = now;
     this.barFrame = this.clock.frame;
     this.controls.update(this.clock);
+    this.root.dataset.done = this.clock.recorded && this.clock.atEnd;
   }
 
   paint(now) {

@@ -14,6 +14,8 @@ const number = (digits, sign = "") => (value) => sign + value.toFixed(digits);
 const percent = (value) => `${Math.round(100 * value)} %`;
 const megabytes = (value) => (value < 1e9 ? `${(value / 1e6).toFixed(value < 1e7 ? 1 : 0)} MB` : `${(value / 1e9).toFixed(2)} GB`);
 const CHARTS = {
+  scenery: { title: "Scenery kept", what: "What stands still as it did in the first five seconds of the prompt. 1: all of it.", format: number(2) },
+  way: { title: "Way back", what: "To the old prompt's scene, once the prompt has changed. 0: the new scene, 1: the old one.", format: number(2) },
   drift: { title: "Colour drift", what: "The last five seconds against the first five. 0: the same hues.", format: number(3) },
   motion: { title: "Motion", what: "As a multiple of the first five seconds. Below the thin line a runner no longer moves.", format: number(1, "×"), mark: 0.5 },
   sink: { title: "Sink mass", what: "Attention on the frames that the policy keeps for ever.", format: percent },
@@ -32,6 +34,7 @@ class Lane {
     this.figure.dataset.runner = index;
     const name = document.createElement("figcaption");
     name.textContent = this.label = runner.label;
+    if (runner.words !== runner.label) name.append(Object.assign(document.createElement("small"), { textContent: runner.words }));
     name.title = Object.entries(runner.settings).map(([key, value]) => `${key} ${value}`).join(", ");
     const canvas = document.createElement("canvas");
     canvas.className = "df-screen";
@@ -141,20 +144,13 @@ class Race extends Film {
     const frames = round.first + round.count;
     round.laps.forEach((lap, i) => {
       const known = (value, format) => (value === null ? "–" : format(value));
-      const cells = [known(lap.drift, number(3)), known(lap.motion, number(2, "×")), known(lap.sink, percent), megabytes(lap.bytes)];
-      cells.push((round.count / lap.seconds).toFixed(1), (frames / lap.total).toFixed(1), `${lap.total.toFixed(1)} s`);
+      const cells = [known(lap.scenery, number(2)), known(lap.way, number(2)), known(lap.drift, number(3)), known(lap.motion, number(2, "×")), known(lap.sink, percent), megabytes(lap.bytes)];
+      cells.push((frames / lap.total).toFixed(1), `${lap.total.toFixed(1)} s`);
       cells.forEach((cell, column) => (rows[i].cells[column + 1].textContent = cell));
       const ahead = i === round.leader;
       rows[i].dataset.ahead = this.lanes[i].figure.dataset.ahead = ahead;
     });
-    this.part("ahead").textContent = this.ahead(round);
-  }
-
-  ahead({ leader, laps }) {
-    if (laps.some((lap) => lap.drift === null)) return "Nobody is ahead yet: the first five seconds of a prompt are what the rest is compared with.";
-    if (leader === null) return laps.some((lap) => lap.motion >= CHARTS.motion.mark) ? "Nobody is ahead: a tie." : "Nobody is ahead: no runner moves any more.";
-    const others = laps.flatMap((lap, i) => (i === leader ? [] : [`${lap.drift.toFixed(3)} of ${this.lanes[i].label}`]));
-    return `Ahead: ${this.lanes[leader].label}, with a drift of ${laps[leader].drift.toFixed(3)} against ${others.join(", ")}.`;
+    this.part("ahead").textContent = round.verdict;
   }
 }
 

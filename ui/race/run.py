@@ -98,14 +98,14 @@ def race_started_message(event: RaceStarted) -> dict:
         **asdict(event.run),
         "grid": list(event.run.grid),
         "seed": str(event.run.seed),  # as text: JavaScript's numbers end at 2^53
-        "runners": [{"label": runner.label, "settings": runner.settings} for runner in event.runners],
+        "runners": [{"label": one.label, "words": one.words, "settings": one.settings} for one in event.runners],
     }
 
 
 def round_message(event: Round, quality: int = 0) -> dict:
     """Frames and numbers of every runner. Seconds are measured wall clock; `encode` is the time spent on the images.
 
-    leader: a runner's number, see LEADER_RULE. What is not known yet is None.
+    leader: a runner's number, see LEADER_RULE; verdict: in words. What is not known yet is None.
     """
     began = time.perf_counter()
     chunks = [lap.chunk for lap in event.laps]
@@ -121,10 +121,13 @@ def round_message(event: Round, quality: int = 0) -> dict:
         "frames": frames,
         "encode": encode,
         "leader": event.leader,
+        "verdict": event.verdict.words,
         "laps": [
             {
                 "seconds": lap.seconds,
                 "total": lap.total_seconds,
+                "scenery": _known(lap.standing.scenery),
+                "way": _known(lap.standing.way_back),
                 "drift": _known(lap.standing.drift),
                 "motion": _known(lap.standing.motion),
                 "sink": _known(lap.standing.sink_mass),

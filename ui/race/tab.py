@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,13 +10,11 @@ import gradio as gr
 
 from deepforcing import (
     LEADER_RULE,
-    POLICIES,
     Pipeline,
     PromptError,
     SettingsError,
     Timeline,
     check_field,
-    read_runner,
 )
 
 from ..hosting.sessions import Sessions
@@ -28,18 +27,12 @@ from ..prompts.later import later_prompts, read_prompts
 from ..prompts.offers import prompt_note_box, take
 from ..prompts.words import EXAMPLES, cut_note, prompt_note
 from ..settings.form import read_seed
+from .names import OPENING, choices, named_runner
 from .run import RaceOrder
 
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 LENGTHS = {"20 seconds": 20, "30 seconds": 30, "1 minute": 60, "2 minutes": 120}
-VARIANTS = (  # besides every policy as it is; any other settings can be typed
-    "deep-forcing phase=none",
-    "deep-forcing score=random",
-    "deep-forcing switch=reencode",
-    "deep-forcing switch=sink",
-    "deep-sink phase=none",
-)
-OPENING = ("self-forcing", "deep-forcing", "deep-forcing phase=none")
+CHANGE_AT = "0:30"  # of the change of prompt that is offered: half of the race
 
 # Gradio finds the events that it may send by their quoted names.
 MOUNT = (
@@ -57,7 +50,7 @@ class RaceTab:
     def __init__(self, small: bool) -> None:
         serve()
         with gr.Column(elem_id="race"):
-            self._ask(EXAMPLES[0] if small else next(iter(LONG.values())), lines=3 if small else 8)
+            self._ask(EXAMPLES[0] if small else next(iter(LONG.values())), small)
             with gr.Row(elem_id="race-field"):
                 self._field()
             self.player = gr.HTML(
@@ -71,14 +64,14 @@ class RaceTab:
                 rule=LEADER_RULE,
             )
 
-    def _ask(self, prompt: str, lines: int) -> None:
+    def _ask(self, prompt: str, small: bool) -> None:
         with gr.Row(elem_id="race-row"):
             self.prompt = gr.Textbox(
                 prompt,
                 label="Prompt of the race",
                 show_label=False,
                 lines=1,
-                max_lines=lines,
+                max_lines=3 if small else 8,
                 container=False,
                 elem_id="race-prompt",
             )
@@ -86,22 +79,23 @@ class RaceTab:
             self.stop = gr.Button("Stop the race", elem_id="race-stop", visible=False)
             self.download = gr.DownloadButton("Download the race", elem_id="race-download", visible=False)
         self.later = later_prompts("race-later")
+        self.change = gr.Button("Change the prompt half-way, for all", size="sm", elem_id="race-change", visible=small)
         self.note = prompt_note_box("race-note")
 
     def _field(self) -> None:
         self.runners = gr.Dropdown(
-            [*POLICIES, *VARIANTS],
+            choices(),
             value=list(OPENING),
             multiselect=True,
             max_choices=4,
             allow_custom_value=True,
             label="Runners, two to four",
-            info="A policy, or one with settings: type such as “deep-forcing sink=4 switch=sink” and press Enter.",
+            info="What each of them keeps of the past. All have the same prompt, seed and noise.",
             elem_id="race-runners",
         )
         self.seed = gr.Textbox("7", label="Seed", info="The noise of all.", max_lines=1, elem_id="race-seed")
         self.length = gr.Dropdown(
-            list(LENGTHS), value="30 seconds", label="Length", info="Of each video.", elem_id="race-length"
+            list(LENGTHS), value="1 minute", label="Length", info="Of each video.", elem_id="race-length"
         )
 
     def wire(self, model: Callable[[], tuple[Pipeline, Sessions]], *, stop, beat, pause, **queue) -> None:
@@ -113,6 +107,7 @@ class RaceTab:
         self.stop.click(stop, **QUIET)
         self.player.beat(beat, **QUIET)
         self.player.pause(pause, **QUIET)
+        self.change.click(change_half_way, self.prompt, self.later, **QUIET)
         looked, prompts = [self.prompt, self.later, self.runners, self.seed], [self.prompt, self.later]
         offered = self.note.offer(take, prompts, prompts, **QUIET)
         offered.then(self.look, looked, [self.note, self.begin], **QUIET)
@@ -153,8 +148,14 @@ class RaceTab:
             return problem(error), gr.update(interactive=False)
 
 
+def change_half_way(prompt: str) -> str:
+    """Rows of later prompts: one, of the small world, that is not the prompt itself."""
+    other = next(text for text in EXAMPLES[1:] if text != prompt)
+    return json.dumps([{"at": CHANGE_AT, "prompt": other}])
+
+
 def _field_of(runners: list[str] | None) -> tuple:
-    return check_field([read_runner(text) for text in runners or []])
+    return check_field([named_runner(words) for words in runners or []])
 
 
 def _buttons(running: bool, file: Path | None = None) -> tuple:
