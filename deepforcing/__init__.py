@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from .config import Geometry, Sampling, SettingsError, VideoShape
 from .events import AttentionMass, CacheState, Chunk, Compression, Event, StreamEnded, StreamStarted, Timings
 from .gauges import DriftMeter, Gauges, Jump
+from .going_on import Past
 from .prompt import MAX_PROMPT_CHARACTERS, PromptError, told_unread
 from .proxies import mind_proxies
 from .timeline import Timeline, read_time, show_time
@@ -96,6 +97,7 @@ __all__ = [
     "Loading",
     "ModelError",
     "Needs",
+    "Past",
     "Pipeline",
     "Policy",
     "Progress",

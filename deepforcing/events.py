@@ -91,6 +91,9 @@ class Chunk:
     cache           what the model could attend to besides the chunk itself
     compression     what was selected, where compression fired for this chunk
     attention       None when no probe is attached
+    latents         float32 [frames, channels, height, width], what the decoder made the frames of; None where it was
+                    not kept
+    again           whether it was made before, and only passed through the network again, see `going_on`
     """
 
     index: int
@@ -102,6 +105,8 @@ class Chunk:
     cache: CacheState = field(repr=False)
     compression: Compression | None = field(default=None, repr=False)
     attention: AttentionMass | None = field(default=None, repr=False)
+    latents: np.ndarray | None = field(default=None, repr=False)
+    again: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from .attention import Prompt
 from .config import Geometry, SettingsError
 from .events import AttentionMass, CacheState, Chunk, Compression, StreamStarted, Timings
 from .finite import check_finite
+from .going_on import NONE, Past
 from .kv_cache import KVCache
 from .models.components import Components, ModelError, device_for
 from .models.fingerprint import fingerprint
@@ -169,6 +170,7 @@ class LatentChunk:
     cache: CacheState
     compression: Compression | None
     attention: AttentionMass | None
+    again: bool
 
 
 def denoise_chunk(pipeline: Pipeline, cache: KVCache, prompt: Prompt, generator: torch.Generator) -> Tensor:
@@ -179,6 +181,20 @@ def denoise_chunk(pipeline: Pipeline, cache: KVCache, prompt: Prompt, generator:
     for step in denoiser.steps:
         x = denoiser.denoise(x, _noise(shape, generator, denoiser.device), step, cache, prompt)
     return x
+
+
+def pass_again(
+    pipeline: Pipeline, cache: KVCache, prompt: Prompt, generator: torch.Generator, latents: np.ndarray
+) -> Tensor:
+    """As `denoise_chunk`, for a chunk whose clean latents are known: all noise is drawn, and the first pass made, which
+    makes room for the chunk, perhaps by its queries."""
+    denoiser, made = pipeline.denoiser, torch.from_numpy(latents).transpose(0, 1)[None].contiguous()
+    x = _noise(made.shape, generator, denoiser.device)
+    for number, step in enumerate(denoiser.steps):
+        noise = _noise(made.shape, generator, denoiser.device)
+        if number == 0:
+            denoiser.denoise(x, noise, step, cache, prompt)
+    return made.to(denoiser.device)
 
 
 def _noise(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
@@ -194,6 +210,7 @@ def denoise(
     probe: bool,
     switch: str = "keep",
     stale_prompt: bool = False,
+    past: Past = NONE,
 ) -> Iterator[LatentChunk]:
     """Denoise chunk after chunk, for ever. `prompt_for(chunk index)` is asked at each chunk boundary."""
     denoiser, generator = pipeline.denoiser, torch.Generator().manual_seed(seed)
@@ -209,7 +226,11 @@ def denoise(
             at_switch.turn(prompt)
             cache.begin_prompt()
         with cache.probed(watch) if watch else nullcontext():
-            x = denoise_chunk(pipeline, cache, prompt, generator)
+            x = (
+                pass_again(pipeline, cache, prompt, generator, past.latents[index])
+                if index < len(past)
+                else denoise_chunk(pipeline, cache, prompt, generator)
+            )
         telemetry = cache_state(cache), compression(cache), watch.collect(cache) if watch else None
         first = cache.next_frame
         denoiser.remember(x, cache, prompt)
@@ -217,7 +238,7 @@ def denoise(
         _finish(x.device)
         check_finite(x, "transformer", index)
         seconds = time.perf_counter() - started
-        yield LatentChunk(index, first, x.transpose(1, 2), text, seconds, *telemetry)
+        yield LatentChunk(index, first, x.transpose(1, 2), text, seconds, *telemetry, index < len(past))
         index += 1
 
 
@@ -244,6 +265,8 @@ def decode(pipeline: Pipeline, chunks: Iterator[LatentChunk]) -> Iterator[Chunk]
             cache=chunk.cache,
             compression=chunk.compression,
             attention=chunk.attention,
+            latents=chunk.latents[0].float().cpu().numpy(),
+            again=chunk.again,
         )
         first_frame += len(frames)
 
@@ -293,6 +316,7 @@ def generate_long_video(
     probe: bool = False,
     overlap: bool | None = None,
     stale_prompt: bool = False,
+    past: Past = NONE,
 ) -> Iterator[Chunk]:
     """Generate a video of any length, a chunk at a time, with constant memory.
 
@@ -304,6 +328,7 @@ def generate_long_video(
     overlap       decode beside the next chunk's denoising; None: on CUDA only
     stale_prompt  a mistake to look at: the cross-attention cache is not reset when the prompt changes, so the first
                   prompt's keys and values stay in use, and a new prompt is never seen
+    past          go on from there: its chunks come first, marked `again`, with the prompts that they had
 
     The same prompt, seed and settings give the same video. Raises SettingsError and PromptError before the first chunk,
     and ModelError at the first chunk that has a number that is none, such as NaN.
@@ -313,7 +338,10 @@ def generate_long_video(
     policy = policy or DeepForcing()
     policy.check(pipeline.geometry)
     prompt_for = prompt if callable(prompt) else _by_chunk(Timeline.of(prompt), pipeline)
-    latents = denoise(pipeline, prompt_for, policy, check_seed(seed), probe, check_switch(switch), stale_prompt)
+    channels, height, width = pipeline.latent_shape
+    past.check((pipeline.chunk_frames, channels, height, width))
+    prompt_for = past.first(prompt_for)
+    latents = denoise(pipeline, prompt_for, policy, check_seed(seed), probe, check_switch(switch), stale_prompt, past)
     overlap = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
     if overlap:
         latents = run_ahead(latents, pipeline.denoiser.device)

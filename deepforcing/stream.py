@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .events import Chunk, StreamStarted
+from .going_on import NONE, Past
 from .out_of_memory import explain_out_of_memory, is_out_of_memory
 from .pipeline import Pipeline, check_seed, generate_long_video, started_event
 from .policies import DeepForcing, Policy
@@ -71,6 +72,7 @@ class VideoStream(Prompted):
         max_queued: int = 2,
         overlap: bool | None = None,
         stale_prompt: bool = False,
+        past: Past = NONE,
     ) -> None:
         """Raises PromptError or SettingsError at once for what cannot work; see `generate_long_video`."""
         ahead = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
@@ -87,6 +89,7 @@ class VideoStream(Prompted):
             probe=probe,
             overlap=overlap,
             stale_prompt=stale_prompt,
+            past=past,
         )
 
     def _in_words(self, error: BaseException) -> str:

@@ -16,16 +16,19 @@ from ..events import AttentionMass, CacheState, Chunk, Compression, StreamStarte
 from .fields import TraceError
 from .index import ChunkFacts
 
+MOST_LATENT_BYTES = 1 << 18  # of a chunk; a large model's would make a trace many times the video's size
 ROLES = ("sink", "top-C", "recent", "current")  # their numbers in a file
 
 
 def pack(chunk: Chunk) -> bytes:
-    """What the chunk's cache state, compression and attention consist of."""
+    """What the chunk's cache state, compression and attention consist of, and its latents where they are small."""
     arrays = _pack_cache(chunk.cache)
     if chunk.compression is not None:
         arrays |= _pack_compression(chunk.compression)
     if chunk.attention is not None:
         arrays |= _pack_attention(chunk.attention)
+    if chunk.latents is not None and chunk.latents.nbytes <= MOST_LATENT_BYTES:
+        arrays["latents"] = chunk.latents
     return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
 
 
@@ -40,6 +43,7 @@ def unpack(data: bytes, started: StreamStarted, facts: ChunkFacts) -> dict[str, 
         "cache": _cache(arrays, first, facts),
         "compression": _compression(arrays, first) if arrays.has("compression.frames") else None,
         "attention": _attention(arrays, end) if arrays.has("attention.frames") else None,
+        "latents": arrays.take("latents", np.float32, end - first, None, None, None) if arrays.has("latents") else None,
     }
 
 

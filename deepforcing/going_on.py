@@ -1,0 +1,59 @@
+"""Go on where a run ended: its finished chunks pass through the network again, clean, as they did when they were made.
+
+So the cache holds the same tokens, chosen by the same queries, and the noise goes on where it ended: with the same
+seed, prompts and settings the video is, on the same device, that of a run that was never interrupted, bit for bit. A
+chunk takes two passes instead of five, and nothing has to be stored but its latents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import takewhile
+
+import numpy as np
+
+from .config import SettingsError
+from .events import Chunk
+
+
+@dataclass(frozen=True)
+class Past:
+    """What was made before: each chunk's prompt, and its clean latents, float32 [frames, channels, height, width]."""
+
+    prompts: tuple[str, ...] = ()
+    latents: tuple[np.ndarray, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def of(cls, chunks: Iterable[Chunk], seconds: float | None = None, fps: int = 1) -> Past:
+        """Of a run's chunks, from its first on; only of those that end within `seconds` of video, where that is given.
+
+        Raises SettingsError where chunks have no latents, as those of a large model's trace and of older ones.
+        """
+        within = takewhile(
+            lambda chunk: seconds is None or chunk.first_frame + len(chunk.frames) <= seconds * fps, chunks
+        )
+        made = [(chunk.prompt, chunk.latents) for chunk in within]
+        if not made or any(latents is None for _, latents in made):
+            raise SettingsError("this run cannot be gone on with: its latents were not kept")
+        return cls(*zip(*made, strict=True))
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def check(self, shape: tuple[int, int, int, int]) -> None:
+        """Raises SettingsError unless the latents are those of a model whose chunks have this shape."""
+        if any(latents.shape != shape or latents.dtype != np.float32 for latents in self.latents):
+            raise SettingsError("this run cannot be gone on with: another model, or another size, made it")
+
+    def first(self, then: Callable[[int], str]) -> Callable[[int], str]:
+        """A function of the chunk's number: its prompt, those of the past first. `then` is asked in any case."""
+
+        def prompt_for(index: int) -> str:
+            later = then(index)
+            return self.prompts[index] if index < len(self) else later
+
+        return prompt_for
+
+
+NONE = Past()
