@@ -12,11 +12,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from . import __version__
+from .begun import Begun
 from .bench import Row, bench, bench_shape
 from .config import SettingsError
 from .evaluation.command import add_evaluate
 from .events import Chunk, StreamEnded
 from .gauges import DriftMeter
+from .going_on import NONE
 from .models.components import ModelError, device_for
 from .models.fetch import LicenceError, Progress, fetch, present
 from .models.found import find, unknown_model
@@ -71,7 +73,11 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", default="out.mp4", help="MP4 file (default: %(default)s)")
     parser.add_argument("--trace", metavar="FILE", help="also record the run, with all that the page shows of it")
     parser.add_argument("--seconds", type=float, default=20.0, help="length (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, help="of the noise (default: 0, or that of --from)")
+    parser.add_argument(
+        "--from", dest="begun", type=Path, metavar="TRACE", help="go on with this run, with its settings unless told"
+    )
+    parser.add_argument("--after", metavar="TIME", help="of --from: where it goes on (default: at its end)")
     add_loading(parser)
     parser.add_argument("--policy", help=f"{', '.join(POLICIES)} (default: the model's own)")
     parser.add_argument("--window", type=int, help="latent frames attended to, the chunk in flight included")
@@ -98,6 +104,11 @@ def _add_fetch(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parts", metavar="NAME,NAME", help="only these, such as vae,text_encoder,tokenizer")
     parser.add_argument("--small-decoder", action="store_true", help="also the small video decoder")
     parser.add_argument("--accept-licence", action="store_true", help="agree to the licences, also non-commercial ones")
+
+
+def _asks_policy(options: argparse.Namespace) -> bool:
+    names = ("policy", "window", "sink", "budget", "recent", "phase", "set")
+    return any(getattr(options, name) not in (None, []) for name in names)
 
 
 def _policy(options: argparse.Namespace) -> Policy:
@@ -129,9 +140,11 @@ def _load(options: argparse.Namespace, policy: Policy) -> Pipeline:
 def _generate(options: argparse.Namespace) -> int:
     if not 0 < options.seconds < float("inf"):
         raise SettingsError(f"--seconds must be more than 0, not {options.seconds}")
-    timeline = timeline_from(options)
+    begun = Begun.of(options)
+    timeline = begun.timeline(options) if begun else timeline_from(options)
     _check_files(options)
-    policy = _policy(options)
+    options.seed = options.seed if options.seed is not None else begun.trace.started.seed if begun else 0
+    policy = begun.policy if begun and not _asks_policy(options) else _policy(options)
     pipeline = _load(options, policy)
     frames = max(1, round(options.seconds * pipeline.shape.fps))
     chunks = generate_long_video(
@@ -142,6 +155,7 @@ def _generate(options: argparse.Namespace) -> int:
         seed=options.seed,
         switch=options.switch,
         probe=options.trace is not None,
+        past=begun.past if begun else NONE,
     )
     check_words(pipeline.text, timeline, options)
     started = time.perf_counter()

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from conftest import small_pipeline
+from test_loading import folder  # noqa: F401  (a fixture)
 
 from deepforcing import (
     POLICIES,
@@ -20,6 +21,7 @@ from deepforcing import (
     make_policy,
     read_trace,
 )
+from deepforcing.__main__ import main
 from deepforcing.pipeline import started_event
 
 SMALL = {"window": 9, "sink": 3, "budget": 8, "recent": 4}
@@ -89,6 +91,38 @@ def test_a_trace_keeps_what_going_on_needs(tmp_path):
     chunks = list(read_trace(tmp_path / "run.trace"))[1:-1]
     assert same(made(pipeline, policy, 8, past=Past.of(chunks)), whole)
     assert len(Past.of(chunks, seconds=2.0, fps=16)) == 2  # chunks that end within two seconds: 9 and 21 frames
+
+
+def test_a_command_goes_on_with_a_recorded_run(folder, tmp_path, capsys):  # noqa: F811
+    def generate(*more):
+        return main(["generate", "a red balloon", "--model", str(folder), *more])
+
+    whole, begun, gone_on = (tmp_path / name for name in ("whole.mp4", "begun.mp4", "on.mp4"))
+    settings = ["--window", "9", "--sink", "3", "--budget", "8", "--recent", "4", "--seed", "5"]
+    assert generate("--seconds", "4", *settings, "-o", str(whole), "--trace", str(tmp_path / "whole.trace")) == 0
+    assert generate("--seconds", "2", *settings, "-o", str(begun), "--trace", str(tmp_path / "begun.trace")) == 0
+    trace = tmp_path / "on.trace"
+    assert (
+        generate("--from", str(tmp_path / "begun.trace"), "--seconds", "4", "-o", str(gone_on), "--trace", str(trace))
+        == 0
+    )
+    was, now = (list(read_trace(tmp_path / name)) for name in ("whole.trace", "on.trace"))
+    assert now[0].seed == 5 and now[0].settings == was[0].settings
+    assert all(np.array_equal(a.latents, b.latents) for a, b in zip(was[1:-1], now[1:-1], strict=True))
+    assert (
+        generate(
+            "--from", str(trace), "--after", "1.4s", "--seconds", "3", "--at", "2.5s", "a blue boat", "-o", str(begun)
+        )
+        == 0
+    )
+    capsys.readouterr()
+    for more, words in (
+        (["--after", "1s"], "--after goes with --from"),
+        (["--from", str(trace), "--seconds", "3"], "--seconds must be more than the 0:04"),
+        (["--from", str(whole)], "whole.mp4 cannot be read"),
+        (["--from", str(trace), "--after", "0.1s"], "its latents were not kept"),
+    ):
+        assert generate("-o", str(begun), *more) == 2 and words in capsys.readouterr().err
 
 
 def test_what_cannot_be_gone_on_with_is_refused():

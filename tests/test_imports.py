@@ -20,7 +20,7 @@ ORDER = [
     {"pipeline"},
     {"stream", "video_file", "bench", "needs"},
     {"trace"},
-    {"training", "evaluation"},
+    {"begun", "training", "evaluation"},
     {"race"},
     {"__init__"},
     {"commands"},
