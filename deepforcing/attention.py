@@ -14,7 +14,8 @@ from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_a
 from torch import Tensor
 from torch.nn.functional import linear
 
-from .kv_cache import KVCache, LayerCache
+from .eight_bit import attend_in_8_bits
+from .kv_cache import KVCache, LayerCache, Reading
 from .rope import rotate
 
 
@@ -46,7 +47,7 @@ class CausalSelfAttention:
 
     `cache` and `layer` are set for the duration of a call. `backend`: diffusers' name of the attention kernel, None
     for PyTorch's own; kernels other than that know no mask, so padded batches go to PyTorch's. `joined`: q, k
-    and v are one product, see `speed.join_projections`.
+    and v are one product, see `speed.join_projections`. `in_8_bits`: as `eight_bit` simulates it.
     """
 
     def __init__(self) -> None:
@@ -54,6 +55,7 @@ class CausalSelfAttention:
         self.layer: LayerCache | None = None
         self.backend: AttentionBackendName | None = None
         self.joined = False
+        self.in_8_bits = False
 
     @property
     def ready(self) -> bool:
@@ -67,9 +69,14 @@ class CausalSelfAttention:
         if layer.reading is None:
             self.cache.open(layer, q, k)
         reading = layer.write(q, k, turned, v)
-        backend = self.backend if reading.mask is None else None
-        out = dispatch_attention_fn(q, reading.keys, reading.values, attn_mask=reading.mask, backend=backend)
+        out = self._attend(q, reading)
         return attn.to_out[0](layer.as_heads(out).flatten(2).type_as(hidden_states))
+
+    def _attend(self, q: Tensor, reading: Reading) -> Tensor:
+        if self.in_8_bits:
+            return attend_in_8_bits(q, reading.keys, reading.values, reading.mask)
+        backend = self.backend if reading.mask is None else None
+        return dispatch_attention_fn(q, reading.keys, reading.values, attn_mask=reading.mask, backend=backend)
 
     def _project(self, attn, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.joined:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from . import __version__
+from .attention_error import attention_error
 from .begun import Begun
 from .bench import Row, bench, bench_shape
 from .config import SettingsError
@@ -94,6 +95,9 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--chunks", type=int, default=40, help="chunks a competitor (default: %(default)s)")
     parser.add_argument("--latents", type=int, default=1000, help="length of the endurance run (default: %(default)s)")
     parser.add_argument("--shape", help=f"instead of a model, random weights of this shape: {', '.join(SHAPES)}")
+    parser.add_argument(
+        "--attention-error", action="store_true", help="instead: what attention in 8 bits would change in a minute"
+    )
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, help="of a shape (default: on CUDA only)")
 
 
@@ -230,6 +234,8 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _bench_model(options: argparse.Namespace) -> Iterator[Row]:
+    if options.attention_error:
+        return attention_error(_load(options, DeepForcing()), progress=_bar)
     return bench(_load(options, DeepForcing()), options.chunks, options.latents, _bar)
 
 

@@ -166,6 +166,19 @@ def use_attention(denoiser: CausalWan, kernel: str | None = None) -> str:
     return attention_title(denoiser)
 
 
+@contextmanager
+def attention_in_8_bits(denoiser: CausalWan) -> Iterator[None]:
+    """Self-attention as 8 bits would compute it, simulated in float32, for a while: to see what they change."""
+    processors = [block.attn1.processor for block in denoiser.transformer.blocks]
+    for processor in processors:
+        processor.in_8_bits = True
+    try:
+        yield
+    finally:
+        for processor in processors:
+            processor.in_8_bits = False
+
+
 def attention_title(denoiser: CausalWan) -> str:
     """The attention kernel in use, and whether passes are CUDA graphs, for people to read."""
     backend = denoiser.transformer.blocks[0].attn1.processor.backend
