@@ -12,11 +12,21 @@ from dataclasses import dataclass, replace
 import psutil
 import torch
 
+from .breakdown import break_down
 from .events import Chunk
 from .gauges import DriftMeter
+from .memory import Plan, forecast, sizes_of
 from .models.components import fastest_dtype
-from .models.shapes import random_components, random_taehv, random_vae
-from .models.speed import compile_blocks, eager_blocks, join_projections, use_attention
+from .models.shapes import (
+    random_components,
+    random_taehv,
+    random_vae,
+    shape_named,
+    taehv_config,
+    transformer_config,
+    vae_config,
+)
+from .models.speed import compile_blocks, eager_blocks, join_projections, use_attention, use_graphs
 from .pipeline import LatentChunk, Pipeline, decode, denoise, generate_long_video
 from .policies import DeepForcing, Policy, SlidingWindow
 from .run_ahead import run_ahead
@@ -45,12 +55,17 @@ def bench(pipeline: Pipeline, chunks: int = 40, long_latents: int = 1000, progre
 
 
 def bench_shape(
-    name: str, device: torch.device, chunks: int = 20, compiler: str | None = None, progress: Callable = iter
+    name: str,
+    device: torch.device,
+    chunks: int = 20,
+    compiler: str | None = None,
+    progress: Callable = iter,
+    graphs: bool = False,
 ) -> Iterator[Row]:
     """Speed of a published shape with random weights, see SHAPES; rows as they are measured.
 
     chunks: a competitor, after the window is full. compiler: torch.compile's backend, None for eager blocks only.
-    Raises SettingsError for an unknown shape.
+    graphs: whole passes as CUDA graphs as well. Raises SettingsError for an unknown shape, and for graphs off CUDA.
     """
     dtype = fastest_dtype(device)
     pipeline = Pipeline(**vars(random_components(name, device, dtype)))
@@ -62,6 +77,10 @@ def bench_shape(
     if compiler:
         compile_blocks(pipeline.denoiser, backend=compiler)
     yield from _contest(pipeline, chunks, compiler is not None, progress)
+    if graphs:
+        use_graphs(pipeline.denoiser)
+        yield from _with_graphs(pipeline, chunks, progress)
+    yield from _where_time_goes(pipeline)
     decoders = {
         "no": pipeline.decoder,
         "small": random_taehv(name, device, dtype),
@@ -69,6 +88,7 @@ def bench_shape(
     }
     for title, decoder in decoders.items():
         yield from _delivery(replace(pipeline, decoder=decoder), title, chunks, progress)
+        yield Row(f"with {title} decoder, memory by the forecast", _forecast(name, device, dtype, title))
 
 
 def _contest(pipeline: Pipeline, chunks: int, compiled: bool, progress: Callable) -> Iterator[Row]:
@@ -86,6 +106,33 @@ def _contest(pipeline: Pipeline, chunks: int, compiled: bool, progress: Callable
     if compiled:
         yield Row("compiled / eager, DiT time", _ratio(seconds["compiled", deep.name], seconds["eager", deep.name]))
     yield Row("probe on / off, DiT time", _ratio(seconds["probe"], seconds[ways[-1], deep.name]))
+
+
+def _with_graphs(pipeline: Pipeline, chunks: int, progress: Callable) -> Iterator[Row]:
+    """Whole passes as CUDA graphs, and the probe beside them; the compiled blocks, if there are any, are in them."""
+    off, on = _in_turn(pipeline, [(DeepForcing(), False), (DeepForcing(), True)], chunks, progress)
+    yield Row("attention, after recording", pipeline.attention)
+    yield Row(f"DiT only, {DeepForcing.name}, graphs", _chunk_speed(pipeline, off))
+    yield Row("probe on / off, DiT time, graphs", _ratio(on, off))
+
+
+def _where_time_goes(pipeline: Pipeline) -> Iterator[Row]:
+    """Of two chunks, since compression comes with every second one."""
+    stream = _stream(pipeline, DeepForcing(), False)
+    list(itertools.islice(stream, _warm_up(pipeline)))
+    spent = break_down(lambda: list(itertools.islice(stream, 2)), 2, pipeline.denoiser.device)
+    for part in ("wall", "kernels", "between", "attention", "linear", "rest"):
+        yield Row(f"a chunk's time: {part}", f"{getattr(spent, part):.0f} ms")
+
+
+def _forecast(name: str, device: torch.device, dtype: torch.dtype, decoder: str) -> str:
+    """What `memory` says of the same run, without CUDA's own share, which PyTorch does not count either."""
+    shape = shape_named(name)
+    sizes = sizes_of(transformer_config(shape), {"small": taehv_config(shape), "full": vae_config(shape)})
+    plan = Plan(shape.height, shape.width, DeepForcing(), decoder="small" if decoder == "no" else decoder, dtype=dtype)
+    needs = forecast(sizes, plan, device)
+    without = needs.libraries + (needs.decoder + needs.decoding if decoder == "no" else 0)
+    return f"{(needs.device - without) / 2**20:.0f} MiB"
 
 
 def _paced(pipeline: Pipeline, policy: Policy, probe: bool, way: str) -> Iterator[float]:

@@ -39,6 +39,7 @@ from .timeline import Timeline
 from .trace import TraceError, TraceWriter
 from .video_file import VideoWriter, check_video_path
 
+QUICK = 5  # chunks a competitor: with what is compiled, a GPU is done within three minutes
 _REFUSED = (SettingsError, PromptError, ModelError, TraceError, OSError)
 
 
@@ -98,6 +99,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--attention-error", action="store_true", help="instead: what attention in 8 bits would change in a minute"
     )
+    parser.add_argument("--quick", action="store_true", help=f"of a shape: {QUICK} chunks each, as a Markdown table")
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, help="of a shape (default: on CUDA only)")
 
 
@@ -226,10 +228,15 @@ def _metadata(pipeline: Pipeline, policy: Policy, timeline: Timeline, options: a
 
 
 def _bench(options: argparse.Namespace) -> int:
+    if options.quick and not options.shape:
+        raise SettingsError("--quick is for a shape: add --shape self-forcing")
     if options.chunks < 2 or options.latents < 60:
         raise SettingsError("--chunks must be at least 2 and --latents at least 60")
-    for row in _bench_shape(options) if options.shape else _bench_model(options):
-        print(f"{row.name:55s} {row.value}", flush=True)
+    rows = _bench_shape(options) if options.shape else _bench_model(options)
+    if options.quick:
+        print("| what | measured |\n|---|---|")
+    for row in rows:
+        print(f"| {row.name} | {row.value} |" if options.quick else f"{row.name:57s} {row.value}", flush=True)
     return 0
 
 
@@ -246,7 +253,8 @@ def _bench_shape(options: argparse.Namespace) -> Iterator[Row]:
         print(f"note: {name} is measured on CUDA, and this is the CPU: the shape 'small' instead", file=sys.stderr)
         name = "small"
     wanted = device.type == "cuda" if options.compile is None else options.compile
-    return bench_shape(name, device, options.chunks, "inductor" if wanted else None, _bar)
+    chunks = QUICK if options.quick else options.chunks
+    return bench_shape(name, device, chunks, "inductor" if wanted else None, _bar, options.graphs)
 
 
 def _bar(items: Iterable) -> tqdm:

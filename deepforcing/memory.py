@@ -28,7 +28,7 @@ _DROPPED = 4 * 8 + 6  # the same: its place and what became of it, with scores, 
 _FLOAT = 4  # bytes of what is kept in float32 whatever the model's type: queries of the past, attention received
 _PASS = 13.4  # a pass's largest moment in tensors of [chunk tokens, width]: attention, in float32 ...
 _FEED_FORWARD = 5.4  # ... or the feed-forward net, besides its two inner tensors
-_OPENING = 2.6  # turning a layer's history, in tensors of [history tokens, width]
+_OPENING = 3.1  # turning a layer's history, in float32 tensors of [history tokens, width]
 _VAE_MEMORY, _VAE_WORK = 24.7, 54.0  # of Wan's VAE, in tensors of [pixels of a frame, base_dim]
 _CODEC_WORK = 1.75  # of a TAEHV decoder, in its largest tensor
 _LIBRARIES = 2**30  # CUDA's context, the libraries' workspaces, and what the allocator cannot reuse
@@ -188,7 +188,7 @@ def forecast(sizes: Sizes, plan: Plan, device: torch.device) -> Forecast:
         weights=_resident(sizes, plan.weights, element),
         cache=2 * one + _extra(sizes, plan, geometry),
         turned=one,
-        activations=int(element * max(passing, _OPENING * (window - chunk) * sizes.width)),
+        activations=int(max(element * passing, _FLOAT * _OPENING * (window - chunk) * sizes.width)),
         decoder=decoder.parameters * element,
         decoding=int((decoder.memory + decoder.work) * latents * element),
         text=text if plan.text == "device" else 0,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from deepforcing.__main__ import main
-from deepforcing.bench import bench_shape
+from deepforcing.bench import Row, bench_shape
 from deepforcing.config import SettingsError
 from deepforcing.models.shapes import SHAPES, random_components, random_taehv, random_vae
 
@@ -25,6 +25,12 @@ def test_every_competitor_is_measured_and_named():
     ratios = {name: float(value) for name, value in rows.items() if " / " in name}
     assert len(ratios) == 4 and all(ratio > 0 for ratio in ratios.values())
     assert sum(name.endswith("memory") for name in rows) == 3
+    forecast = [float(value.split()[0]) for name, value in rows.items() if name.endswith("by the forecast")]
+    assert forecast == sorted(forecast) and forecast[0] > 0  # without a decoder, with the small one, with the full one
+    spent = {name.split(": ")[1]: float(v.split()[0]) for name, v in rows.items() if name.startswith("a chunk's time")}
+    assert spent["attention"] > 0 and spent["linear"] > 0 and spent["rest"] > 0
+    assert spent["kernels"] == pytest.approx(spent["attention"] + spent["linear"] + spent["rest"], abs=2)
+    assert spent["wall"] == pytest.approx(spent["kernels"] + spent["between"], abs=2)
 
 
 @pytest.mark.parametrize("make", [random_taehv, random_vae])
@@ -62,3 +68,16 @@ def test_without_cuda_the_small_shape_is_measured_and_said(capsys, monkeypatch, 
 def test_cuda_that_is_asked_for_and_not_there_is_refused(capsys, no_cuda):
     assert main(["bench", "--shape", "self-forcing", "--device", "cuda"]) == 2
     assert capsys.readouterr().err.startswith("deepforcing: --device cuda expects a GPU with CUDA")
+
+
+def test_a_quick_run_is_short_and_one_table(capsys, monkeypatch):
+    asked = []
+
+    def measured(name, device, chunks, *rest):
+        asked.append(chunks)
+        yield Row("model", "a small one")
+
+    monkeypatch.setattr("deepforcing.commands.bench_shape", measured)
+    assert main(["bench", "--shape", "small", "--device", "cpu", "--quick"]) == 0
+    assert asked == [5] and capsys.readouterr().out == "| what | measured |\n|---|---|\n| model | a small one |\n"
+    assert main(["bench", "--quick"]) == 2 and "add --shape self-forcing" in capsys.readouterr().err

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 ORDER = [
     {"turns", "version"},
     {"config", "events", "rope", "captions", "metrics", "prompt", "ffmpeg", "output", "console", "proxies"},
-    {"compression", "past_queries", "token_buffer", "eight_bit", "gauges", "going_on", "timeline"},
+    {"compression", "past_queries", "token_buffer", "eight_bit", "breakdown", "gauges", "going_on", "timeline"},
     {"policies"},
     {"kv_cache"},
     {"attention", "telemetry"},

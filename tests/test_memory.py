@@ -145,22 +145,26 @@ def test_all_that_a_policy_keeps_was_forecast(policy):
     assert 0.75 * (needs.cache + needs.turned) <= held <= needs.cache + needs.turned
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("ffn", [64, 1024])
-def test_a_pass_takes_at_most_what_was_forecast(ffn):
+def test_a_pass_takes_at_most_what_was_forecast(ffn, dtype):
+    """The first of a chunk, in which the history is turned."""
     torch.manual_seed(0)
     config = {"num_attention_heads": 2, "attention_head_dim": 64, "ffn_dim": ffn, "num_layers": 2, "text_dim": 16}
     transformer = type(small_transformer())(in_channels=CHANNELS, out_channels=CHANNELS, **config)
-    model = CausalWan(transformer, Sampling())
-    cache, prompt = model.new_cache(SlidingWindow(), model.geometry(16, 16)), Prompt("", torch.zeros(1, 4, 16))
+    model = CausalWan(transformer.to(dtype), Sampling())
+    cache = model.new_cache(SlidingWindow(), model.geometry(16, 16))
+    prompt = Prompt("", torch.zeros(1, 4, 16, dtype=dtype))
     x = torch.zeros(1, CHANNELS, 3, 16, 16)
     for _ in range(9):
         model.flow(x, 1000.0, cache, prompt)
         model.remember(x, cache, prompt)
     with LiveBytes() as followed:
         model.flow(x, 1000.0, cache, prompt)
-        kept = sum(t.numel() * 4 for c in cache.layers.values() for t in (c.slots, c.reading.values, c.reading.keys))
+        tensors = [t for c in cache.layers.values() for t in (c.slots, c.reading.values, c.reading.keys)]
+        kept = sum(t.numel() * dtype.itemsize for t in tensors)
     sizes = sizes_of(config, {"full": TAEHV})
-    needs = forecast(sizes, Plan(128, 128, SlidingWindow(), dtype=torch.float32), CPU)
+    needs = forecast(sizes, Plan(128, 128, SlidingWindow(), dtype=dtype), CPU)
     passing = followed.peak - kept - _weights_seen(followed, model)
     assert 0.3 * needs.activations < passing <= 1.1 * needs.activations
 
