@@ -7,7 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from .config import Geometry, Sampling, SettingsError, VideoShape
-from .events import AttentionMass, CacheState, Chunk, Compression, Event, StreamEnded, StreamStarted, Timings
+from .events import (
+    AttentionMass,
+    CacheState,
+    Chunk,
+    Compression,
+    Event,
+    SettingsChanged,
+    StreamEnded,
+    StreamStarted,
+    Timings,
+)
 from .gauges import DriftMeter, Gauges, Jump
 from .going_on import Past
 from .prompt import MAX_PROMPT_CHARACTERS, PromptError, told_unread
@@ -108,6 +118,7 @@ __all__ = [
     "Round",
     "Runner",
     "Sampling",
+    "SettingsChanged",
     "SettingsError",
     "SlidingWindow",
     "Source",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from .config import SettingsError
-from .events import Chunk
+from .events import Chunk, SettingsChanged
 from .going_on import Past
 from .policies import Policy, make_policy
 from .timeline import Timeline, read_time, show_time
@@ -33,8 +33,8 @@ class Begun:
     @cached_property
     def past(self) -> Past:
         """Raises SettingsError where its latents were not kept."""
-        chunks = (event for event in self.trace if isinstance(event, Chunk))
-        return Past.of(chunks, self.after, self.trace.started.fps)
+        events = (event for event in self.trace if isinstance(event, Chunk | SettingsChanged))
+        return Past.of(events, self.after, self.trace.started.fps)
 
     @property
     def seconds(self) -> float:

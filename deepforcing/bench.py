@@ -30,6 +30,7 @@ from .models.speed import compile_blocks, eager_blocks, join_projections, use_at
 from .pipeline import LatentChunk, Pipeline, decode, denoise, generate_long_video
 from .policies import DeepForcing, Policy, SlidingWindow
 from .run_ahead import run_ahead
+from .run_settings import RunSettings
 
 PROMPT = "a red balloon drifting over the sea at night"
 
@@ -179,7 +180,7 @@ def _device(pipeline: Pipeline) -> str:
 
 
 def _stream(pipeline: Pipeline, policy: Policy, probe: bool) -> Iterator[LatentChunk]:
-    return denoise(pipeline, lambda _: PROMPT, policy, 0, probe)
+    return denoise(pipeline, lambda _: PROMPT, RunSettings(policy, probe), 0)
 
 
 def _latency(pipeline: Pipeline) -> Iterator[Row]:

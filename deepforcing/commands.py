@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -17,9 +18,9 @@ from .begun import Begun
 from .bench import Row, bench, bench_shape
 from .config import SettingsError
 from .evaluation.command import add_evaluate
-from .events import Chunk, StreamEnded
+from .events import Chunk, SettingsChanged, StreamEnded
 from .gauges import DriftMeter
-from .going_on import NONE
+from .going_on import NONE, Past
 from .models.components import ModelError, device_for
 from .models.fetch import LicenceError, Progress, fetch, present
 from .models.found import find, unknown_model
@@ -151,6 +152,8 @@ def _generate(options: argparse.Namespace) -> int:
     _check_files(options)
     options.seed = options.seed if options.seed is not None else begun.trace.started.seed if begun else 0
     policy = begun.policy if begun and not _asks_policy(options) else _policy(options)
+    past = begun.past if begun else NONE
+    past = replace(past, changes=()) if _asks_policy(options) else past
     pipeline = _load(options, policy)
     frames = max(1, round(options.seconds * pipeline.shape.fps))
     chunks = generate_long_video(
@@ -161,16 +164,18 @@ def _generate(options: argparse.Namespace) -> int:
         seed=options.seed,
         switch=options.switch,
         probe=options.trace is not None,
-        past=begun.past if begun else NONE,
+        past=past,
     )
     check_words(pipeline.text, timeline, options)
     started = time.perf_counter()
     with _recording(options, pipeline, policy) as record:
-        with VideoWriter(options.output, pipeline.shape, _metadata(pipeline, policy, timeline, options)) as video:
+        with VideoWriter(options.output, pipeline.shape, _metadata(pipeline, policy, timeline, options, past)) as video:
             with tqdm(total=frames, unit="frame") as bar:
                 for chunk in _explained(chunks, policy, pipeline):
-                    video.write(chunk.frames)
                     record(chunk)
+                    if isinstance(chunk, SettingsChanged):
+                        continue
+                    video.write(chunk.frames)
                     bar.update(len(chunk.frames))
     seconds = time.perf_counter() - started
     print(f"{options.output}: {frames} frames, {frames / pipeline.shape.fps:.1f} s of video in {seconds:.1f} s")
@@ -205,7 +210,7 @@ def _recording(options: argparse.Namespace, pipeline: Pipeline, policy: Policy) 
     with TraceWriter(options.trace) as trace:
         trace.write(started)
         try:
-            yield lambda chunk: trace.write(chunk, meter.add(chunk))
+            yield lambda event: trace.write(event, meter.add(event) if isinstance(event, Chunk) else None)
         except (OSError, TraceError):  # a file cannot be written, and so there is no video, or no trace
             raise
         except BaseException as error:
@@ -221,8 +226,11 @@ def _finish(trace: TraceWriter, options: argparse.Namespace, reason: str, error:
         print(f"{trace.finish(options.output)}: {readable(Path(options.trace).stat().st_size)}")
 
 
-def _metadata(pipeline: Pipeline, policy: Policy, timeline: Timeline, options: argparse.Namespace) -> dict[str, str]:
+def _metadata(
+    pipeline: Pipeline, policy: Policy, timeline: Timeline, options: argparse.Namespace, past: Past
+) -> dict[str, str]:
     settings = ", ".join(f"{name}={value}" for name, value in settings_of(policy).items())
+    settings += "".join(f"; from {pipeline.starts(change.chunk):.2f} s: {change.words}" for change in past.changes)
     comment = f"seed {options.seed}; {policy.name} ({settings}); model {pipeline.name}; deepforcing {__version__}"
     return {**prompt_metadata(timeline, options.switch), "comment": comment}
 

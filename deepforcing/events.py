@@ -1,6 +1,7 @@
 """What a run tells its readers: typed, frozen, numpy only.
 
-A stream is `StreamStarted`, then one `Chunk` after another, then exactly one `StreamEnded`.
+A stream is `StreamStarted`, then one `Chunk` after another, then exactly one `StreamEnded`. Where a run is told other
+settings, a `SettingsChanged` stands before the first chunk that has them.
 """
 
 from __future__ import annotations
@@ -152,4 +153,26 @@ class StreamEnded:
     error: str | None = None
 
 
-Event = StreamStarted | Chunk | StreamEnded
+@dataclass(frozen=True)
+class SettingsChanged:
+    """From a chunk on, a run has other settings; told before that chunk.
+
+    chunk           number of the first chunk that is made with them
+    before, after   of what changed, by name: settings of the policy, `probe`, `switch`; plain JSON-able values
+    """
+
+    chunk: int
+    before: dict
+    after: dict
+
+    @property
+    def words(self) -> str:
+        """Such as `sink 10 → 4`, for people to read."""
+        return ", ".join(f"{name} {_shown(self.before[name])} → {_shown(self.after[name])}" for name in self.after)
+
+
+def _shown(value: object) -> object:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+Event = StreamStarted | SettingsChanged | Chunk | StreamEnded

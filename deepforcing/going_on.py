@@ -7,39 +7,49 @@ chunk takes two passes instead of five, and nothing has to be stored but its lat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import takewhile
 
 import numpy as np
 
 from .config import SettingsError
-from .events import Chunk
+from .events import Chunk, SettingsChanged
 
 
 @dataclass(frozen=True)
 class Past:
-    """What was made before: each chunk's prompt, and its clean latents, float32 [frames, channels, height, width]."""
+    """What was made before: each chunk's prompt, and its clean latents, float32 [frames, channels, height, width]; and
+    what was changed of the settings meanwhile."""
 
     prompts: tuple[str, ...] = ()
     latents: tuple[np.ndarray, ...] = field(default=(), repr=False)
+    changes: tuple[SettingsChanged, ...] = ()
 
     @classmethod
-    def of(cls, chunks: Iterable[Chunk], seconds: float | None = None, fps: int = 1) -> Past:
+    def of(cls, events: Iterable[Chunk | SettingsChanged], seconds: float | None = None, fps: int = 1) -> Past:
         """Of a run's chunks, from its first on; only of those that end within `seconds` of video, where that is given.
+        Among them may stand the changes of its settings.
 
         Raises SettingsError where chunks have no latents, as those of a large model's trace and of older ones.
         """
+        changes: list[SettingsChanged] = []
+        chunks = _without(events, changes)
         within = takewhile(
             lambda chunk: seconds is None or chunk.first_frame + len(chunk.frames) <= seconds * fps, chunks
         )
         made = [(chunk.prompt, chunk.latents) for chunk in within]
         if not made or any(latents is None for _, latents in made):
             raise SettingsError("this run cannot be gone on with: its latents were not kept")
-        return cls(*zip(*made, strict=True))
+        prompts, latents = zip(*made, strict=True)
+        return cls(prompts, latents, tuple(change for change in changes if change.chunk < len(made)))
 
     def __len__(self) -> int:
         return len(self.prompts)
+
+    def changed(self, index: int) -> dict:
+        """The settings that were changed at a chunk, by name."""
+        return next((change.after for change in self.changes if change.chunk == index), {})
 
     def check(self, shape: tuple[int, int, int, int]) -> None:
         """Raises SettingsError unless the latents are those of a model whose chunks have this shape."""
@@ -54,6 +64,15 @@ class Past:
             return self.prompts[index] if index < len(self) else later
 
         return prompt_for
+
+
+def _without(events: Iterable[Chunk | SettingsChanged], changes: list[SettingsChanged]) -> Iterator[Chunk]:
+    """The chunks; changes of settings are put aside."""
+    for event in events:
+        if isinstance(event, SettingsChanged):
+            changes.append(event)
+        else:
+            yield event
 
 
 NONE = Past()

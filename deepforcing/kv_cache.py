@@ -71,6 +71,7 @@ class LayerCache:
     def __init__(self, policy: Policy, geometry: Geometry, dims: RopeDims, rotation: Rotation, rows: int) -> None:
         """rotation: RoPE of the chunk in flight, the same for every chunk, layer and pass."""
         self.geometry, self.dims, self.rotation, self.rows = geometry, dims, rotation, rows
+        self.made_for = policy  # its memory, and the queries that it keeps
         self.past = PastQueries(dims, policy.window, policy.query_frames)
         self.tokens = 0
         self.fired_at: int | None = None  # first frame of the latest chunk that dropped tokens

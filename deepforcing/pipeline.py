@@ -21,7 +21,7 @@ from torch import Tensor
 
 from .attention import Prompt
 from .config import Geometry, SettingsError
-from .events import AttentionMass, CacheState, Chunk, Compression, StreamStarted, Timings
+from .events import AttentionMass, CacheState, Chunk, Compression, SettingsChanged, StreamStarted, Timings
 from .finite import check_finite
 from .going_on import NONE, Past
 from .kv_cache import KVCache
@@ -34,10 +34,9 @@ from .models.speed import attention_title, compile_blocks, join_projections, use
 from .models.tiny import is_tiny, load_tiny
 from .out_of_memory import explain_no_room, is_out_of_memory, release
 from .policies import DeepForcing, Policy, settings_of
-from .probe import AttentionProbe
 from .prompt import check_prompt
 from .run_ahead import run_ahead
-from .switching import check_switch, new_switch
+from .run_settings import RunSettings
 from .telemetry import cache_state, compression
 from .timeline import Timeline
 from .wording import knows_nothing, nearest_words
@@ -205,25 +204,26 @@ def _noise(shape: tuple[int, ...], generator: torch.Generator, device: torch.dev
 def denoise(
     pipeline: Pipeline,
     prompt_for: Callable[[int], str],
-    policy: Policy,
+    settings: RunSettings,
     seed: int,
-    probe: bool,
-    switch: str = "keep",
     stale_prompt: bool = False,
     past: Past = NONE,
-) -> Iterator[LatentChunk]:
-    """Denoise chunk after chunk, for ever. `prompt_for(chunk index)` is asked at each chunk boundary."""
+) -> Iterator[LatentChunk | SettingsChanged]:
+    """Denoise chunk after chunk, for ever. `prompt_for(chunk index)` is asked at each chunk boundary; what it changes
+    of the settings holds from that chunk on, and is told before it."""
     denoiser, generator = pipeline.denoiser, torch.Generator().manual_seed(seed)
-    cache = denoiser.new_cache(policy, pipeline.geometry, seed)
-    at_switch = new_switch(switch, denoiser, cache)
-    watch = AttentionProbe(step=len(denoiser.sampling.steps) - 1) if probe else None
+    cache = denoiser.new_cache(settings.policy, pipeline.geometry, seed)
+    settings.begin(denoiser, cache)
     prompt, index = None, 0
     while True:
         text = check_prompt(prompt_for(index))
-        started = time.perf_counter()
+        settings.repeat(past.changed(index))
+        if changed := settings.news(index):
+            yield changed
+        watch, started = settings.watch, time.perf_counter()
         if prompt is None or prompt.text != text:
             prompt = _encode(pipeline, text, prompt if stale_prompt else None)
-            at_switch.turn(prompt)
+            settings.at_switch.turn(prompt)
             cache.begin_prompt()
         with cache.probed(watch) if watch else nullcontext():
             x = (
@@ -234,7 +234,7 @@ def denoise(
         telemetry = cache_state(cache), compression(cache), watch.collect(cache) if watch else None
         first = cache.next_frame
         denoiser.remember(x, cache, prompt)
-        at_switch.made(x)
+        settings.at_switch.made(x)
         _finish(x.device)
         check_finite(x, "transformer", index)
         seconds = time.perf_counter() - started
@@ -248,10 +248,13 @@ def _encode(pipeline: Pipeline, text: str, stale: Prompt | None) -> Prompt:
     return replace(prompt, layers=stale.layers) if stale else prompt
 
 
-def decode(pipeline: Pipeline, chunks: Iterator[LatentChunk]) -> Iterator[Chunk]:
+def decode(pipeline: Pipeline, chunks: Iterator[LatentChunk | SettingsChanged]) -> Iterator[Chunk | SettingsChanged]:
     """Decode chunks in order; the decoder's state is kept here, so that streams do not mix."""
     state, first_frame = None, 0
     for chunk in chunks:
+        if isinstance(chunk, SettingsChanged):
+            yield chunk
+            continue
         started = time.perf_counter()
         frames, state = _decode_one(pipeline, chunk, state)
         seconds = time.perf_counter() - started
@@ -328,20 +331,35 @@ def generate_long_video(
     overlap       decode beside the next chunk's denoising; None: on CUDA only
     stale_prompt  a mistake to look at: the cross-attention cache is not reset when the prompt changes, so the first
                   prompt's keys and values stay in use, and a new prompt is never seen
-    past          go on from there: its chunks come first, marked `again`, with the prompts that they had
+    past          go on from there: its chunks come first, marked `again`, with the prompts that they had; a
+                  SettingsChanged stands before one where its settings were changed, and they stay so
 
     The same prompt, seed and settings give the same video. Raises SettingsError and PromptError before the first chunk,
     and ModelError at the first chunk that has a number that is none, such as NaN.
     """
+    policy = policy or DeepForcing()
+    prompt_for = prompt if callable(prompt) else _by_chunk(Timeline.of(prompt), pipeline)
+    settings = RunSettings(policy, probe, switch)
+    return long_video(pipeline, prompt_for, settings, num_frames, seed, overlap, stale_prompt, past)
+
+
+def long_video(
+    pipeline: Pipeline,
+    prompt_for: Callable[[int], str],
+    settings: RunSettings,
+    num_frames: int | None,
+    seed: int,
+    overlap: bool | None,
+    stale_prompt: bool,
+    past: Past,
+) -> Iterator[Chunk | SettingsChanged]:
+    """As `generate_long_video`, for a run whose `prompt_for` may change its settings; those are told between chunks."""
     if num_frames is not None and (isinstance(num_frames, bool) or not isinstance(num_frames, int) or num_frames < 1):
         raise SettingsError(f"num_frames must be a whole number of at least 1, not {num_frames!r}")
-    policy = policy or DeepForcing()
-    policy.check(pipeline.geometry)
-    prompt_for = prompt if callable(prompt) else _by_chunk(Timeline.of(prompt), pipeline)
+    settings.policy.check(pipeline.geometry)
     channels, height, width = pipeline.latent_shape
     past.check((pipeline.chunk_frames, channels, height, width))
-    prompt_for = past.first(prompt_for)
-    latents = denoise(pipeline, prompt_for, policy, check_seed(seed), probe, check_switch(switch), stale_prompt, past)
+    latents = denoise(pipeline, past.first(prompt_for), settings, check_seed(seed), stale_prompt, past)
     overlap = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
     if overlap:
         latents = run_ahead(latents, pipeline.denoiser.device)
@@ -352,11 +370,12 @@ def _by_chunk(timeline: Timeline, pipeline: Pipeline) -> Callable[[int], str]:
     return lambda index: timeline.at(pipeline.starts(index))
 
 
-def _cut(chunks: Iterator[Chunk], source: Iterator[LatentChunk], num_frames: int | None) -> Iterator[Chunk]:
+def _cut(chunks: Iterator, source: Iterator, num_frames: int | None) -> Iterator[Chunk | SettingsChanged]:
     """End after `num_frames` video frames, and close the source however this ends."""
     try:
         for chunk in chunks:
-            left = None if num_frames is None else num_frames - chunk.first_frame
+            whole = num_frames is None or isinstance(chunk, SettingsChanged)
+            left = None if whole else num_frames - chunk.first_frame
             if left is None or len(chunk.frames) < left:
                 yield chunk
                 continue

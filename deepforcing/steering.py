@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from typing import Any, ClassVar
 
 import torch
 
+from .config import SettingsError
 from .events import StreamEnded
 from .out_of_memory import release
 from .turns import Turn
+
+OVER = "this run is over: it is for the next one"
 
 
 class Stop(Exception):
@@ -42,6 +46,7 @@ class Steered:
         self._read = self._readers = 0  # items handed out; readers that wait inside `get` now
         self._paused = self._stopping = self._ended = False
         self._turn: Turn | None = None
+        self._jobs: deque[tuple[Callable[[int], Any], Future]] = deque()  # see `_at_boundary`
         self._thread = threading.Thread(target=self._run, name=self.thread_name, daemon=True)
 
     def _started(self) -> Any:
@@ -127,11 +132,34 @@ class Steered:
         if self._turn is not None:
             self._turn.give()
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping or (not self._paused and self._wanted(index)))
+            while not (self._stopping or (not self._paused and self._wanted(index))):
+                self._do_jobs(index)
+                self._changed.wait()
         if self._turn is not None:
             self._turn.take(lambda: self._stopping)
         if self._stopping:
             raise Stop
+        with self._changed:
+            self._do_jobs(index)
+
+    def _at_boundary(self, job: Callable[[int], Any]) -> Any:
+        """Have the thread do something at the next boundary, with the number of the item that comes then; what it
+        returns. Raises what it raises, and SettingsError where there is no such boundary."""
+        done: Future = Future()
+        with self._changed:
+            if self._thread.ident is None or self._stopping or self._ended:
+                raise SettingsError(OVER)
+            self._jobs.append((job, done))
+            self._changed.notify_all()
+        return done.result()
+
+    def _do_jobs(self, index: int) -> None:
+        while self._jobs:
+            job, done = self._jobs.popleft()
+            try:
+                done.set_result(job(index))
+            except Exception as error:  # for who asked
+                done.set_exception(error)
 
     def _wanted(self, index: int) -> bool:
         return index - self._read < self._max_queued + self._ahead + (self._readers > 0)
@@ -147,7 +175,7 @@ class Steered:
             self._put(self._started())
             for item in self._items:
                 self._put(item)
-                made += 1
+                made += isinstance(item, self.item)
         except Stop:
             reason = "stopped"
         except BaseException as caught:  # everything reaches the reader, in words
@@ -164,4 +192,6 @@ class Steered:
         with self._changed:
             self._events.append(event)
             self._ended = True
+            for _, done in self._jobs:
+                done.set_exception(SettingsError(OVER))
             self._changed.notify_all()

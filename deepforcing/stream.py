@@ -5,9 +5,10 @@ from __future__ import annotations
 from .events import Chunk, StreamStarted
 from .going_on import NONE, Past
 from .out_of_memory import explain_out_of_memory, is_out_of_memory
-from .pipeline import Pipeline, check_seed, generate_long_video, started_event
+from .pipeline import Pipeline, check_seed, long_video, started_event
 from .policies import DeepForcing, Policy
 from .prompt import check_prompt
+from .run_settings import RunSettings
 from .steering import Steered
 from .timeline import Timeline
 
@@ -77,25 +78,33 @@ class VideoStream(Prompted):
         """Raises PromptError or SettingsError at once for what cannot work; see `generate_long_video`."""
         ahead = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
         super().__init__(pipeline, prompt, max_queued, ahead)
-        self.policy, self.seed, self.switch = policy or DeepForcing(), check_seed(seed), switch
-        self.stale_prompt = stale_prompt
-        self._items = generate_long_video(
-            pipeline,
-            self._next_prompt,
-            num_frames=num_frames,
-            policy=self.policy,
-            seed=seed,
-            switch=switch,
-            probe=probe,
-            overlap=overlap,
-            stale_prompt=stale_prompt,
-            past=past,
+        self.settings = RunSettings(policy or DeepForcing(), probe, switch)
+        self.seed, self.stale_prompt = check_seed(seed), stale_prompt
+        self._items = long_video(
+            pipeline, self._next_prompt, self.settings, num_frames, seed, overlap, stale_prompt, past
         )
+
+    def change(
+        self, *, policy: Policy | None = None, probe: bool | None = None, switch: str | None = None
+    ) -> tuple[int, float]:
+        """Other settings from the next chunk on; what is None stays. Returns its number, and its second of the video.
+
+        Waits for the chunk in flight; a SettingsChanged is told before the one that has them. Raises SettingsError, and
+        changes nothing, for what cannot be, for what has to wait for the next run, and where this one is over.
+        """
+        return self._at_boundary(lambda index: self._change(index, policy, probe, switch))
+
+    def _change(self, index: int, *wanted) -> tuple[int, float]:
+        self.settings.change(*wanted)
+        return index, self.pipeline.starts(index)
 
     def _in_words(self, error: BaseException) -> str:
         if is_out_of_memory(error):
-            return explain_out_of_memory(self.policy, self._device)
+            return explain_out_of_memory(self.settings.policy, self._device)
         return super()._in_words(error)
 
     def _started(self) -> StreamStarted:
-        return started_event(self.pipeline, self._first_prompt, self.policy, self.seed, self.switch, self.stale_prompt)
+        settings = self.settings
+        return started_event(
+            self.pipeline, self._first_prompt, settings.policy, self.seed, settings.switch, self.stale_prompt
+        )

@@ -16,7 +16,7 @@ ORDER = [
     {"attention", "telemetry"},
     {"probe", "models"},
     {"run_ahead", "memory", "out_of_memory", "finite", "tiers", "switching", "wording"},
-    {"fitting", "options", "prompt_options", "steering"},
+    {"fitting", "options", "prompt_options", "steering", "run_settings"},
     {"pipeline"},
     {"stream", "video_file", "bench", "needs"},
     {"trace", "attention_error"},

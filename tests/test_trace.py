@@ -21,6 +21,7 @@ from deepforcing import (
     DriftMeter,
     Gauges,
     Jump,
+    SettingsChanged,
     SlidingWindow,
     StreamEnded,
     TraceError,
@@ -101,6 +102,48 @@ def test_events_come_back_as_they_were(recorded):
     chunks = again[1:-1]
     assert any(chunk.compression for chunk in chunks) and len(chunks[0].cache.frames) == 0
     assert any(np.isnan(chunk.compression.scores).any() for chunk in chunks if chunk.compression)
+
+
+def test_changes_of_settings_come_back_before_their_chunks_and_the_first_traces_had_none(recorded, tmp_path):
+    events = run(frames=33)
+    changes = [SettingsChanged(1, {"sink": 3}, {"sink": 2}), SettingsChanged(2, {"probe": True}, {"probe": False})]
+    late = SettingsChanged(3, {"switch": "keep"}, {"switch": "sink"})  # the run was ended before its chunk
+    told = [*events[:2], changes[0], events[2], changes[1], *events[3:-1], late, events[-1]]
+    path, video = tmp_path / "run.trace", tmp_path / "run.mp4"
+    with VideoWriter(video, VideoShape(32, 48)) as movie, TraceWriter(path) as trace:
+        for event in told:
+            trace.write(event)
+            if isinstance(event, Chunk):
+                movie.write(event.frames)
+        movie.close()
+        trace.finish(video)
+    again = read_trace(path)
+    assert again.changes == tuple(changes) and again.index.ended.chunks == 3
+    assert [type(event) for event in again] == [type(event) for event in told if event is not late]
+    first = with_index((path, events), tmp_path, lambda index: index.pop("changes"))
+    assert read_trace(first).changes == () and read_trace(recorded[0]).changes == ()
+
+
+CHANGE = {"chunk": 1, "before": {"sink": 3}, "after": {"sink": 2}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        CHANGE,
+        [CHANGE, CHANGE],
+        [{**CHANGE, "chunk": -1}],
+        [{**CHANGE, "chunk": 10**6}],
+        [{**CHANGE, "after": {"budget": 2}}],
+        [{**CHANGE, "after": {"sink": [2]}}],
+        [{**CHANGE, "after": {"sink": "x" * 3000}}],
+        [{**CHANGE, "before": None}],
+        [CHANGE] * 20_000,
+    ],
+)
+def test_changes_that_no_run_has_are_refused(recorded, tmp_path, changes):
+    with pytest.raises(TraceError):
+        read_trace(with_index(recorded, tmp_path, lambda index: index.update(changes=changes)))
 
 
 def test_a_trace_can_be_read_again_and_left_early(recorded):
@@ -354,8 +397,8 @@ def test_two_files_of_one_name_are_refused(recorded, tmp_path):
 
 
 def test_a_newer_trace_asks_for_an_update(recorded, tmp_path):
-    path = with_index(recorded, tmp_path, lambda index: index.update(schema=3, news=[]))
-    refuse(path, "it has schema 3, and this version reads up to 2. Update Deep Forcing")
+    path = with_index(recorded, tmp_path, lambda index: index.update(schema=4, news=[]))
+    refuse(path, "it has schema 4, and this version reads up to 3. Update Deep Forcing")
 
 
 @pytest.mark.parametrize(

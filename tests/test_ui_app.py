@@ -1,6 +1,7 @@
 import shutil
 import socket
 
+import gradio as gr
 import pytest
 import torch
 from small_wan import CHECKPOINT, save_small_wan
@@ -29,12 +30,16 @@ def test_settings_are_shown_where_the_policy_has_them(built):
 
 def test_contradictions_are_said_and_cannot_start(built):
     values = [control.value for control in built.page.settings.values()]
-    strip, trouble, seed_trouble, generate = built.check("deep-forcing", "7", *values)
+
+    def check(policy, seed):
+        return built.check(gr.Request(session_hash="a"), seed, "endless", "keep", False, policy, *values)[:4]
+
+    strip, trouble, seed_trouble, generate = check("deep-forcing", "7")
     assert "current" in strip and not trouble and not seed_trouble and generate["interactive"]
     values[list(built.page.settings).index("recent")] = 8
-    _, trouble, _, generate = built.check("deep-forcing", "7", *values)
+    _, trouble, _, generate = check("deep-forcing", "7")
     assert "sink 10 + recent 8 leaves nothing of budget 16" in trouble and not generate["interactive"]
-    _, _, seed_trouble, generate = built.check("self-forcing", "<b>seven</b>", *values)
+    _, _, seed_trouble, generate = check("self-forcing", "<b>seven</b>")
     assert "&lt;b&gt;" in seed_trouble and not generate["interactive"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 
 import gradio as gr
@@ -35,9 +36,10 @@ from .page.launch import launch
 from .page.layout import Page, Waiting, lay_out, lay_out_waiting, model_header
 from .prompts import words
 from .prompts.doubts import Doubts
-from .prompts.later import read_prompts
+from .prompts.later import later_than, read_prompts
 from .prompts.offers import take
 from .recordings.library import Recordings
+from .runs.changes import Taken, take_up
 from .runs.files import Files
 from .runs.run import VideoOrder
 from .settings.breaks import mended
@@ -135,8 +137,10 @@ class App:
     def _wire_run(self, page: Page) -> None:
         asked = [page.prompt, page.later, page.seed, page.length, page.switch, page.stale, page.policy]
         inputs = [*asked, *page.settings.values()]
-        outputs = [page.player, page.generate, page.change, page.stop, page.download, page.save, page.note]
-        page.generate.click(
+        buttons = [page.generate, page.change, page.stop, page.download, page.save, page.live, page.again]
+        outputs = [page.player, *buttons, page.note]
+        gr.on(
+            [page.generate.click, page.again.click],
             self.generate,
             inputs,
             outputs,
@@ -184,10 +188,10 @@ class App:
         page.policy.input(self.choose_policy, page.policy, settings, **QUIET)
         page.mend.click(self.mend, page.policy, [page.stale, *settings], **QUIET)
         gr.on(
-            [page.policy.change, page.seed.change, *(control.change for control in settings)],
+            [control.change for control in (page.policy, page.seed, page.length, page.switch, page.stale, *settings)],
             self.check,
-            [page.policy, page.seed, *settings],
-            [page.strip, page.problem, page.seed_note, page.generate],
+            [page.seed, page.length, page.switch, page.stale, page.policy, *settings],
+            [page.strip, page.problem, page.seed_note, page.generate, page.live, page.again],
             trigger_mode="always_last",
             **QUIET,
         )
@@ -240,7 +244,7 @@ class App:
                 return
             self.page.menu.viewings.close(request.session_hash)
             cut = words.cut_note(self.pipeline, Timeline.of(order.prompt).prompts)
-            yield (gr.skip(), *_buttons(running=True), cut)
+            yield (gr.skip(), *_buttons(running=True)[:-2], *_taken(Taken()), cut)
             yield from _shown(self.sessions.packets(request.session_hash, order))
         except (PromptError, SettingsError, OSError) as error:
             yield (gr.skip(), *_buttons(running=False), problem(error))
@@ -301,10 +305,14 @@ class App:
         if run is not None and run.id == name:
             run.pause(paused)
 
-    def look_at_prompts(self, prompt: str, later: str) -> str:
+    def look_at_prompts(self, prompt: str, later: str, request: gr.Request) -> str:
         """What is wrong with the prompts, or what would help the model to follow them; the first may yet be empty."""
         try:
-            return words.prompt_note(self.pipeline, read_prompts(prompt.strip() or words.EXAMPLES[0], later))
+            prompts = read_prompts(prompt.strip() or words.EXAMPLES[0], later)
+            order = getattr(self.sessions.get(request.session_hash), "order", None)
+            if isinstance(order, VideoOrder) and later_than(prompts) != later_than(order.prompt):
+                return note("Later prompts are for the next run; “Change prompt” is for this one.", "hint")
+            return words.prompt_note(self.pipeline, prompts)
         except (PromptError, SettingsError) as error:
             return problem(error)
 
@@ -327,8 +335,9 @@ class App:
             for setting in self.page.settings
         ]
 
-    def check(self, policy, seed, *values) -> tuple:
-        """The window's picture, what is wrong with the settings, and whether a run could start."""
+    def check(self, request: gr.Request, seed, length, switch, stale, policy, *values) -> tuple:
+        """The window's picture, what is wrong with the settings, whether a run could start, and what becomes of the one
+        that goes on."""
         strip, trouble, seed_trouble = gr.skip(), "", ""
         try:
             strip = window_strip(self._policy(policy, values), self.pipeline.geometry)
@@ -338,7 +347,18 @@ class App:
             read_seed(seed)
         except SettingsError as error:
             seed_trouble = problem(error)
-        return strip, trouble, seed_trouble, gr.update(interactive=not (trouble or seed_trouble))
+        sound, taken = not (trouble or seed_trouble), Taken()
+        if sound:
+            taken = self._take_up(request.session_hash, seed, length, switch, stale, policy, values)
+        return strip, trouble, seed_trouble, gr.update(interactive=sound), *_taken(taken)
+
+    def _take_up(self, session: str, *settings) -> Taken:
+        run = self.sessions and self.sessions.get(session)
+        order = getattr(run, "order", None)
+        if isinstance(order, VideoOrder):
+            return take_up(run, self._order(order.prompt, *settings))
+        waits = self.busy(session) and run is None
+        return Taken("Your run in line keeps the settings that it was asked with.", True) if waits else Taken()
 
     def _policy(self, name: str, values: tuple):
         return read_policy(name, dict(zip(self.page.settings, values, strict=True)), self.pipeline.geometry)
@@ -357,14 +377,21 @@ def _shown(packets: Iterator[tuple[str, dict, Files]]) -> Iterator[tuple]:
 
 
 def _buttons(running: bool, video: Path | None = None, trace: Path | None = None) -> tuple:
-    """Generate, Change, Stop, Download MP4, Save trace. The files of the run before stay until there are new ones."""
+    """Generate, Change, Stop, Download MP4, Save trace; and what was said of changed settings, which goes with its run.
+    The files of the run before stay until there are new ones."""
     return (
         gr.update(visible=not running),
         gr.update(visible=running),
         gr.update(visible=running),
         gr.update(label="Save the last video") if running else _file_button("Download MP4", video),
         gr.update(label="Save the last trace") if running else _file_button("Save trace", trace),
+        *((gr.skip(), gr.skip()) if running else _taken(Taken())),
     )
+
+
+def _taken(taken: Taken) -> tuple:
+    """Note and button."""
+    return note(escape(taken.words), "hint") if taken.words else "", gr.update(visible=taken.later)
 
 
 def _file_button(label: str, file: Path | None) -> dict:

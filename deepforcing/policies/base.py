@@ -108,6 +108,10 @@ class Policy(Protocol):
     def recent_from(self, fired_at: int | None, geometry: Geometry) -> int:
         """First latent frame that counts as recent, given the first frame of the latest chunk that dropped tokens."""
 
+    def whole_from(self, next_frame: int, geometry: Geometry) -> int:
+        """From which latent frame on `choose` needs all of the past, at the chunk that begins at `next_frame`; of older
+        ones it needs the sink."""
+
     def due(self, cached: float, geometry: Geometry) -> bool:
         """Whether a chunk that finds `cached` latent frames' worth of tokens in the cache needs `choose`."""
 

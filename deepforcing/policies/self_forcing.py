@@ -57,6 +57,9 @@ class SlidingWindow:
     def recent_from(self, fired_at: int | None, geometry: Geometry) -> int:
         return self.sink_frames
 
+    def whole_from(self, next_frame: int, geometry: Geometry) -> int:
+        return next_frame + geometry.chunk_frames - (self.window - self.sink_frames)
+
     def due(self, cached: float, geometry: Geometry) -> bool:
         return cached + geometry.chunk_frames > self.window
 

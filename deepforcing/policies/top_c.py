@@ -75,6 +75,9 @@ class TopC(DeepSink):
     def recent_from(self, fired_at: int | None, geometry: Geometry) -> int:
         return self.sink if fired_at is None else fired_at + geometry.chunk_frames - self.recent
 
+    def whole_from(self, next_frame: int, geometry: Geometry) -> int:
+        return next_frame + geometry.chunk_frames - self.recent
+
     def choose(self, view: CacheView) -> Selection:
         g = view.geometry
         keep = sliding_window_with_sinks(
@@ -89,7 +92,7 @@ class TopC(DeepSink):
         scores = self.scores(view)
         if self.unit == "frame":
             scores = by_frame(scores, view.frames, candidates)
-        barred = view.reused >= self.max_reuse if self.max_reuse else None
+        barred = view.reused >= self.max_reuse if self.max_reuse else None if view.valid is None else ~real
         top = participative_compression(self.rank(scores), candidates, self.top_c * g.tokens_per_frame, barred=barred)
         sink = kept_indices(is_sink & real, self.sink * g.tokens_per_frame)
         recent = kept_indices(keep & ~is_sink & real, (self.recent - g.chunk_frames) * g.tokens_per_frame)
@@ -116,9 +119,11 @@ class TopC(DeepSink):
         """[sink | top-C | recent] as one timeline without gaps; the top-C fill whole frames in their order."""
         g = view.geometry
         first_recent = self.recent_from(view.fired_at, g) - view.next_frame
+        held = -(-view.frames.shape[1] // g.tokens_per_frame)  # frames' worth
+        middle = max(self.top_c, held - self.sink + first_recent)  # more where the budget was larger a moment ago
         slot = torch.arange(view.frames.shape[1], device=view.frames.device) - self.sink * g.tokens_per_frame
-        top_c = first_recent - self.top_c + slot.div(g.tokens_per_frame, rounding_mode="floor")
-        sink = view.frames + first_recent - self.top_c - self.sink
+        top_c = first_recent - middle + slot.div(g.tokens_per_frame, rounding_mode="floor")
+        sink = view.frames + first_recent - middle - self.sink
         time = torch.where(view.frames < self.sink, sink, top_c)
         return torch.where(view.frames >= view.next_frame + first_recent, view.frames - view.next_frame, time)
 

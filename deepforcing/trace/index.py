@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
-from ..events import Chunk, StreamEnded, StreamStarted, Timings
+from ..events import Chunk, SettingsChanged, StreamEnded, StreamStarted, Timings
 from ..gauges import Gauges
 from ..version import __version__
 from .fields import MOST_TEXT, Fields, TraceError
 from .measured import gauges_row, read_gauges
 
 KIND = "deepforcing trace"
-SCHEMA = 2  # the first had no gauges
+SCHEMA = 3  # the first had no gauges, the second no changes of settings
 MOST_CHUNKS = 10_000  # two hours at 16 frames a second
 MOST_SETTINGS = 20_000  # characters of all settings as JSON
 
@@ -53,6 +53,7 @@ class Index:
     started: StreamStarted
     chunks: tuple[ChunkFacts, ...]
     ended: StreamEnded
+    changes: tuple[SettingsChanged, ...] = ()
 
     @property
     def prompts(self) -> tuple[tuple[float, str], ...]:
@@ -82,6 +83,7 @@ def to_json(index: Index) -> str:
         "deepforcing": __version__,
         "started": asdict(index.started),
         "prompts": [{"seconds": round(seconds, 3), "prompt": prompt} for seconds, prompt in index.prompts],
+        "changes": [asdict(change) for change in index.changes],
         "chunks": rows,
         "ended": {**asdict(index.ended), "error": index.ended.error and index.ended.error[:MOST_TEXT]},
     }
@@ -99,7 +101,8 @@ def from_json(text: bytes) -> Index:
     prompts = [Fields(row, "prompts").text("prompt") for row in content.rows("prompts", MOST_CHUNKS)]
     started = _started(content.part("started"))
     chunks = tuple(_chunks(content.rows("chunks", MOST_CHUNKS), prompts, started))
-    index = Index(started, chunks, _ended(content.part("ended"), len(chunks)))
+    changes = tuple(_changes(content, len(chunks))) if "changes" in content.values else ()  # the first traces had none
+    index = Index(started, chunks, _ended(content.part("ended"), len(chunks)), changes)
     _check_order(index)
     return index
 
@@ -124,22 +127,46 @@ def _started(fields: Fields) -> StreamStarted:
         **{name: fields.text(name) for name in ("model", "weights", "prompt", "policy", "attention")},
         **{name: fields.whole(name, 1, most) for name, most in sizes.items()},
         seed=fields.whole("seed", 0, 2**63 - 1),
-        settings=_settings(fields),
+        settings=_settings(fields, "settings"),
         grid=(rows, columns),
         switch=fields.text("switch") if "switch" in fields.values else "keep",  # the first traces had no other
         stale_prompt=fields.flag("stale_prompt") if "stale_prompt" in fields.values else False,
     )
 
 
-def _settings(fields: Fields) -> dict:
-    settings = fields.part("settings").values
+def _settings(fields: Fields, name: str) -> dict:
+    settings = fields.part(name).values
     try:
         size = len(json.dumps(settings, allow_nan=False))
     except ValueError:
         size = MOST_SETTINGS + 1
     if size > MOST_SETTINGS:
-        raise fields.wrong("settings", "values by name")
+        raise fields.wrong(name, "values by name")
     return settings
+
+
+def _changes(content: Fields, chunks: int) -> Iterator[SettingsChanged]:
+    """At most one before each chunk, in order."""
+    least = 0
+    for row in content.rows("changes", chunks, least=0):
+        fields = Fields(row, "changes")
+        before, after = _plain(fields, "before"), _plain(fields, "after")
+        if set(before) != set(after):
+            raise fields.wrong("after", "a value for each of those before")
+        change = SettingsChanged(fields.whole("chunk", least, chunks - 1), before, after)
+        least = change.chunk + 1
+        yield change
+
+
+def _plain(fields: Fields, name: str) -> dict:
+    values = _settings(fields, name)
+    if not all(_is_plain(value) for value in values.values()):
+        raise fields.wrong(name, "plain values by name")
+    return values
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, bool | int | float) or (isinstance(value, str) and len(value) <= MOST_TEXT)
 
 
 def _chunks(rows: list, prompts: list[str], started: StreamStarted) -> Iterator[ChunkFacts]:

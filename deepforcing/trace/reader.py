@@ -13,7 +13,7 @@ from zipfile import ZipFile
 import numpy as np
 
 from ..config import VideoShape
-from ..events import Chunk, Event, StreamStarted
+from ..events import Chunk, Event, SettingsChanged, StreamStarted
 from ..gauges import Gauges
 from ..video_file import read_frames
 from .archive import INDEX, MOST_BYTES, MOST_CHUNK_BYTES, MOST_INDEX_BYTES, VIDEO, chunk_name, entry, opened, pieces
@@ -39,6 +39,11 @@ class Trace:
         return self.index.prompts
 
     @property
+    def changes(self) -> tuple[SettingsChanged, ...]:
+        """Settings that were changed while the run went on."""
+        return self.index.changes
+
+    @property
     def seconds(self) -> float:
         """Length of the video."""
         return self.index.frames / self.started.fps
@@ -53,11 +58,14 @@ class Trace:
         return self.index.chunks[number].gauges
 
     def __iter__(self) -> Iterator[Event]:
-        """StreamStarted, the chunks with their frames, StreamEnded. Raises TraceError at something damaged."""
+        """StreamStarted, the chunks with their frames, each after a change of settings where there is one, StreamEnded.
+        Raises TraceError at something damaged."""
         yield self.started
         with opened(self.path) as archive, _video(archive, self.started) as frames:
-            first_frame = 0
+            first_frame, changes = 0, {change.chunk: change for change in self.index.changes}
             for number, facts in enumerate(self.index.chunks):
+                if number in changes:
+                    yield changes[number]
                 pictures = list(islice(frames, facts.frames))
                 if len(pictures) < facts.frames:
                     here = first_frame + len(pictures)

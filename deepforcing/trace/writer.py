@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
-from ..events import Chunk, Event, StreamEnded, StreamStarted
+from ..events import Chunk, Event, SettingsChanged, StreamEnded, StreamStarted
 from ..gauges import Gauges
 from ..output import check_place
 from .archive import INDEX, MOST_BYTES, MOST_CHUNK_BYTES, MOST_INDEX_BYTES, VIDEO, chunk_name
@@ -33,6 +33,7 @@ class TraceWriter:
         self._started: StreamStarted | None = None
         self._ended: StreamEnded | None = None
         self._chunks: list[ChunkFacts] = []
+        self._changes: list[SettingsChanged] = []
         self._bytes = 0
         with _in_words(self.path):
             self._file = self._part.open("xb")
@@ -49,6 +50,8 @@ class TraceWriter:
             self._started = event
         elif isinstance(event, StreamEnded):
             self._ended = event
+        elif isinstance(event, SettingsChanged):
+            self._changes.append(event)
         else:
             self._add(event, gauges)
 
@@ -61,13 +64,17 @@ class TraceWriter:
         ended = self._ended or StreamEnded("stopped", len(self._chunks))
         with _in_words(self.path):
             self._zip.write(video, VIDEO, ZIP_STORED)
-            self._zip.writestr(INDEX, to_json(Index(self._started, tuple(self._chunks), ended)))
+            self._zip.writestr(INDEX, to_json(Index(self._started, tuple(self._chunks), ended, self._taken_up())))
             self._zip.close()
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
             self._part.replace(self.path)
         return self.path
+
+    def _taken_up(self) -> tuple[SettingsChanged, ...]:
+        """The changes that a chunk was made with."""
+        return tuple(change for change in self._changes if change.chunk < len(self._chunks))
 
     def close(self) -> None:
         """Give up what was not finished; harmless after `finish`, and when called again."""

@@ -46,6 +46,7 @@ def test_prompt_to_video_to_file(page, tmp_path):
     frames_come_in_order_and_without_stalls(page)
     panels_follow_the_video(page)
     the_prompt_changes(page)
+    settings_change(page)
     scrubbing_shows_the_past_without_the_server(page)
     stop_and_download(page, tmp_path)
 
@@ -103,6 +104,28 @@ def the_prompt_changes(page):
     print(f"new prompt on screen after {time.monotonic() - asked:.1f} s")
     prompts = page.locator(".df-marks [data-kind=prompt]")  # what the video itself does may be marked too
     assert prompts.evaluate_all("all => all.map((mark) => mark.title)") == [f"New prompt: {SECOND}"]
+
+
+def settings_change(page):
+    """One that the run can take up, and one that has to wait: each is said where it was touched."""
+    drawer(page, "Break it")
+    sink = page.locator("#break-it").get_by_role("spinbutton", name="S · sink")
+    sink.fill("6")
+    sink.press("Tab")
+    said = page.locator("#live-note")
+    expect(said).to_contain_text(re.compile(r"Sink 6 from second \d+ on\."))
+    wait(page, "p.shownChunk.run.settings.sink === 6")
+    expect(page.locator(".df-marks [data-kind=change]")).to_have_attribute("title", "Settings: sink 10 → 6")
+    assert look(page, "p.history.chunks[0].run.settings.sink") == 10
+    window = page.locator("#break-it").get_by_role("spinbutton", name="Window")
+    window.fill("24")
+    window.press("Tab")
+    expect(said).to_contain_text("A window of 24 is too large for a cache of 21: it is for the next run.")
+    expect(page.get_by_role("button", name="Start the next run")).to_be_visible()
+    for knob, value in ((window, "21"), (sink, "10")):
+        knob.fill(value)
+        knob.press("Tab")
+    expect(said).to_contain_text("a sink of 10 comes too late", ignore_case=True)
 
 
 def scrubbing_shows_the_past_without_the_server(page):

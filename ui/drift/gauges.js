@@ -38,9 +38,9 @@ export class Gauges {
     if (gauges) this.jumps.shown.textContent = this.jumps.tool.options.length - 1;
   }
 
-  show({ gauges, seconds, first, count }, history) {
+  show({ gauges, seconds, first, count, run }, history) {
     if (!gauges) return this.explain("This run was not measured.");
-    const words = [history.run.broken, gauges.symptom].join(" ");
+    const words = [run.broken, gauges.symptom].join(" ");
     if (this.symptoms.textContent !== words) this.symptoms.textContent = words; // told aloud when it changes
     const points = history.summaries.filter(({ readings }) => readings);
     const [now, end] = [(first + count) / history.run.fps, points.at(-1).end];

@@ -15,7 +15,7 @@ from typing import Protocol
 
 import gradio as gr
 
-from deepforcing import Pipeline, Turns
+from deepforcing import Pipeline, Policy, SettingsError, Turns, make_policy, settings_of
 
 from ..runs.files import Files
 from ..runs.paced_run import GAVE_WAY, Order, PacedRun
@@ -48,7 +48,7 @@ class LentRun:
 
     def __init__(self, pipeline: Pipeline, lent: Lent, mailbox: Mailbox, order: Order, folder: Path, name: str) -> None:
         self.id = name
-        self._lent, self._order, self._folder = lent, order, folder
+        self._lent, self.order, self._folder = lent, order, folder
         self._check = order.stream(pipeline)  # never started: it refuses here what could not work there
         self._lock, self._wishes, self._mailbox = threading.Lock(), Wishes(), mailbox
         self._give_way: Callable[[], bool] = lambda: False
@@ -59,6 +59,16 @@ class LentRun:
         """Raises PromptError and changes nothing when the text cannot be used."""
         self._check.change_prompt(text)
         self._wish(lambda now: {"prompts": (*now.prompts, text)})
+
+    def change(self, policy: Policy | None = None, switch: str | None = None) -> None:
+        """As `Run.change`; what only the worker can know to be too late is told by the run itself."""
+        now = self.order
+        if policy is not None:
+            self._check.settings.check(policy, self._check.pipeline.geometry)
+        self.order = replace(now, policy=policy or now.policy, switch=switch or now.switch)
+        policy = self.order.policy
+        wish = {"name": policy.name, "values": settings_of(policy), "switch": self.order.switch}
+        self._wish(lambda _: {"settings": wish})
 
     def share(self, turns: Turns) -> None:
         """As `Run.share`: whose turn it is there is not decided here."""
@@ -88,7 +98,7 @@ class LentRun:
         """As `Run.messages`. A GPU that cannot be had ends the run with an error, in the lender's words."""
         self._give_way = give_way
         self._wish(lambda _: {})
-        work = self._lent(self._order, str(self._folder), self.id)
+        work = self._lent(self.order, str(self._folder), self.id)
         try:
             for message, self.files in work:
                 yield message
@@ -127,6 +137,8 @@ class Follower:
             return False
         for prompt in wishes.prompts[len(known.prompts) :]:
             self._run.change_prompt(prompt)
+        if wishes.settings != known.settings:
+            self._change(**wishes.settings)
         if wishes.beats != known.beats:
             self._run.report(wishes.frame, wishes.playing)
         if wishes.hurry != known.hurry:
@@ -141,3 +153,9 @@ class Follower:
         elif time.monotonic() > self._until:
             self._run.stop(TIME_IS_UP.format(self._seconds))
         return False
+
+    def _change(self, name: str, values: dict, switch: str) -> None:
+        try:
+            self._run.change(make_policy(name, **values), switch)
+        except SettingsError as error:
+            self._run.tell(f"Not changed: {error}.")

@@ -132,6 +132,8 @@ class Sessions:
             self._kept[session] = kept
             idle = [other for other, run in self._kept.items() if run.left is not None or run.over]
             extra = [self._kept.pop(other) for other in idle[:-MOST_KEPT]]
+        if before is not None:
+            before.dismiss()
         for run in filter(None, (before, *extra)):
             threading.Thread(target=run.forget, daemon=True).start()
         yield from self._follow(session, kept)

@@ -13,7 +13,8 @@ class Wishes:
     """All of them at once, so that only the latest need be read.
 
     prompts: every new prompt so far. beats: how often the page has reported; frame, playing: its latest report, see
-    `Pace`. quality, rate, hurry: see `PacedRun`. note: why the run is to stop, where the viewer did not ask for it.
+    `Pace`. settings: the latest, a policy by its `name` with its `values`, and the `switch`. quality, rate, hurry: see
+    `PacedRun`. note: why the run is to stop, where the viewer did not ask for it.
     """
 
     prompts: tuple[str, ...] = ()
@@ -23,6 +24,7 @@ class Wishes:
     frame: float = 0.0
     playing: bool = False
     beats: int = 0
+    settings: dict | None = None
     quality: int = 0
     rate: float = 0.0
     hurry: bool = False

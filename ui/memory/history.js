@@ -20,10 +20,16 @@ export class History {
     this.bytes = 0; // of the images of the chunks that are kept
   }
 
+  // The chunks to come have other settings; each knows the run as it was for it.
+  change(now) {
+    this.run = { ...this.run, ...now };
+  }
+
   add(chunk) {
     chunk.count = chunk.frames.length;
     chunk.size = imageBytes(chunk.frames);
     chunk.frames = null; // kept by Frames
+    chunk.run = this.run;
     this.bytes += chunk.size;
     this.chunks.push(chunk);
     this.summaries.push(this.summarise(chunk));

@@ -93,7 +93,7 @@ export class Inside {
   }
 
   endWords(steps, shown, layer) {
-    const end = endOf(steps, this.token, layer, this.run);
+    const end = endOf(steps, this.token, layer);
     if (end) return sentence(`${end.chunk.first > shown.first ? "later " : ""}${end.words}`);
     const last = steps.at(-1);
     if (!last) return "";
@@ -107,7 +107,7 @@ export class Inside {
     const { run, token } = this;
     const states = run.layers.map((layer, i) => {
       const share = heldShare(chunk, token, i + 1, history.tokens);
-      const end = endOf(lifeOf(token, history, i + 1), token, i + 1, run);
+      const end = endOf(lifeOf(token, history, i + 1), token, i + 1);
       const state = token.latent < chunk.latents[1] ? stateOf(share, end, run.settings) : "not there yet";
       return { name: layer + 1, share, end, state, since: share ? -1 : end?.seconds ?? 0 };
     });

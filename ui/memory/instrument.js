@@ -42,6 +42,7 @@ export class Instrument {
 
   show(chunk, history, choice) {
     const { layer } = choice;
+    this.run = chunk.run;
     const fired = history.lastFired(chunk);
     const [cells, left] = strongest(cellsOf(chunk, fired ?? chunk, history, layer));
     this.cells = cells;
@@ -53,7 +54,7 @@ export class Instrument {
     this.find("told").textContent = chunk.told;
     this.find("rope-note").textContent = chunk.placement;
     const mean = layer ? "" : " Colour is the share of layers that keep a token.";
-    this.find("keep-note").textContent = describe(chunk, fired, history.run) + mean + missing(chunk.cache.left + left);
+    this.find("keep-note").textContent = describe(chunk, fired, chunk.run) + mean + missing(chunk.cache.left + left);
     this.find("sink").textContent = this.spent(chunk, history, choice);
     this.lay();
   }

@@ -67,7 +67,7 @@ export class Life {
     }
     context.globalAlpha = 1;
     for (const { seconds, kind } of this.marks) {
-      context.fillStyle = colour(kind === "prompt" ? "ink" : "alarm");
+      context.fillStyle = colour({ prompt: "ink", change: "focus" }[kind] ?? "alarm");
       context.fillRect(this.x(seconds), 0, 1, HEIGHT);
     }
     const now = this.columns.at(-1);

@@ -26,6 +26,7 @@ export class Rope {
     const before = new Map(this.items.map((item) => [item.latent, item]));
     this.items = itemsOf(chunk, layer);
     for (const item of this.items) item.from = before.get(item.latent)?.put ?? item.put + this.run.chunk_frames;
+    this.run = chunk.run;
     this.index = chunk.index;
     this.began = follows ? performance.now() : -GLIDE_MS;
   }

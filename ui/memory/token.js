@@ -61,11 +61,12 @@ export function rankWords({ rank, stood, places, score }, line) {
 }
 
 // When the token left and why; null while it is held, or when that was not sent. spent: chosen as often as is allowed.
-export function endOf(steps, token, line, run) {
+export function endOf(steps, token, line) {
   const last = steps.length - 1;
   if (last < 0 || steps[last].share !== 0) return null;
   const { chunk, seconds } = steps[last];
   if (!last) return { chunk, seconds: null, words: "gone before the time that this page remembers" };
+  const { run } = chunk;
   const spent = spentIn(steps, line, run.settings);
   const [verb, reason] = reasonOf(steps, token, line, run);
   const at = `${steps[last - 1].share === null ? "by" : "at"} ${seconds.toFixed(1)} s`;

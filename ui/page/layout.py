@@ -66,6 +66,8 @@ class Page:
     length: gr.Dropdown = None
     switch: gr.Radio = None
     stale: gr.Checkbox = None
+    live: gr.HTML = None  # what a setting that was touched means for the run that goes on
+    again: gr.Button = None
     mend: gr.Button = None
 
 
@@ -101,7 +103,11 @@ def _watch(page: Page, pipeline: Pipeline | None, default: Policy, recordings: R
     with gr.Column(elem_id="ask"):
         _ask(page, is_small(pipeline), recordings)
     idle = "Type a prompt, or pick an example, and press Generate."
-    page.player = player(not is_small(pipeline), idle, settings=True, keeps=True)
+    starts = "#generate, #again, #recordings button"
+    page.player = player(not is_small(pipeline), idle, starts=starts, settings=True, keeps=True)
+    with gr.Row(elem_id="live"):
+        page.live = gr.HTML(elem_id="live-note", apply_default_css=False)
+        page.again = gr.Button("Start the next run", size="sm", visible=False, elem_id="again")
     with gr.Column(elem_id="settings"):
         _settings(page, default, embedded=pipeline is not None and pipeline.name == "tiny")
     with gr.Column(elem_id="break-it"):

@@ -53,10 +53,10 @@ export class Controls {
     this.flag(frame, `New prompt: ${prompt}`, `Go to the new prompt: ${prompt.slice(0, 120)}`);
   }
 
-  // kind: what the flag looks like. Keyboards reach only prompts this way: jumps can be many, and are in a list.
+  // kind: what the flag looks like. Keyboards do not reach jumps this way: they can be many, and are in a list.
   flag(frame, title, label, kind = "prompt") {
     const flag = document.createElement("button");
-    Object.assign(flag, { type: "button", title, tabIndex: kind === "prompt" ? 0 : -1 });
+    Object.assign(flag, { type: "button", title, tabIndex: ["prompt", "change"].includes(kind) ? 0 : -1 });
     flag.dataset.kind = kind;
     flag.setAttribute("aria-label", label);
     flag.addEventListener("click", () => this.player.seek(frame));

@@ -6,12 +6,12 @@ import io
 import json
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from PIL import Image
 
-from deepforcing import Chunk, Geometry, StreamEnded, StreamStarted
+from deepforcing import Chunk, Geometry, SettingsChanged, StreamEnded, StreamStarted
 
 from ..memory.packing import Sample, pack_attention, pack_cache, text
 from ..memory.ranking import pack_contest, room_beside
@@ -74,6 +74,27 @@ def started_message(event: StreamStarted) -> dict:
         "layers": list(sample.layers),
         "heads": list(sample.heads),
         "of": {"layers": event.layers, "heads": event.heads},
+    }
+
+
+def with_change(started: StreamStarted, event: SettingsChanged) -> StreamStarted:
+    """What the run is from then on."""
+    after = dict(event.after)
+    after.pop("probe", None)
+    switch = after.pop("switch", started.switch)
+    return replace(started, settings={**started.settings, **after}, switch=switch)
+
+
+def changed_message(started: StreamStarted, event: SettingsChanged) -> dict:
+    """started: with the change. first: the first video frame that has it."""
+    latents = event.chunk * started.chunk_frames
+    return {
+        "kind": "changed",
+        "first": 1 + started.stride * (latents - 1) if latents else 0,
+        "words": event.words,
+        "settings": started.settings,
+        "switch": started.switch,
+        "broken": broken_line(started),
     }
 
 

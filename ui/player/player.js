@@ -21,7 +21,7 @@ import { describe, linkTo, Opening } from "./recorded.js";
 import { Stage, staySmall } from "./stage.js";
 import { Tour } from "./tour.js";
 
-const TAKES = { ...KINDS, idle: "idles", chunk: "takes", prompt: "expects" };
+const TAKES = { ...KINDS, idle: "idles", chunk: "takes", prompt: "expects", changed: "changes" };
 const WORDS = { finished: "The video is complete.", stopped: "Stopped.", failed: "The run ended with an error" };
 
 class Player extends Film {
@@ -199,6 +199,13 @@ class Player extends Film {
   expects({ prompt }) {
     this.coming = prompt;
     this.find("coming").textContent = "A new prompt is on its way ...";
+  }
+
+  // Other settings, from a frame on.
+  changes({ first, words, settings, switch: atPrompt, broken }) {
+    this.history.change({ settings, switch: atPrompt, broken });
+    this.controls.flag(first, `Settings: ${words}`, `Go to the change of settings: ${words}`, "change");
+    this.find("about").textContent += ` · from ${(first / this.history.run.fps).toFixed(1)} s: ${words}`;
   }
 
   ends(message) {

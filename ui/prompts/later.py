@@ -44,6 +44,11 @@ def read_prompts(first: str, rows: str | None) -> str | Timeline:
     return Timeline(((0.0, first), *((read_time(at), prompt) for at, prompt in later)))
 
 
+def later_than(prompts: str | Timeline) -> tuple[tuple[float, str], ...]:
+    """All but the first."""
+    return Timeline.of(prompts).entries[1:]
+
+
 def _rows(rows: str | None) -> list[tuple[str, str]]:
     try:
         found = [(row["at"], row["prompt"]) for row in json.loads(rows or "[]")]

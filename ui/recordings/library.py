@@ -6,10 +6,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from deepforcing import DriftMeter, StreamEnded, StreamStarted, Trace, TraceError, read_trace
+from deepforcing import DriftMeter, SettingsChanged, StreamEnded, StreamStarted, Trace, TraceError, read_trace
 
 from ..drift.gauges import gauges_message
-from ..player.messages import chunk_message, image_bytes, sample_of, started_message
+from ..player.messages import (
+    changed_message,
+    chunk_message,
+    image_bytes,
+    sample_of,
+    started_message,
+    with_change,
+)
 
 KEPT_BYTES = 20_000_000  # of images, for one run
 SHIPPED = Path(__file__).parents[2] / "assets" / "traces"
@@ -82,10 +89,13 @@ def messages_of(trace: Trace) -> Iterator[dict]:
 
     What was not recorded of its gauges is measured anew, from the decoded video.
     """
-    meter = None if trace.is_measured else DriftMeter.of(trace.started)
+    meter, now = None if trace.is_measured else DriftMeter.of(trace.started), trace.started
     for event in trace:
         if isinstance(event, StreamStarted):
             yield started_message(event)
+        elif isinstance(event, SettingsChanged):
+            now = with_change(now, event)
+            yield changed_message(now, event)
         elif not isinstance(event, StreamEnded):
             gauges = trace.gauges(event.index) if meter is None else meter.add(event)
             message = chunk_message(event, sample_of(trace.started))

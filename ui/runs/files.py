@@ -14,6 +14,7 @@ from pathlib import Path
 from deepforcing import (
     Chunk,
     Gauges,
+    SettingsChanged,
     StreamEnded,
     StreamStarted,
     TraceWriter,
@@ -38,23 +39,35 @@ class Files:
 class Recording:
     """Writes chunks to `folder`; `finish` gives the files. What cannot be written is told once, and left out.
 
-    An MP4's metadata stands at its beginning; when prompts were added during the run, `finish` copies the stream once
-    into a file that names them all.
+    An MP4's metadata stands at its beginning; when prompts were added, or settings changed, during the run, `finish`
+    copies the stream once into a file that names them all.
     """
 
     def __init__(self, folder: Path, started: StreamStarted) -> None:
         self._started = started
         self._prompts = [(0.0, started.prompt)]
+        self._changed: SettingsChanged | None = None  # from the next chunk on
+        self._changes: list[tuple[float, SettingsChanged]] = []
         self._path = folder / file_name(started.prompt, started.seed)
         self._left: Path | None = None  # of a video that could not be written to its end
         self._video: VideoWriter | None = None
         self._trace: TraceWriter | None = None
         self.troubles = self._attempt("video file", self._open_video) + self._attempt("trace", self._open_trace)
 
+    def change(self, event: SettingsChanged) -> None:
+        """The chunks to come have other settings."""
+        self._changed = event
+        if self._trace is not None:
+            self._trace.write(event)
+
     def write(self, chunk: Chunk, gauges: Gauges) -> None:
         """What goes wrong is added to `troubles`, in words."""
+        seconds = round(chunk.first_frame / self._started.fps, 3)
         if chunk.prompt != self._prompts[-1][1]:
-            self._prompts.append((round(chunk.first_frame / self._started.fps, 3), chunk.prompt))
+            self._prompts.append((seconds, chunk.prompt))
+        if self._changed is not None:
+            self._changes.append((seconds, self._changed))
+            self._changed = None
         if self._video is not None:
             self.troubles += self._attempt("video file", lambda: self._video.write(chunk.frames))
         if self._trace is not None:
@@ -74,8 +87,10 @@ class Recording:
         if self._video is None:
             self.close()
             return Files(self._left)
-        if len(self._prompts) > 1:
-            self.troubles += self._attempt("list of prompts", lambda: rewrite_metadata(self._path, self._metadata()))
+        if len(self._prompts) > 1 or self._changes:
+            self.troubles += self._attempt(
+                "list of prompts and settings", lambda: rewrite_metadata(self._path, self._metadata())
+            )
         if self._trace is not None:
             self.troubles += self._attempt("trace", lambda: self._finish_trace(ended))
         self.close()
@@ -119,6 +134,10 @@ class Recording:
             "switch": s.switch,
             "stale_prompt": s.stale_prompt,
             "prompts": [{"seconds": seconds, "prompt": prompt} for seconds, prompt in self._prompts],
+            "changes": [
+                {"seconds": seconds, "before": change.before, "after": change.after}
+                for seconds, change in self._changes
+            ],
         }
         return {"title": s.prompt[:200], "comment": json.dumps(made, ensure_ascii=False)}
 

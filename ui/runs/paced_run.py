@@ -71,6 +71,10 @@ class PacedRun:
         self.quality = quality
         self._news.append(SLOW.format(8 * rate / 1e6))
 
+    def tell(self, text: str) -> None:
+        """Something that the viewer has to know."""
+        self._news.append(text)
+
     def stop(self, note: str = "") -> None:
         """End at the next chunk boundary; harmless at any time."""
         self.note = self.note or note

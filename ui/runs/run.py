@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepforcing import (
@@ -13,6 +13,7 @@ from deepforcing import (
     Gauges,
     Pipeline,
     Policy,
+    SettingsChanged,
     StreamEnded,
     StreamStarted,
     Timeline,
@@ -20,7 +21,14 @@ from deepforcing import (
 )
 
 from ..drift.gauges import gauges_message
-from ..player.messages import chunk_message, ended_message, sample_of, started_message
+from ..player.messages import (
+    changed_message,
+    chunk_message,
+    ended_message,
+    sample_of,
+    started_message,
+    with_change,
+)
 from .files import Recording
 from .paced_run import PacedRun
 
@@ -62,23 +70,35 @@ class Run(PacedRun):
 
     def __init__(self, pipeline: Pipeline, order: VideoOrder, folder: Path, name: str) -> None:
         super().__init__(order.stream(pipeline), pipeline.shape.fps, name)
-        self._folder = folder
+        self._folder, self.order = folder, order  # what holds now of what was asked for
         self._started: StreamStarted | None = None
         self._meter: DriftMeter | None = None
         self._recording: Recording | None = None
         self._asked: list[str] = []  # prompts asked for, not yet announced to the page
+        self._changes: list[SettingsChanged] = []  # of the time before there is a file
 
     def change_prompt(self, text: str) -> None:
         """Raises PromptError and changes nothing when the text cannot be used."""
         self._stream.change_prompt(text)
         self._asked.append(text.strip())
 
+    def change(self, policy: Policy | None = None, switch: str | None = None) -> float | None:
+        """As `VideoStream.change`: the second from which it holds; None where that is known elsewhere only."""
+        _, seconds = self._stream.change(policy=policy, switch=switch)
+        self.order = replace(self.order, policy=policy or self.order.policy, switch=switch or self.order.switch)
+        return seconds
+
     def _fold(self, event: Event | None) -> Iterator[dict]:
         while self._asked:
             yield {"kind": "prompt", "prompt": self._asked.pop(0)}
         if isinstance(event, StreamStarted):
-            self._started, self._meter = event, DriftMeter.of(event)
+            self._started = self._now = event
+            self._meter = DriftMeter.of(event)
             yield started_message(event)
+        elif isinstance(event, SettingsChanged):
+            self._changes.append(event)
+            self._now = with_change(self._now, event)
+            yield changed_message(self._now, event)
         elif isinstance(event, Chunk):
             self._made(len(event.frames))
             message = chunk_message(event, sample_of(self._started), self.quality)
@@ -98,6 +118,8 @@ class Run(PacedRun):
     def _record(self, chunk: Chunk, gauges: Gauges) -> Iterator[dict]:
         if self._recording is None:
             self._recording = Recording(self._folder, self._started)
+        while self._changes:
+            self._recording.change(self._changes.pop(0))
         self._recording.write(chunk, gauges)
         yield from self._tell_troubles()
 

@@ -1,0 +1,122 @@
+"""What of a run can be set otherwise while it goes on: its policy, within one class; the probe; the switch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+from .config import Geometry, SettingsError
+from .events import SettingsChanged
+from .kv_cache import KVCache, LayerCache
+from .models.wan import CausalWan
+from .policies import Policy, settings_of
+from .probe import AttentionProbe
+from .switching import check_switch, new_switch
+
+LATER = "it is for the next run"
+
+
+class RunSettings:
+    """The settings of one run; `change` is for the run's own thread, between two chunks."""
+
+    def __init__(self, policy: Policy, probe: bool = False, switch: str = "keep") -> None:
+        self.policy, self.probe, self.switch = policy, probe, check_switch(switch)
+        self._told = self._plain()
+
+    def begin(self, denoiser: CausalWan, cache: KVCache) -> None:
+        """The run has a model and an empty cache."""
+        self._denoiser, self._cache = denoiser, cache
+        self.at_switch = new_switch(self.switch, denoiser, cache)
+        self._probe = AttentionProbe(step=len(denoiser.sampling.steps) - 1)
+
+    @property
+    def watch(self) -> AttentionProbe | None:
+        """The probe, where attention is measured."""
+        return self._probe if self.probe else None
+
+    def change(self, policy: Policy | None = None, probe: bool | None = None, switch: str | None = None) -> None:
+        """From the chunk on that comes next; what is None stays.
+
+        Raises SettingsError, and changes nothing, for what cannot be, and for what has to wait for the next run.
+        """
+        policy, switch = policy or self.policy, check_switch(switch or self.switch)
+        if policy != self.policy:
+            self.check(policy, self._cache.geometry)
+            for layer in self._cache.layers.values() if self._cache.next_frame else ():
+                _check_layer(policy, self._cache, layer)
+        if switch == "reencode" != self.switch and self._cache.next_frame:
+            raise SettingsError(f"re-encoding needs a record that this run has not kept: {LATER}")
+        if switch != self.switch:
+            self.at_switch = new_switch(switch, self._denoiser, self._cache)
+        self.probe = self.probe if probe is None else bool(probe)
+        self.policy = self._cache.policy = policy
+        self.switch = switch
+
+    def repeat(self, values: dict) -> None:
+        """Change again what was changed at this chunk before, plain values by name. Raises as `change` does."""
+        own = settings_of(self.policy)
+        policy = replace(self.policy, **{name: value for name, value in values.items() if name in own})
+        self.change(policy, values.get("probe"), values.get("switch"))
+
+    def check(self, policy: Policy, geometry: Geometry) -> None:
+        """What can be said of a change of policy whatever the cache holds. Raises SettingsError as `change` does."""
+        if type(policy) is not type(self.policy):
+            raise SettingsError(f"another policy starts with an empty cache: {LATER}")
+        policy.check(geometry)
+        if policy.heads_apart != self.policy.heads_apart:
+            raise SettingsError(f"whether heads keep tokens of their own is settled at the start: {LATER}")
+
+    def news(self, chunk: int) -> SettingsChanged | None:
+        """What is otherwise since this was asked last, for the chunk that comes next."""
+        was, now = self._told, self._plain()
+        names = [name for name in now if was[name] != now[name]]
+        self._told = now
+        if not names:
+            return None
+        return SettingsChanged(chunk, {name: was[name] for name in names}, {name: now[name] for name in names})
+
+    def _plain(self) -> dict:
+        return {**settings_of(self.policy), "probe": self.probe, "switch": self.switch}
+
+
+@dataclass(frozen=True)
+class _Whole:
+    """Which latent frames a layer holds with all their tokens: the first `first`, and all from `since` on."""
+
+    first: int
+    since: int
+
+    @classmethod
+    def of(cls, layer: LayerCache, geometry: Geometry, next_frame: int) -> _Whole:
+        frames = layer.positions[..., 0]
+        frames = frames if layer.valid is None else frames.where(layer.valid, next_frame)
+        counts = torch.zeros(len(frames), next_frame + 1, dtype=torch.int64, device=frames.device)
+        counts.scatter_add_(1, frames, torch.ones_like(frames))
+        gaps = (counts[:, :-1] < geometry.tokens_per_frame).any(0).nonzero()[:, 0].tolist()
+        return cls(gaps[0], gaps[-1] + 1) if gaps else cls(next_frame, 0)
+
+
+def _check_layer(policy: Policy, cache: KVCache, layer: LayerCache) -> None:
+    """Raise SettingsError unless this policy can go on with what the one before it has left."""
+    made_for, whole = layer.made_for, _Whole.of(layer, cache.geometry, cache.next_frame)
+    if policy.window > made_for.window:
+        raise SettingsError(f"a window of {policy.window} is too large for a cache of {made_for.window}: {LATER}")
+    if policy.query_frames > made_for.query_frames or policy.sums_attention != made_for.sums_attention:
+        raise SettingsError(f"its scores need what this run has not kept: {LATER}")
+    if whole.since == 0:  # nothing was dropped yet
+        return
+    if policy.sink_frames > whole.first:
+        kept = f"of the first frames only {whole.first} are still whole"
+        raise SettingsError(f"a sink of {policy.sink_frames} comes too late, {kept}: {LATER}")
+    if policy.whole_from(_first_choice(policy, cache, layer), cache.geometry) < whole.since:
+        raise SettingsError(f"it would keep frames that are gone: {LATER}")
+
+
+def _first_choice(policy: Policy, cache: KVCache, layer: LayerCache) -> int:
+    """First latent frame of the chunk at which the policy will choose for the first time."""
+    geometry, first = cache.geometry, cache.next_frame
+    held = layer.tokens / geometry.tokens_per_frame
+    while held <= policy.window and not policy.due(held, geometry):
+        first, held = first + geometry.chunk_frames, held + geometry.chunk_frames
+    return first
