@@ -1,12 +1,10 @@
 """Settings that are touched during a run: taken up with a word, or said to be for the next one."""
 
-import json
-import subprocess
 from dataclasses import replace
 
-import imageio_ffmpeg
 import pytest
 from conftest import small_pipeline
+from test_ui_run import metadata
 
 from deepforcing import DeepForcing, SlidingWindow, read_trace
 from ui.hosting.sessions import Sessions
@@ -32,11 +30,6 @@ def playing(policies, chunks, then=lambda taken: None, folder=None):
     return messages
 
 
-def metadata(video):
-    shown = subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-i", str(video)], capture_output=True, text=True).stderr
-    return shown
-
-
 def test_a_change_is_said_marked_and_kept_in_both_files(tmp_path):
     said = []
     policies = {1: {"policy": replace(POLICY, sink=2), "switch": "sink"}}
@@ -53,8 +46,9 @@ def test_a_change_is_said_marked_and_kept_in_both_files(tmp_path):
     assert [m for m in messages_of(trace) if m["kind"] == "changed"] == [
         {name: value for name, value in message.items() if name not in ("run", "seq")} for message in changed
     ]
-    told = metadata(next(tmp_path.glob("*.mp4")))
-    assert json.dumps({"sink": 2})[1:-1] in told and str(changed[-1]["first"] / 16)[:4] in told
+    told = metadata(next(tmp_path.glob("*.mp4")))["changes"]
+    assert [change["seconds"] for change in told] == [round(message["first"] / 16, 3) for message in changed]
+    assert [change["after"] for change in told] == [change.after for change in trace.changes]
 
 
 @pytest.mark.parametrize(
