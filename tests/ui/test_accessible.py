@@ -9,12 +9,14 @@ from chromium import drawer, look, open_tab, visit, wait
 
 from deepforcing import load_pipeline
 from ui.app import App
+from ui.lessons.quiz import read_quiz
 from ui.recordings.library import Recordings
 from ui.replay import ReplayApp
 
 AXE = Path(os.environ.get("AXE_CORE", Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"))
 DRAWERS = ("Drift", "Layers and heads", "Attention over time", "Meter", "Settings", "Break it")
-FINDINGS = """async () => (await axe.run(document, { resultTypes: ["violations"] })).violations
+GO_TO = "(search) => document.querySelector('#lesson-player .df').player.tell.arrive({ search })"
+FINDINGS = """async (where) => (await axe.run(where ?? document, { resultTypes: ["violations"] })).violations
   .filter(({ impact }) => impact === "serious" || impact === "critical")
   .map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.target.join(" ")).slice(0, 5).join(" | ")}`)"""
 
@@ -56,9 +58,15 @@ def test_nothing_serious_on_any_tab_or_drawer(app, browser, trouble, theme):
     for name in ("Race", "Learn"):
         page.get_by_role("tab", name=name, exact=True).click()
         assert findings(page) == [], name
-    page.locator("button.card").first.click()
-    expect(page.locator("#lesson-words h2")).to_be_visible()
-    assert findings(page) == [], "a lesson"
+    page.locator(".quiz summary").click()
+    assert findings(page) == [], "the quiz"
+    page.add_style_tag(content="* { transition: none !important; }")  # colours on their way are nobody's
+    for lesson in app.page.learn.lessons:
+        for number, step in enumerate(lesson.steps, 1):
+            page.evaluate(GO_TO, f"?lesson={lesson.name}&step={number}")
+            expect(page.locator("#lesson-words h2")).to_have_text(step.heading)
+            expect(page.locator("#lesson-progress")).to_contain_text(f"{lesson.title} Step {number} of")
+            assert page.evaluate(FINDINGS, "#lesson") == [], f"{lesson.title}, {step.heading}"
     page.close()
 
 
@@ -112,3 +120,35 @@ def test_a_recording_ends_with_an_offer_and_waiting_is_said_on_every_panel(app, 
     page.evaluate("new BroadcastChannel('deep-forcing').postMessage('mine')")
     expect(page.locator("#player .df-overlay")).to_contain_text("one by your own other tab")
     page.close()
+
+
+def test_the_quiz_is_the_readers_own_and_terms_and_progress_are_marked(replay, browser, trouble):
+    page = visit(f"{replay.blocks.local_url}?lesson=1-a-model-that-forgets&step=1", browser, trouble)
+    sent = []
+    page.locator("#lesson-words").get_by_role("button", name="chunk", exact=False).first.hover()
+    expect(page.get_by_role("tooltip")).to_contain_text("made in one go")
+    page.locator("#lesson-next").click()
+    expect(page.locator("#lesson-words h2")).to_have_text("Your first prediction")
+    page.locator("#lesson-leave").click()
+    expect(page.locator("button.card").first).to_have_attribute("data-at", "step 2 of 8")
+    page.wait_for_function("[...document.querySelectorAll('button.card img')].every((img) => img.naturalWidth > 100)")
+    page.on("request", lambda request: sent.append(request.post_data or ""))
+    page.locator(".quiz summary").click()
+    answer(page, [0] * 6)
+    expect(page.locator(".quiz summary")).to_contain_text("after the lessons")
+    assert page.locator(".quiz table").count() == 0, "before, nothing is told"
+    answer(page, [question.right for question in read_quiz()])
+    rows = [row.locator("td").all_inner_texts() for row in page.locator(".quiz tr").all()[1:]]
+    assert rows[-1] == ["2 of 6", "6 of 6"] and rows[1] == ["not yet", "right"]
+    assert not any("question-" in text or "quiz" in text for text in sent), "an answer left the device"
+    page.reload()
+    page.locator("#lesson-leave").click()
+    expect(page.locator(".quiz summary")).to_contain_text("before and after")
+    expect(page.locator("button.card").first).to_have_attribute("data-at", "step 2 of 8")
+    page.close()
+
+
+def answer(page, choices) -> None:
+    for number, choice in enumerate(choices):
+        page.locator(f".quiz input[name=question-{number}]").nth(choice).check()
+    page.get_by_role("button", name="These are my answers").click()

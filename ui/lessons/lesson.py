@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from deepforcing import Timeline
 
@@ -98,12 +99,18 @@ class Step:
 
 @dataclass(frozen=True)
 class Lesson:
-    """name: of its file, without the ending."""
+    """name: of its file, without the ending. picture: for its card."""
 
     name: str
     title: str
     summary: str
     steps: tuple[Step, ...]
+    picture: Path | None = None
+
+    def chooses(self, ask: Ask) -> bool:
+        """Whether its answer sets an experiment, so that it is a choice, not a prediction."""
+        blocks = (step.block for step in self.steps)
+        return any(f"{{{ask.name}}}" in (block.runner or "") for block in blocks if isinstance(block, Run))
 
     @property
     def runs(self) -> dict[str, Run]:

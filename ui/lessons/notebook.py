@@ -20,10 +20,11 @@ class Notebook:
         self.outcomes: dict[str, Outcome] = {}
         self.collector: Collector | None = None
 
-    def open(self, lesson: Lesson, number: int = 0) -> None:
-        """Begin a lesson; the one that is open goes on where it was left."""
+    def open(self, lesson: Lesson, number: int | None = None) -> None:
+        """Begin a lesson; the one that is open goes on where it was left, unless a step is asked for."""
         if lesson is not self.lesson:
-            self.answers, self.outcomes = {}, {}
+            self.answers, self.outcomes, self.number = {}, {}, 0
+        if number is not None:
             self.number = min(max(number, 0), len(lesson.steps) - 1)
         self.lesson, self.collector = lesson, None
 

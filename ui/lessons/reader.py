@@ -10,6 +10,7 @@ from pathlib import Path
 
 from deepforcing import PromptError, SettingsError, StreamStarted, Timeline, read_time
 
+from ..look.terms import TERMS, linked
 from ..recordings.links import PANELS
 from .images import shown_inside
 from .lesson import Ask, Block, Compare, Lesson, LessonError, Picture, Run, Sketch, Slider, Step
@@ -53,7 +54,8 @@ def read_lesson(path: Path, checks: Checks) -> Lesson:
             step = f", step {number} ({part.heading[:60]})"
             steps.append(reading.step(part))
         step = ""
-        return Lesson(path.stem, title, summary, tuple(steps))
+        picture = path.parent / "pictures" / f"{path.stem}.webp"
+        return Lesson(path.stem, title, summary, tuple(steps), picture if picture.is_file() else None)
     except (Wrong, SettingsError, PromptError) as error:
         raise LessonError(f"{path.name}{step}: {str(error).rstrip('.')}.") from None
 
@@ -84,7 +86,10 @@ class _Reading:
             raise Wrong(f"a step has one block at most, not {' and '.join(kind for kind, _ in part.blocks)}")
         block = self.block(*part.blocks[0]) if part.blocks else None
         try:
-            return Step(part.heading, shown_inside(part.text, self.path.parent, self.checks.assets), block)
+            text = shown_inside(linked(part.text), self.path.parent, self.checks.assets)
+            return Step(part.heading, text, block)
+        except KeyError as error:
+            raise Wrong(f"the glossary has no term {error}; it has {', '.join(TERMS)}") from None
         except ValueError as error:
             raise Wrong(str(error)) from None
 

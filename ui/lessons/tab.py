@@ -20,6 +20,7 @@ from ..runs.names import run_name
 from .lesson import Ask, Broken, Lesson, LessonError, Run, Sketch, Slider
 from .notebook import Notebook
 from .outcome import ENOUGH_SECONDS, Collector
+from .quiz import desk
 from .sketch import read_sketch
 from .text_column import TextColumn, Updates
 from .verdict import Answer
@@ -27,6 +28,10 @@ from .verdict import Answer
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 TAB = "learn"
 AWAY = ["away"]  # hidden by its look only: what is taken off the page would come back with another player
+INTRO = (
+    "<h2>Short lessons</h2><p>Say what you expect, run it, and see how far off you were. The pictures are from "
+    "recorded runs of the small model. How far you are is kept on this device alone.</p>"
+)
 IDLE = "The experiment plays here."
 NONE_HERE = "There are no lessons here. Start with --lessons FOLDER to bring some."
 FOCUS = "() => { const h = document.querySelector('#lesson-words h2'); if (h) { h.tabIndex = -1; h.focus(); } }"
@@ -46,9 +51,11 @@ class LessonTab:
         self._close: Callable[[str], None] = lambda session: None
         self.notebook, self.asked = gr.State(Notebook()), gr.State("")
         with gr.Column(elem_id="lesson-cards") as self.card_list:
+            gr.HTML(INTRO, elem_id="lesson-intro", apply_default_css=False)
             self.cards = [_card(number, lesson) for number, lesson in enumerate(self.lessons, 1)]
             none = "" if self.lessons else note(NONE_HERE, "hint")
             self.trouble = gr.HTML(none, elem_id="lesson-trouble", apply_default_css=False)
+            desk("lesson-desk")
         with gr.Column(elem_id="lesson", elem_classes=AWAY) as self.room:
             with gr.Column(elem_id="lesson-text"):
                 self.column = TextColumn(live)
@@ -242,7 +249,12 @@ def _card(number: int, lesson: Lesson | Broken) -> gr.Button | gr.HTML:
     if isinstance(lesson, Broken):
         return gr.HTML(problem(LessonError(lesson.error)), elem_classes="card", apply_default_css=False)
     minutes = f"about {lesson.minutes} minute{'s' if lesson.minutes > 1 else ''}"
-    return gr.Button(f"{number} · {lesson.title}\n{lesson.summary}\n{minutes}", elem_classes="card")
+    return gr.Button(
+        f"{number} · {lesson.title}\n{lesson.summary}\n{minutes}",
+        icon=lesson.picture,
+        elem_classes="card",
+        elem_id=f"card-{len(lesson.steps)}-{lesson.name}",
+    )
 
 
 def _run_of(notebook: Notebook) -> Run | None:

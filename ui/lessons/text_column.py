@@ -19,6 +19,7 @@ from .sketch import shown, sketch_pad
 from .verdict import judge, said
 
 COMMIT = "That is my prediction"
+CHOOSE = "That is my choice"
 NO_MODEL = "This experiment needs the model, which this page does not have. Go on without it."
 
 Updates = dict[gr.blocks.Block, object]
@@ -117,9 +118,10 @@ class TextColumn:
     def _frame(self, notebook: Notebook) -> Updates:
         steps, number = len(notebook.lesson.steps), notebook.number + 1
         place = f"<span>{escape(notebook.lesson.title)}</span> <span>Step {number} of {steps}</span>"
+        data = f"data-lesson='{escape(notebook.lesson.name)}' data-step='{number}'"
         bar = f"<progress max='{steps}' value='{number}' aria-hidden='true'></progress>"
         return {
-            self.progress: f"<p class='lesson-place'>{place}</p>{bar}",
+            self.progress: f"<p class='lesson-place' {data}>{place}</p>{bar}",
             self.words: f"## {notebook.step.heading}\n\n{notebook.step.text}",
             self.back: gr.update(value="Back", interactive=number > 1),
             self.next: self._next(notebook),
@@ -135,14 +137,16 @@ class TextColumn:
         if ask is None:
             return {self.ask_box: gr.update(visible=False)}
         form, answer = ask.form, notebook.answers.get(ask.name)
+        chooses = notebook.lesson.chooses(ask)
+        label = "Your choice" if chooses else "Your prediction"
         hidden = gr.update(visible=False)
         return {
             self.ask_box: gr.update(visible=True),
             self.question: ask.question,
-            self.slider: _slider(form, answer) if isinstance(form, Slider) else hidden,
-            self.choices: _choices(form, answer) if isinstance(form, tuple) else hidden,
+            self.slider: _slider(form, answer, label) if isinstance(form, Slider) else hidden,
+            self.choices: _choices(form, answer, label) if isinstance(form, tuple) else hidden,
             self.sketch: shown(form, answer) if isinstance(form, Sketch) else hidden,
-            self.commit: gr.update(visible=answer is None, value=COMMIT),
+            self.commit: gr.update(visible=answer is None, value=CHOOSE if chooses else COMMIT),
         }
 
     def _made(self, notebook: Notebook, run: Run | None) -> Updates:
@@ -181,19 +185,17 @@ def _about(run: Run, runner: str | None) -> str:
     return f"{quoted}<p class='lesson-facts'>{escape(' · '.join(facts))}</p>"
 
 
-def _slider(form: Slider, answer: float | None) -> object:
+def _slider(form: Slider, answer: float | None, label: str) -> object:
     return gr.update(
         minimum=form.low,
         maximum=form.high,
         step=form.step,
         value=form.start if answer is None else answer,
-        label=f"Your prediction, {form.unit}" if form.unit else "Your prediction",
+        label=f"{label}, {form.unit}" if form.unit else label,
         visible=True,
         interactive=answer is None,
     )
 
 
-def _choices(form: tuple[str, ...], answer: str | None) -> object:
-    return gr.update(
-        choices=list(form), value=answer, label="Your prediction", visible=True, interactive=answer is None
-    )
+def _choices(form: tuple[str, ...], answer: str | None, label: str) -> object:
+    return gr.update(choices=list(form), value=answer, label=label, visible=True, interactive=answer is None)

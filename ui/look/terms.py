@@ -17,6 +17,16 @@ def term(name: str, words: str | None = None) -> str:
     return f"<button type='button' class='term' data-says='{escape(TERMS[name])}'>{shown}</button>"
 
 
+def linked(markdown: str) -> str:
+    """Markdown in which marked words, as for `with_terms`, are links that a script makes terms. Raises KeyError."""
+
+    def link(found: re.Match) -> str:
+        TERMS[found[1]]
+        return f"[{found[2] or found[1].replace('_', ' ')}](#term-{found[1]})"
+
+    return MARKED.sub(link, markdown)
+
+
 def with_terms(html: str) -> str:
     """HTML in which `[[sink]]` and `[[token|tokens]]` are terms."""
     return MARKED.sub(lambda found: term(*found.groups()), html)
