@@ -14,7 +14,8 @@ pytest.importorskip("ray", reason="several replicas need Ray: pip install 'deepf
 from conftest import small_pipeline
 
 from deepforcing import DeepForcing, SettingsError, read_trace
-from ui.hosting.replicas import GONE, Replicas, Size
+from ui.hosting.lent import GOES_ON, GONE
+from ui.hosting.replicas import Replicas, Size
 from ui.hosting.sessions import Sessions
 from ui.runs.run import VideoOrder
 
@@ -83,25 +84,28 @@ def test_a_replica_is_added_for_the_second_session_and_each_hears_its_own_viewer
     assert pages[1].chunks[-1]["prompt"] == "a red balloon"
 
 
-def test_one_that_is_killed_ends_its_run_in_words_and_the_other_does_not_notice(replicas):
+def test_one_that_is_killed_loses_nothing_and_the_other_does_not_notice(replicas):
     sessions = Sessions(small_pipeline(), replicas=replicas)
     pages = [Watcher(sessions, "a"), Watcher(sessions, "b")]
     for page in pages:
         page.wait(lambda page: len(page.chunks) > 1)
     replica_processes()[0].kill()  # as a machine's end would
-    until = time.monotonic() + 30
-    while not any(page.messages[-1]["kind"] == "ended" for page in pages) and time.monotonic() < until:
-        time.sleep(0.05)
-    over = next(page for page in pages if page.messages[-1]["kind"] == "ended")
-    other = next(page for page in pages if page is not over)
-    assert over.messages[-1]["error"] == GONE
-    seen = len(other.chunks)
-    other.wait(lambda page: len(page.chunks) > seen + 3)
-    again = Watcher(sessions, over.name_, frames=33)
-    again.wait(lambda page: page.messages and page.messages[-1]["kind"] == "ended")
-    assert again.messages[-1]["reason"] == "finished"
-    sessions.close(other.name_)
-    other.join(30)
+    pages[0].wait(lambda _: any(map(notices, pages)))
+    hit = next(page for page in pages if notices(page))
+    (other,) = {*pages} - {hit}
+    assert notices(hit) == [GOES_ON[GONE]] and notices(other) == []
+    for page in pages:
+        seen = len(page.chunks)
+        page.wait(lambda page, seen=seen: len(page.chunks) > seen + 2)
+        assert [chunk["index"] for chunk in page.chunks] == list(range(len(page.chunks)))
+    for page in pages:
+        sessions.close(page.name_)
+        page.join(30)
+        assert page.messages[-1]["reason"] == "stopped"
+
+
+def notices(page) -> list[str]:
+    return [message["text"] for message in page.messages if message["kind"] == "notice"]
 
 
 @pytest.mark.parametrize("text", ["0", "x", "3-2", "-1", "1-", "2-x"])

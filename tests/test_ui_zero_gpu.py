@@ -9,15 +9,18 @@ import threading
 import time
 import types
 from itertools import pairwise
+from pathlib import Path
 
 import gradio as gr
 import imageio_ffmpeg
+import numpy as np
 import pytest
 import torch
 
-from deepforcing import DeepForcing, PromptError, SettingsError, read_trace
+from deepforcing import DeepForcing, PromptError, SettingsError, Timeline, generate_long_video, read_trace
+from ui.hosting import lent
 from ui.hosting import zero_gpu as lending
-from ui.hosting.lent import LentRun
+from ui.hosting.lent import GOES_ON, GONE, TIME_IS_UP, Gone, LentRun
 from ui.hosting.sessions import Sessions
 from ui.hosting.wishes import Wishes, WishFile
 from ui.hosting.zero_gpu import MOST_SECONDS, lent_seconds, on_zero_gpu, run_maker
@@ -165,15 +168,55 @@ def test_a_viewer_who_leaves_ends_the_worker(pipeline, zero_gpu):
     play.close()  # the fake worker asserts that its process has ended
 
 
-def test_the_run_ends_by_itself_before_the_time_is_up(pipeline, zero_gpu, monkeypatch):
+def short_lived(pipeline, end, orders):
+    """Other sides that make four chunks each, and then end: by the clock, or without a word."""
+
+    def lend(order, folder, name):
+        orders.append(order)
+        run, made = order.run(pipeline, Path(folder), name), 0
+        run.carries = True
+        run.hurry()
+        for message in run.messages(lent.Follower(run, WishFile(Path(folder) / "wishes.json"))):
+            new = message["kind"] == "chunk" and not message["again"]
+            yield message, run.files
+            made += new
+            if made == 4 and new:
+                if end is Gone:
+                    raise Gone
+                run.stop(end)
+
+    return lend
+
+
+@pytest.mark.parametrize("end", [TIME_IS_UP, Gone])
+def test_a_video_goes_on_in_another_worker_as_if_it_were_one(pipeline, tmp_path, end):
+    frames, orders, messages = 9 + 12 * 10, [], []
+    lend = short_lived(pipeline, end, orders)
+    run = LentRun(pipeline, lend, WishFile(tmp_path / "wishes.json"), order(frames=frames), tmp_path, "r")
+    for message in run.messages(lambda: False):
+        messages.append(message)
+        if message.get("index") == 2:
+            run.change_prompt("a blue boat")
+    assert messages[-1]["reason"] == "finished"
+    told = GOES_ON[TIME_IS_UP if end is TIME_IS_UP else GONE]
+    assert [m["text"] for m in messages if m["kind"] == "notice"] == [told] * (len(orders) - 1) and len(orders) > 1
+    chunks = [m for m in messages if m["kind"] == "chunk"]
+    assert [m["index"] for m in chunks] == list(range(11)) and sum(len(m["frames"]) for m in chunks) == frames
+    assert sum(m["kind"] == "started" for m in messages) == 1
+    assert not any("made" in m or "again" in m for m in messages)
+    assert [o.begun for o in orders] == sorted({o.begun for o in orders})
+    recorded = list(read_trace(run.files.trace))[1:-1]
+    heard = [chunk.prompt for chunk in recorded].index("a blue boat")
+    story = Timeline(((0.0, "a red balloon"), (pipeline.starts(heard), "a blue boat")))
+    whole = generate_long_video(pipeline, story, num_frames=frames, policy=POLICY, seed=7)
+    assert all(np.array_equal(a.latents, b.latents) for a, b in zip(recorded, whole, strict=True))
+
+
+def test_what_cannot_go_on_ends_before_the_time_is_up(pipeline, zero_gpu, monkeypatch):
     monkeypatch.setattr(lending, "MOST_SECONDS", 10)
-    monkeypatch.setattr(lending, "LEAVE_SECONDS", 9)
-    last = None
-    sessions = Sessions(pipeline)
-    for message, _ in sessions.play("a", order()):
-        last = message
-        sessions.get("a").report(10**6, True)
-    assert last["reason"] == "stopped" and "lent for 10 seconds" in last["note"]
+    monkeypatch.setattr(lent, "LEAVE_SECONDS", 10)
+    last = [message for message, _ in Sessions(pipeline).play("a", order())][-1]
+    assert last["reason"] == "stopped" and last["note"] == TIME_IS_UP
 
 
 def test_somebody_who_waits_gets_a_turn(pipeline, zero_gpu, tmp_path):

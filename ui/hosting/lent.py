@@ -14,15 +14,22 @@ from pathlib import Path
 from typing import Protocol
 
 import gradio as gr
+import numpy as np
 
-from deepforcing import Pipeline, Policy, SettingsError, Turns, make_policy, settings_of
+from deepforcing import Past, Pipeline, Policy, SettingsError, Turns, make_policy, settings_of
 
 from ..runs.files import Files
 from ..runs.paced_run import GAVE_WAY, Order, PacedRun
 from .quota import in_plain_words
 from .wishes import Wishes
 
-TIME_IS_UP = "The GPU was lent for {} seconds, and they are over. Generate again to go on."
+TIME_IS_UP = "The time for which the GPU was lent is over. Generate again to go on."
+GONE = "The machine that made this video is gone. What you have of it stays; Generate begins again on another one."
+GOES_ON = {
+    TIME_IS_UP: "The time for which the GPU was lent is over: your video goes on with another loan.",
+    GONE: "The machine that made this video is gone: it goes on on another one.",
+}
+MOST_SIDES = 30  # one after another, for one run
 LEAVE_SECONDS = 8  # before the time is up: the run ends by itself, with its file, instead of being cut off
 
 
@@ -36,7 +43,7 @@ class Mailbox(Protocol):
 
 
 class Gone(Exception):
-    """The other process has ended; in words."""
+    """The other process has ended, and cannot say so itself."""
 
 
 Lent = Callable[[Order, str, str], Iterator[tuple[dict, Files]]]
@@ -48,7 +55,9 @@ class LentRun:
 
     def __init__(self, pipeline: Pipeline, lent: Lent, mailbox: Mailbox, order: Order, folder: Path, name: str) -> None:
         self.id = name
-        self._lent, self.order, self._folder = lent, order, folder
+        self._pipeline, self._lent, self.order, self._folder = pipeline, lent, order, folder
+        self._made: list[tuple[str, np.ndarray]] = []  # prompt and latents of each chunk of a video
+        self._pending: str | None = None  # a prompt that no chunk has yet
         self._check = order.stream(pipeline)  # never started: it refuses here what could not work there
         self._lock, self._wishes, self._mailbox = threading.Lock(), Wishes(), mailbox
         self._give_way: Callable[[], bool] = lambda: False
@@ -58,6 +67,7 @@ class LentRun:
     def change_prompt(self, text: str) -> None:
         """Raises PromptError and changes nothing when the text cannot be used."""
         self._check.change_prompt(text)
+        self._pending = text.strip()
         self._wish(lambda now: {"prompts": (*now.prompts, text)})
 
     def change(self, policy: Policy | None = None, switch: str | None = None) -> None:
@@ -95,20 +105,57 @@ class LentRun:
         self._wish(lambda now: {"stopping": True, "note": now.note or note})
 
     def messages(self, give_way: Callable[[], bool]) -> Iterator[dict]:
-        """As `Run.messages`. A GPU that cannot be had ends the run with an error, in the lender's words."""
-        self._give_way = give_way
+        """As `Run.messages`; where the time is up, or the other side is gone, a video goes on in another one.
+
+        A GPU that cannot be had ends the run with an error, in the lender's words.
+        """
+        self._give_way, order = give_way, self.order
+        for _ in range(MOST_SIDES):
+            for message in self._side(order):
+                if message["kind"] == "ended" and message["note"] in GOES_ON and self._can_go_on:
+                    break
+                yield message
+            else:
+                return
+            yield {"kind": "notice", "text": GOES_ON[message["note"]]}
+            order = self._from_here()
+        yield _failed(GONE)
+
+    def _side(self, order: Order) -> Iterator[dict]:
+        """One other side's part: what it tells beyond what is told already."""
         self._wish(lambda _: {})
-        work = self._lent(self.order, str(self._folder), self.id)
+        work = self._lent(order, str(self._folder), self.id)
         try:
             for message, self.files in work:
-                yield message
+                if not self._keep(message) and not (order.begun and message["kind"] == "started"):
+                    yield message
         except gr.Error as error:
             yield _failed(in_plain_words(str(error.message)))
-        except Gone as error:
-            yield _failed(str(error))
+        except Gone:
+            yield _failed(GONE, GONE)
         finally:
-            self.stop()
             work.close()
+            self._mailbox.write(replace(self._wishes, stopping=True))
+
+    def _keep(self, message: dict) -> bool:
+        """Take what going on needs out of a message; whether it tells of what was made before."""
+        again, (prompt, latents) = message.pop("again", False), message.pop("made", ("", None))
+        if latents is not None and not again:
+            self._made.append((prompt, latents))
+            self._pending = None if prompt == self._pending else self._pending
+        return again
+
+    @property
+    def _can_go_on(self) -> bool:
+        return bool(self._made) and not self._wishes.stopping
+
+    def _from_here(self) -> Order:
+        """The order for the next side; prompts that were heard are part of it."""
+        past, seconds = Past(*zip(*self._made, strict=True)), self._pipeline.starts(len(self._made))
+        prompt, self._pending = self._pending or past.prompts[-1], None
+        with self._lock:
+            self._wishes = replace(self._wishes, prompts=(), settings=Wishes().settings)
+        return self.order.gone_on(past, prompt, seconds)
 
     def _wish(self, change: Callable[[Wishes], dict]) -> None:
         with self._lock:
@@ -116,8 +163,8 @@ class LentRun:
             self._mailbox.write(self._wishes)
 
 
-def _failed(told: str) -> dict:
-    return {"kind": "ended", "reason": "error", "chunks": 0, "error": told, "note": ""}
+def _failed(told: str, note: str = "") -> dict:
+    return {"kind": "ended", "reason": "error", "chunks": 0, "error": told, "note": note}
 
 
 class Follower:
@@ -125,7 +172,7 @@ class Follower:
 
     def __init__(self, run: PacedRun, mailbox: Mailbox, seconds: float = float("inf")) -> None:
         """seconds: after which the run is over."""
-        self._run, self._mailbox, self._seconds = run, mailbox, seconds
+        self._run, self._mailbox = run, mailbox
         self._until = time.monotonic() + seconds - LEAVE_SECONDS
         self._known = Wishes()
 
@@ -151,7 +198,7 @@ class Follower:
         if wishes.stopping:
             self._run.stop(wishes.note)
         elif time.monotonic() > self._until:
-            self._run.stop(TIME_IS_UP.format(self._seconds))
+            self._run.stop(TIME_IS_UP)
         return False
 
     def _change(self, name: str, values: dict, switch: str) -> None:

@@ -26,7 +26,6 @@ NAME = "deepforcing"
 BOXES = "mailboxes"
 SCALING = {"upscale_delay_s": 1.0, "downscale_delay_s": 300.0, "metrics_interval_s": 1.0, "look_back_period_s": 2.0}
 END_SECONDS = 60.0  # that the runs of a replica have, which is no longer needed, to come to their end
-GONE = "The machine that made this video is gone. What you have of it stays; Generate begins again on another one."
 Parcel = dict[str, tuple[str, bytes]]  # video and trace: name and contents
 
 
@@ -113,6 +112,7 @@ class Replica:
         with TemporaryDirectory(prefix="deepforcing-") as folder:
             run = order.run(self._pipeline, Path(folder), name)
             run.share(self._turns)
+            run.carries = True
             for message in run.messages(Follower(run, Mailbox(self._boxes, name))):
                 yield message, _packed(run.files) if message["kind"] == "ended" else {}
 
@@ -180,7 +180,7 @@ class Replicas:
             for message, parcel in answers:
                 yield message, _unpacked(parcel, Path(folder))
         except RayError as error:
-            raise Gone(GONE) from error
+            raise Gone from error
         finally:
             with suppress(Exception):  # where all of it is gone there is nothing to end
                 answers.cancel()

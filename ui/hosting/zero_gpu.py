@@ -44,10 +44,12 @@ def run_maker(pipeline: Pipeline) -> Callable[[Order, Path, str], PacedRun | Len
 
 
 def lent_seconds(order: Order, fps: int) -> int:
-    """GPU time to ask for: what watching takes, and half as much again, within bounds."""
+    """GPU time to ask for: what watching the rest takes, and half as much again, within bounds; what was made before
+    has to pass through the model once more, which takes two of five passes."""
     if order.num_frames is None:
         return MOST_SECONDS
-    return min(MOST_SECONDS, START_SECONDS + LEAVE_SECONDS + int(1.5 * order.num_frames / fps))
+    left = order.num_frames / fps - order.begun
+    return min(MOST_SECONDS, START_SECONDS + LEAVE_SECONDS + int(1.5 * (left + 0.4 * order.begun)))
 
 
 def _mailbox_in(folder: Path) -> WishFile:
@@ -57,6 +59,7 @@ def _mailbox_in(folder: Path) -> WishFile:
 def _work(pipeline: Pipeline, order: Order, folder: Path, name: str) -> Iterator[tuple[dict, Files]]:
     """The worker's side: run, do what the mailbox says, and end before the time is up."""
     run = order.run(pipeline, folder, name)
+    run.carries = True
     follow = Follower(run, _mailbox_in(folder), lent_seconds(order, pipeline.shape.fps))
     for message in run.messages(follow):
         yield message, run.files

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from deepforcing import (
     Pipeline,
@@ -34,6 +35,7 @@ class RaceOrder:
     seed: int
     runners: tuple[Runner, ...]
     num_frames: int
+    begun: ClassVar[float] = 0.0
 
     def stream(self, pipeline: Pipeline) -> RaceStream:
         """Not started. Raises PromptError or SettingsError for an order that cannot work."""

@@ -18,9 +18,11 @@ GAVE_WAY = "Others were waiting, so this run was ended. Generate again to get ba
 
 
 class Order(Protocol):
-    """What a viewer asked for, whatever it is. num_frames: video frames, None = until stopped."""
+    """What a viewer asked for, whatever it is. num_frames: video frames, None = until stopped; begun: seconds of them
+    that are there already."""
 
     num_frames: int | None
+    begun: float
 
     def stream(self, pipeline: Pipeline) -> Any:
         """Not started. Raises PromptError or SettingsError for an order that cannot work."""
@@ -38,6 +40,7 @@ class PacedRun:
         self._stream, self._fps, self._pace = stream, fps, Pace(fps)
         self._stopping = threading.Event()
         self._turn: Turn | None = None
+        self.carries = False  # whether its messages bring what going on elsewhere needs
         self.quality = 0  # of the pictures that are sent, see `Codec`
         self._news: list[str] = []  # for the viewer
         self.note = ""  # why the run was ended, where the viewer did not end it

@@ -11,6 +11,7 @@ from deepforcing import (
     DriftMeter,
     Event,
     Gauges,
+    Past,
     Pipeline,
     Policy,
     SettingsChanged,
@@ -32,12 +33,14 @@ from ..player.messages import (
 from .files import Recording
 from .paced_run import PacedRun
 
+NOTHING = Past()
+
 
 @dataclass(frozen=True)
 class VideoOrder:
     """What a viewer asked for. num_frames: video frames, None = until stopped. switch: the cache at a new prompt.
 
-    stale_prompt: see `generate_long_video`.
+    stale_prompt, past: see `generate_long_video`. begun: seconds of video that the past has.
     """
 
     prompt: str | Timeline
@@ -46,6 +49,8 @@ class VideoOrder:
     num_frames: int | None = None
     switch: str = "keep"
     stale_prompt: bool = False
+    past: Past = NOTHING
+    begun: float = 0.0
 
     def stream(self, pipeline: Pipeline) -> VideoStream:
         """Not started. Raises PromptError or SettingsError for an order that cannot work."""
@@ -58,7 +63,13 @@ class VideoOrder:
             num_frames=self.num_frames,
             max_queued=0,
             stale_prompt=self.stale_prompt,
+            past=self.past,
         )
+
+    def gone_on(self, past: Past, prompt: str, seconds: float) -> VideoOrder:
+        """The same from where the past ends, at so many seconds of video, with the prompt of that moment."""
+        story = Timeline.of(self.prompt)
+        return replace(self, past=past, prompt=story.interrupted(seconds, prompt), begun=seconds)
 
     def run(self, pipeline: Pipeline, folder: Path, name: str) -> Run:
         """Its run, for when its turn has come. Raises as `stream` does."""
@@ -103,6 +114,8 @@ class Run(PacedRun):
             self._made(len(event.frames))
             message = chunk_message(event, sample_of(self._started), self.quality)
             gauges = self._meter.add(event)
+            if self.carries:
+                message |= {"made": (event.prompt, event.latents), "again": event.again}
             yield {**message, "gauges": gauges_message(gauges, self._started.fps)}  # first the viewer, then the file
             yield from self._record(event, gauges)
         elif isinstance(event, StreamEnded):
