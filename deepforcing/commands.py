@@ -231,7 +231,8 @@ def _metadata(
 ) -> dict[str, str]:
     settings = ", ".join(f"{name}={value}" for name, value in settings_of(policy).items())
     settings += "".join(f"; from {pipeline.starts(change.chunk):.2f} s: {change.words}" for change in past.changes)
-    comment = f"seed {options.seed}; {policy.name} ({settings}); model {pipeline.name}; deepforcing {__version__}"
+    made_by = f"model {pipeline.name} on {pipeline.device}; deepforcing {__version__}"
+    comment = f"seed {options.seed}; {policy.name} ({settings}); {made_by}"
     return {**prompt_metadata(timeline, options.switch), "comment": comment}
 
 

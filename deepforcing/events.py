@@ -123,6 +123,8 @@ class StreamStarted:
     layers, heads   of the transformer; heads of one layer
     switch          what becomes of the cache at a new prompt, see `switching`
     stale_prompt    a mistake made on purpose: the model is not told of a new prompt, see `generate_long_video`
+    device          what computed it, for people to read: another gives another video for the same seed; empty where it
+                    was not recorded
     """
 
     model: str
@@ -142,6 +144,7 @@ class StreamStarted:
     heads: int
     switch: str = "keep"
     stale_prompt: bool = False
+    device: str = ""
 
 
 @dataclass(frozen=True)

@@ -73,6 +73,12 @@ class Pipeline(Components):
         """The attention kernel in use, for people to read."""
         return attention_title(self.denoiser)
 
+    @property
+    def device(self) -> str:
+        """What computes, for people to read."""
+        device = self.denoiser.device
+        return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
+
     @cached_property
     def weights(self) -> str:
         """Fingerprint of the transformer's weights: which model made a video."""
@@ -305,6 +311,7 @@ def started_event(
         heads=pipeline.heads,
         switch=switch,
         stale_prompt=stale_prompt,
+        device=pipeline.device,
     )
 
 
@@ -334,8 +341,8 @@ def generate_long_video(
     past          go on from there: its chunks come first, marked `again`, with the prompts that they had; a
                   SettingsChanged stands before one where its settings were changed, and they stay so
 
-    The same prompt, seed and settings give the same video. Raises SettingsError and PromptError before the first chunk,
-    and ModelError at the first chunk that has a number that is none, such as NaN.
+    The same prompt, seed and settings give the same video on the same device, not on another. Raises SettingsError and
+    PromptError before the first chunk, and ModelError at the first chunk that has a number that is none, such as NaN.
     """
     policy = policy or DeepForcing()
     prompt_for = prompt if callable(prompt) else _by_chunk(Timeline.of(prompt), pipeline)

@@ -35,6 +35,7 @@ def test_generate_writes_a_video_that_plays(folder, capsys):  # noqa: F811
     next(reader)
     assert sum(1 for _ in reader) == 32
     assert b"seed 3; deep-sink (window=21, sink=8" in out.read_bytes()
+    assert b"on CPU; deepforcing" in out.read_bytes()
     assert "32 frames, 2.0 s of video" in capsys.readouterr().out
 
 

@@ -89,6 +89,7 @@ def test_a_finite_run_ends_with_files_that_name_what_made_it(pipeline, tmp_path)
     assert imageio_ffmpeg.count_frames_and_secs(str(kept))[0] == 40
     made = metadata(kept)
     assert [part["prompt"] for part in made["prompts"]] == ["a red balloon", "a blue <b>boat</b>"]
+    assert made["device"] == read_trace(trace).started.device == "CPU"
     assert made["seed"] == 7 and made["policy"] == "deep-forcing" and made["settings"]["budget"] == 8
     sent = [m for m in messages if m["kind"] in ("started", "chunk")]
     assert read_trace(trace).is_measured

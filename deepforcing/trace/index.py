@@ -131,6 +131,7 @@ def _started(fields: Fields) -> StreamStarted:
         grid=(rows, columns),
         switch=fields.text("switch") if "switch" in fields.values else "keep",  # the first traces had no other
         stale_prompt=fields.flag("stale_prompt") if "stale_prompt" in fields.values else False,
+        device=fields.text("device") if "device" in fields.values else "",
     )
 
 
