@@ -25,6 +25,7 @@ from .hosting.health import add_health
 from .hosting.programs import Programs
 from .hosting.replicas import Replicas
 from .hosting.sessions import Sessions
+from .hosting.zero_gpu import on_zero_gpu
 from .lessons.library import read_lessons
 from .lessons.live import run_live
 from .loading.loader import Loader
@@ -33,7 +34,7 @@ from .look.header import TITLE
 from .look.notes import note, problem
 from .look.told import Blocks, told
 from .page.launch import launch
-from .page.layout import Page, Waiting, lay_out, lay_out_waiting, model_header
+from .page.layout import Page, Waiting, is_small, lay_out, lay_out_waiting, model_header
 from .prompts import words
 from .prompts.doubts import Doubts
 from .prompts.later import later_than, read_prompts
@@ -41,6 +42,7 @@ from .prompts.offers import take
 from .recordings.library import Recordings
 from .runs.changes import Taken, take_up
 from .runs.files import Files
+from .runs.rate import measured_rate
 from .runs.run import VideoOrder
 from .settings.breaks import mended
 from .settings.form import read_length, read_policy, read_seed, setting_names
@@ -71,6 +73,7 @@ class App:
         """
         self.loader = model if isinstance(model, Loader) else None
         self.pipeline: Pipeline | None = None
+        self.rate: float | None = None  # frames a second that a small model was measured to make here
         self.sessions: Sessions | None = None
         if runs is not None and runs < 1:
             raise SettingsError(f"--runs must be at least 1, not {runs}")
@@ -82,7 +85,9 @@ class App:
         with self.blocks:
             Programs(lambda: (self.pipeline, self.sessions), RUNS_AT_ONCE)  # first, so that the names are theirs
             recordings = Recordings.shipped() if recordings is None else recordings
-            self.page = lay_out(self.pipeline, self.policy, recordings, read_lessons(recordings, read_runner, lessons))
+            self.page = lay_out(
+                self.pipeline, self.policy, recordings, read_lessons(recordings, read_runner, lessons), self.rate
+            )
             self._wire(self.page)
             if self.loader is not None:
                 self.waiting = lay_out_waiting(self.loader.offer)
@@ -90,6 +95,7 @@ class App:
         self.blocks.queue(default_concurrency_limit=RUNS_AT_ONCE, max_size=2 * RUNS_AT_ONCE)
 
     def _use(self, pipeline: Pipeline) -> None:
+        self.rate = measured_rate(pipeline) if is_small(pipeline) and not on_zero_gpu() else None
         self.pipeline, self.sessions = pipeline, Sessions(pipeline, most=self._runs, replicas=self._replicas)
 
     def launch(self, **options):
@@ -229,7 +235,7 @@ class App:
             progress(now),
             gr.Timer(active=not ready),
             gr.update(visible=ready),
-            model_header(self.pipeline) if ready else gr.skip(),
+            model_header(self.pipeline, self.rate) if ready else gr.skip(),
             window_strip(self.policy, self.pipeline.geometry) if ready else gr.skip(),
         )
 

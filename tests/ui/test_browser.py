@@ -164,6 +164,37 @@ def stop_and_download(page, tmp_path):
     assert frames == made and seconds == pytest.approx(made / 16, abs=0.2)
 
 
+STEADY = """async ({ seconds, seed }) => {
+  const at = performance.getEntriesByType("resource").find(({ name }) => name.endsWith("player.js")).name;
+  const { Clock } = await import(at.replace("player.js", "clock.js"));
+  const clock = new Clock(16, 9);
+  const speeds = [];
+  let due = 0;
+  let random = seed;
+  for (let now = 0; now < 120_000; now += 16) {
+    if (now >= due) {
+      if (now) clock.add(clock.newest ? 12 : 9, seconds, now);
+      random = (random * 16807) % 2147483647; // others take some of the machine's time, by turns
+      due = now + 1000 * seconds * (1 + 0.35 * (random / 2147483647));
+    }
+    clock.tick(now);
+    if (clock.moving && now > 30_000) speeds.push(clock.speed);
+  }
+  const [slowest, fastest] = [Math.min(...speeds), Math.max(...speeds)];
+  return { slowest, fastest, stalls: clock.stalls, moved: speeds.length, slow: clock.slow };
+}"""
+
+
+@pytest.mark.parametrize("seconds", [1.0, 2.4, 6.0])
+def test_a_machine_that_is_too_slow_gives_slow_steady_motion_without_stalls(page, seconds):
+    """Chunks of 12 frames, made in so many seconds each; they come up to a third later."""
+    for seed in (1, 2, 3):
+        shown = page.evaluate(STEADY, {"seconds": seconds, "seed": seed})
+        real = 12 / 16 / (1.17 * seconds)
+        assert shown["stalls"] == 0 and shown["moved"] > 5600 and shown["slow"]
+        assert 0.7 * real < shown["slowest"] and shown["fastest"] < min(1, 1.4 * real), shown
+
+
 def test_a_second_viewer_waits_and_a_closed_tab_ends_its_run(app, browser, page):
     first = visit(app, browser, [])
     first.get_by_role("button", name="Generate", exact=True).click()

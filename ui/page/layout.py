@@ -22,6 +22,7 @@ from ..prompts.offers import prompt_note_box
 from ..race.tab import RaceTab
 from ..recordings.library import Recordings
 from ..recordings.menu import RecordingsMenu
+from ..runs.rate import rate_words
 from ..settings.evidence import measured
 from ..settings.form import LENGTHS
 from ..settings.knobs import knobs, stale_knob
@@ -83,10 +84,14 @@ class Waiting:
 
 
 def lay_out(
-    pipeline: Pipeline | None, default: Policy, recordings: Recordings, lessons: Sequence[Lesson | Broken] = ()
+    pipeline: Pipeline | None,
+    default: Policy,
+    recordings: Recordings,
+    lessons: Sequence[Lesson | Broken] = (),
+    rate: float | None = None,
 ) -> Page:
     """Make the components inside the current gr.Blocks. Without a pipeline all but the header stays hidden."""
-    page = Page(header=gr.HTML(model_header(pipeline), elem_id="header", apply_default_css=False))
+    page = Page(header=gr.HTML(model_header(pipeline, rate), elem_id="header", apply_default_css=False))
     with gr.Tabs(elem_id="views", visible=pipeline is not None) as page.whole:
         with gr.Tab("Watch") as watch, gr.Column(elem_id="page"):
             _watch(page, pipeline, default, recordings)
@@ -124,14 +129,15 @@ def lay_out_waiting(offer: Offer) -> Waiting:
     return Waiting(whole, consent, begin, progress, gr.Timer(LOOK_SECONDS, active=False))
 
 
-def model_header(pipeline: Pipeline | None) -> str:
-    """HTML of the top of the page; without a pipeline nothing is said about the model."""
+def model_header(pipeline: Pipeline | None, rate: float | None = None) -> str:
+    """HTML of the top of the page; without a pipeline nothing is said about the model. rate: frames a second that it
+    was measured to make on this machine."""
     if pipeline is None:
         return header("")
     s, tokens = pipeline.shape, pipeline.geometry.tokens_per_frame
     facts = (
         f"{pipeline.name} model",
-        f"{s.width} × {s.height}, {s.fps} fps",
+        f"{s.width} × {s.height}, {s.fps} fps" + (f" ({rate_words(rate, s.fps)})" if rate else ""),
         f"{tokens:,} tokens a frame",
         f"{pipeline.layers} layers of {pipeline.heads} heads",
     )

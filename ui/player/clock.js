@@ -3,6 +3,9 @@
 const PREROLL = 20; // frames gathered before playing when generation is slower than, or near, real time
 const CATCH_UP = 1.03; // the most that playback may run faster, too little to be seen
 const LONG_AHEAD = 2.5; // seconds of buffer from which playback catches up
+const HUNGRY = 1.4; // seconds of buffer up to which the server makes more at once: then what arrives is all that it can
+const LEFT = 8; // frames that should be left when the next ones arrive; where there are fewer, playback slows down a little
+const [LOOKED_AT, LONGEST] = [5, 12_000]; // arrivals, and milliseconds between two of them, that tell the rate
 
 export class Clock {
   constructor(fps, firstCount, recorded = false) {
@@ -17,6 +20,8 @@ export class Clock {
     this.ended = false; // no more frames will come
     this.stalls = 0;
     this.made = 0; // measured frames per second of generation, 0 = not known yet
+    this.arrivals = []; // [milliseconds, frames] of the latest ones, while the server makes all that it can
+    this.trim = 0.9; // of the speed, so that about LEFT frames are left when the next ones arrive
     this.firstCount = firstCount;
     this.last = null;
   }
@@ -27,10 +32,22 @@ export class Clock {
   }
 
   // A chunk arrived: `seconds` is what making its `count` frames took.
-  add(count, seconds) {
-    this.newest += count;
+  add(count, seconds, now = performance.now()) {
     const rate = count / seconds;
-    this.made = this.made ? 0.8 * this.made + 0.2 * rate : rate;
+    this.made = this.made ? 0.6 * this.made + 0.4 * rate : rate;
+    if (!this.buffering) this.trim = Math.max(0.75, Math.min(1.12, 1 + (this.ahead - LEFT) / 48));
+    if (now - (this.arrivals.at(-1)?.[0] ?? now) > LONGEST) this.arrivals = [];
+    this.arrivals = [...this.arrivals, [now, count]].slice(-LOOKED_AT);
+    this.newest += count;
+    if (this.ahead > HUNGRY * this.fps || !this.playing) this.arrivals = [];
+  }
+
+  // Frames a second that come to be shown: what is made, or less, where others share the machine or the way is slow.
+  get rate() {
+    const [first, ...later] = this.arrivals;
+    if (later.length < 2) return this.made;
+    const seconds = (later.at(-1)[0] - first[0]) / 1000;
+    return Math.min(this.made, later.reduce((sum, [, count]) => sum + count, 0) / Math.max(seconds, 0.1));
   }
 
   get frame() {
@@ -49,11 +66,15 @@ export class Clock {
     return this.ended && this.position >= this.newest - 1;
   }
 
-  // Never faster than the model makes frames, or playback would stutter.
+  // Never faster than frames come, or playback would stutter: slower, steady motion instead.
   get speed() {
     if (this.ended || this.recorded) return 1;
-    if (this.made < this.fps) return (0.97 * this.made) / this.fps;
+    if (this.slow) return Math.min(1, (0.97 * this.trim * this.rate) / this.fps);
     return this.ahead > LONG_AHEAD * this.fps ? CATCH_UP : 1;
+  }
+
+  get slow() {
+    return this.rate < this.fps;
   }
 
   get preroll() {
@@ -74,6 +95,7 @@ export class Clock {
     if (next > limit && !this.ended) {
       this.buffering = true;
       this.stalls += 1;
+      this.trim = 0.85;
     }
   }
 

@@ -131,6 +131,7 @@ class Player extends Film {
     this.notice = "";
     this.root.dataset.wide = message.width > 1.3 * message.height;
     this.stage.open(message.width, message.height);
+    this.find("rate").hidden = true;
     this.meter.open(message);
     this.instrument.open(message);
     this.keepmap.choose(null);
@@ -245,7 +246,18 @@ class Player extends Film {
     if (Math.floor(now / 500) !== this.metered) {
       this.metered = Math.floor(now / 500);
       if (this.clock.moving) this.meter.shown(this.stage.fps(now), this.clock.stalls);
+      this.showRate(this.clock);
     }
+  }
+
+  // A video that is made more slowly than it is to be seen says so: it plays slowly, and goes on.
+  showRate({ slow, ended, recorded, made, rate, fps }) {
+    const label = this.find("rate");
+    label.hidden = recorded || ended || !slow;
+    if (label.hidden) return;
+    const shown = rate < 9.5 ? rate.toFixed(1) : Math.round(rate);
+    label.textContent = `slow motion: ${shown} of ${fps} pictures a second`;
+    label.title = made < fps ? "As fast as this machine makes them." : "As fast as they come to you: others share the machine, or your connection is slow.";
   }
 
   firstShown(now) {
