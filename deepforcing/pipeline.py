@@ -217,9 +217,24 @@ def denoise(
 ) -> Iterator[LatentChunk | SettingsChanged]:
     """Denoise chunk after chunk, for ever. `prompt_for(chunk index)` is asked at each chunk boundary; what it changes
     of the settings holds from that chunk on, and is told before it."""
+    cache = pipeline.denoiser.new_cache(settings.policy, pipeline.geometry, seed)
+    settings.begin(pipeline.denoiser, cache)
+    try:
+        yield from _denoise(pipeline, cache, prompt_for, settings, seed, stale_prompt, past)
+    finally:
+        settings.end()
+
+
+def _denoise(
+    pipeline: Pipeline,
+    cache: KVCache,
+    prompt_for: Callable[[int], str],
+    settings: RunSettings,
+    seed: int,
+    stale_prompt: bool,
+    past: Past,
+) -> Iterator[LatentChunk | SettingsChanged]:
     denoiser, generator = pipeline.denoiser, torch.Generator().manual_seed(seed)
-    cache = denoiser.new_cache(settings.policy, pipeline.geometry, seed)
-    settings.begin(denoiser, cache)
     prompt, index = None, 0
     while True:
         text = check_prompt(prompt_for(index))

@@ -30,6 +30,10 @@ class RunSettings:
         self.at_switch = new_switch(self.switch, denoiser, cache)
         self._probe = AttentionProbe(step=len(denoiser.sampling.steps) - 1)
 
+    def end(self) -> None:
+        """The run is over: its cache is nobody's."""
+        self._denoiser = self._cache = self.at_switch = None
+
     @property
     def watch(self) -> AttentionProbe | None:
         """The probe, where attention is measured."""

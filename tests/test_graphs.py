@@ -15,6 +15,7 @@ from deepforcing.models.loading import Loading
 from deepforcing.models.speed import compile_blocks, use_graphs
 from deepforcing.pipeline import Pipeline, denoise, generate_long_video, load_pipeline
 from deepforcing.policies import POLICIES, DeepForcing, SlidingWindow
+from deepforcing.run_settings import RunSettings
 
 UNEVEN = DeepForcing(window=16, sink=4, budget=16, recent=4, heads="separate", max_reuse=2)  # heads get padding
 on_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU with CUDA")
@@ -27,7 +28,7 @@ def taped() -> tuple[Pipeline, Tapes]:
 
 
 def latents(pipeline, policy, chunks=20, turn=99, switch="keep", probe=False):
-    stream = denoise(pipeline, lambda index: "a b" if index < turn else "c d e", policy, 2, probe, switch)
+    stream = denoise(pipeline, lambda index: "a b" if index < turn else "c d e", RunSettings(policy, probe, switch), 2)
     return list(islice(stream, chunks))
 
 

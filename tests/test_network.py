@@ -14,6 +14,7 @@ from deepforcing.models.speed import join_projections
 from deepforcing.models.wan import CausalWan
 from deepforcing.pipeline import denoise
 from deepforcing.policies import POLICIES, DeepForcing
+from deepforcing.run_settings import RunSettings
 
 UNEVEN = DeepForcing(window=16, sink=4, budget=16, recent=4, max_reuse=2)  # rows of a batch get padding
 ALL = [
@@ -33,7 +34,7 @@ def plain(pipeline):
 
 def latents(pipeline, policy, switch="keep", probe=False, chunks=14):
     """Of a stream whose prompt changes when the cache has long been full."""
-    stream = denoise(pipeline, lambda index: "a b" if index < 10 else "c d e", policy, 2, probe, switch)
+    stream = denoise(pipeline, lambda index: "a b" if index < 10 else "c d e", RunSettings(policy, probe, switch), 2)
     return [(chunk.latents, chunk.attention) for chunk in islice(stream, chunks)]
 
 
