@@ -196,11 +196,16 @@ def test_a_slow_link_is_measured_and_gets_smaller_pictures():
     assert link.rate is None and link.quality(0, 10**9) == 0, "too few were measured"
     packets(0.1, 1)
     assert link.rate == pytest.approx(1e6) and link.quality(0, 700_000) == 0 and link.quality(0, 800_000) == 1
+    assert link.rate is None, "after a change it is measured anew"
     packets(1.0)
     assert link.rate == pytest.approx(1e5), "what was fast is long ago"
     packets(0.001, size=100)
     assert link.rate == pytest.approx(1e5), "small ones tell nothing"
     assert link.quality(WORST, 10**9) == WORST
+    assert link.quality(WORST, 30_000) == WORST and link.quality(WORST, 20_000) == WORST - 1, "fast again"
+    assert link.rate is None and link.quality(1, 1) == 1
+    packets(0.1)
+    assert link.quality(0, 1) == 0, "nothing is better than the best"
 
 
 def test_what_a_slow_link_gets_is_said_and_smaller():

@@ -35,6 +35,7 @@ from .look.notes import note, problem
 from .look.told import Blocks, told
 from .page.launch import launch
 from .page.layout import Page, Waiting, is_small, lay_out, lay_out_waiting, model_header
+from .player.messages import GONE
 from .prompts import words
 from .prompts.doubts import Doubts
 from .prompts.later import later_than, read_prompts
@@ -48,7 +49,6 @@ from .settings.breaks import mended
 from .settings.form import read_length, read_policy, read_seed, setting_names
 from .settings.window import window_strip
 
-GONE = '{"gone": true, "messages": []}'  # for the player: what it asked for is not there any more
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 KEPT_SECONDS = 3600  # finished videos can be downloaded this long
 RUNS_AT_ONCE = 24  # sessions that may run or wait in line
@@ -249,6 +249,7 @@ class App:
                 yield (gr.skip(), *_buttons(running=False), refused)
                 return
             self.page.menu.viewings.close(request.session_hash)
+            self.sessions.finish(request.session_hash)  # its files are offered before it is gone
             cut = words.cut_note(self.pipeline, Timeline.of(order.prompt).prompts)
             yield (gr.skip(), *_buttons(running=True)[:-2], *_taken(Taken()), cut)
             yield from _shown(self.sessions.packets(request.session_hash, order))

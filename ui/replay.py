@@ -15,6 +15,7 @@ from .lessons.library import read_lessons
 from .lessons.tab import TAB, LessonTab
 from .look.header import TITLE, header
 from .look.told import Blocks
+from .page.address import head
 from .page.launch import launch
 from .player.player import player
 from .recordings.library import Recordings
@@ -28,7 +29,7 @@ class ReplayApp:
         """lessons: a folder with more of them. Raises LessonError where it is none."""
         self.blocks = Blocks(title=TITLE, fill_width=True, delete_cache=(3600, 3600))
         with self.blocks:
-            gr.HTML(header("recorded runs, no model"), elem_id="header", apply_default_css=False)
+            head(header("recorded runs, no model"))
             with gr.Tabs(elem_id="views") as tabs:
                 with gr.Tab("Watch") as watch, gr.Column(elem_id="replay"):
                     self.menu = RecordingsMenu(recordings)

@@ -68,5 +68,25 @@ def test_a_slow_link_is_said_and_gets_smaller_pictures(page):
     network.send("Network.emulateNetworkConditions", slow)
     page.get_by_role("button", name="Generate", exact=True).click()
     expect(page.locator(".df-coming")).to_contain_text("Your connection carries about")
+    wait(page, "p.stage.shown > 40")
+    stalls = look(page, "p.clock.stalls")
+    page.wait_for_timeout(20_000)
+    assert look(page, "p.clock.stalls") <= stalls + 1, "at most one a minute"
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+
+
+def test_a_race_is_found_again_after_a_reload(app, page, trouble):
+    race = "document.querySelector('#race-player .df')?.race"
+    page.get_by_role("tab", name="Race", exact=True).click()
+    page.locator("#race-start").click()
+    page.wait_for_function(f"{race}?.rounds.length >= 2 && {race}.shown > 3", timeout=120_000)
+    run = page.evaluate(f"{race}.run")
+    page.wait_for_url(re.compile("tab=race"))
+    page.reload()
+    page.wait_for_function(f"{race}?.run === '{run}' && {race}.rounds[0]?.first === 0", timeout=120_000)
+    made = page.evaluate(f"{race}.clock.newest")
+    page.wait_for_function(f"{race}.clock.newest > {made}", timeout=120_000)
+    page.locator("#race-stop").click()
+    expect(page.locator("#race-start")).to_be_visible()
+    trouble.clear()  # what Gradio says of requests that a reload breaks off

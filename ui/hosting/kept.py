@@ -90,12 +90,6 @@ class KeptRun:
         if mine and self._error is not None:
             raise self._error
 
-    def dismiss(self) -> None:
-        """Its page follows another run from now on."""
-        with self._changed:
-            self._viewer = None
-            self._changed.notify_all()
-
     def leave(self) -> None:
         """The page is gone."""
         self.left = time.monotonic()

@@ -10,6 +10,7 @@ LEAST_BYTES = 15_000  # smaller packets tell of the way's length, not of its wid
 LOOKED_AT = 4  # packets: a link counts as slow when the best of so many was
 ROOM = 1.3  # of a link, over what the video takes, so that it does not stall
 WORST = 2  # the lowest quality
+BETTER = 3.0  # times the bytes that the next better quality may take
 
 
 class Link:
@@ -19,6 +20,7 @@ class Link:
         self._clock = clock
         self._under_way: tuple[int, int, float] | None = None  # number of its last message, bytes, when
         self._rates: deque[float] = deque(maxlen=LOOKED_AT)
+        self.decided = 0.0  # the rate at the latest change of quality
 
     def sent(self, number: int, size: int) -> None:
         """A packet of `size` bytes of images left, which ends with the message of this number."""
@@ -40,5 +42,11 @@ class Link:
 
     def quality(self, now: int, needed: float) -> int:
         """What to send at, 0 is best, where quality `now` takes so many bytes a second of video."""
-        slow = self.rate is not None and self.rate < ROOM * needed
-        return min(now + 1, WORST) if slow else now
+        if self.rate is None or not needed:
+            return now
+        better = now - (self.rate > ROOM * BETTER * needed)
+        wanted = min(now + 1, WORST) if self.rate < ROOM * needed else max(better, 0)
+        if wanted != now:
+            self.decided = self.rate
+            self._rates.clear()  # what is sent from now on tells whether that was enough
+        return wanted

@@ -97,6 +97,17 @@ class Sessions:
         files = [file for run in made for file in vars(run.files).values() if file is not None and file.exists()]
         return save(files) if files else None
 
+    def finish(self, session: str, seconds: float = 10.0) -> None:
+        """End the session's run, if it has one, and wait until its page has its files."""
+        with self._lock:
+            kept = self._kept.get(session)
+        if kept is None or kept.over:
+            return
+        self.close(session)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not kept.delivered:
+            time.sleep(0.05)
+
     def leave(self, session: str) -> None:
         """The session's page is gone: its run waits for it a while, shorter where others wait for the model."""
         with self._lock:
@@ -116,9 +127,10 @@ class Sessions:
             kept = self._kept.get(session)
             now = self._runs.get(run) if self._wanted.get(session) == run else None
         if kept is not None and kept.name == run:
+            quality = kept.quality
             kept.confirm(seen)
-            if now is not None and kept.quality > now.quality:
-                now.adapt(kept.quality, kept.link.rate)
+            if now is not None and kept.quality != quality:
+                now.adapt(kept.quality, kept.link.decided)
         if now is not None:
             now.report(frame, playing)
 
@@ -132,8 +144,6 @@ class Sessions:
             self._kept[session] = kept
             idle = [other for other, run in self._kept.items() if run.left is not None or run.over]
             extra = [self._kept.pop(other) for other in idle[:-MOST_KEPT]]
-        if before is not None:
-            before.dismiss()
         for run in filter(None, (before, *extra)):
             threading.Thread(target=run.forget, daemon=True).start()
         yield from self._follow(session, kept)

@@ -27,6 +27,7 @@ from ..settings.evidence import measured
 from ..settings.form import LENGTHS
 from ..settings.knobs import knobs, stale_knob
 from ..settings.window import window_strip
+from .address import head
 
 TOGGLE_MORE = """() => {
   const open = document.body.toggleAttribute("data-more");
@@ -91,7 +92,7 @@ def lay_out(
     rate: float | None = None,
 ) -> Page:
     """Make the components inside the current gr.Blocks. Without a pipeline all but the header stays hidden."""
-    page = Page(header=gr.HTML(model_header(pipeline, rate), elem_id="header", apply_default_css=False))
+    page = Page(header=head(model_header(pipeline, rate)))
     with gr.Tabs(elem_id="views", visible=pipeline is not None) as page.whole:
         with gr.Tab("Watch") as watch, gr.Column(elem_id="page"):
             _watch(page, pipeline, default, recordings)

@@ -23,6 +23,7 @@ export class Film {
 
   // Messages from the server, repeated until they are confirmed.
   receive(value) {
+    if (value?.gone) return this.memory.forget(), this.arrive();
     for (const message of value?.messages ?? []) this.accept(message);
     this.beat();
   }

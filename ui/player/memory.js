@@ -3,12 +3,15 @@
 const NAME = "deep-forcing-run";
 
 export class Memory {
-  constructor() {
-    this.found = JSON.parse(sessionStorage.getItem(NAME)); // { run, frame }, null where there was none
+  // who: the player that asks; a tab has one run, in one of its players.
+  constructor(who) {
+    this.who = who;
+    const kept = JSON.parse(sessionStorage.getItem(NAME)); // { who, run, frame }
+    this.found = kept?.who === who ? kept : null;
   }
 
   keep(run, frame) {
-    sessionStorage.setItem(NAME, JSON.stringify({ run, frame }));
+    sessionStorage.setItem(NAME, JSON.stringify({ who: this.who, run, frame }));
   }
 
   forget() {

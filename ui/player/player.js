@@ -40,7 +40,7 @@ class Player extends Film {
     this.inside = new Inside(this.root, (token) => this.choose(token));
     const heads = new Heads(this.root, (layer, head) => this.pick(layer, head));
     this.followers = [this.gauges, this.inside, this.heat, heads];
-    this.memory = props.keeps ? new Memory() : null;
+    this.memory = props.keeps ? new Memory("video") : null;
     this.clicked = null; // when Generate was pressed
     this.picked = !this.root.closest("#player"); // whether the layer was chosen; else the page chooses one
     this.tour = new Tour(this);
@@ -105,10 +105,6 @@ class Player extends Film {
   }
 
   receive(value) {
-    if (value?.gone) {
-      this.memory.forget();
-      return this.arrive();
-    }
     super.receive(value);
     if (this.history?.run.recorded) this.tell.confirm({ run: this.run, seen: this.sequence });
   }

@@ -3,6 +3,7 @@
 import { Clock } from "../player/clock.js";
 import { Controls } from "../player/controls.js";
 import { attach, Film, KINDS } from "../player/film.js";
+import { Memory } from "../player/memory.js";
 import { Frames } from "../player/frames.js";
 import { Lines } from "./lines.js";
 import { imageBytes } from "../memory/packing.js";
@@ -63,7 +64,13 @@ class Race extends Film {
       if (event.target.closest("#race-start")) document.querySelector("#player .df")?.player?.pause(true);
       if (event.target.closest("#race-stop")) this.pause(true, false);
     });
+    this.memory = new Memory("race");
     this.begin();
+  }
+
+  // The race that this tab showed before it was loaded anew, if any.
+  arrive() {
+    if (this.memory.found) this.tell.rejoin({ run: this.memory.found.run });
   }
 
   get hasFrames() {
@@ -83,6 +90,7 @@ class Race extends Film {
     tBodies[0].replaceChildren(...this.lanes.map((lane, i) => row(lane.label, i, names)));
     this.rounds = [];
     this.bytes = 0;
+    this.left = this.memory.frameOf(message.run); // where it was left
     this.shown = this.shownRound = null;
     this.lastPrompt = message.prompt;
     this.notice = "";
@@ -101,6 +109,7 @@ class Race extends Film {
     this.clock.add(round.count, round.encode + round.laps.reduce((sum, lap) => sum + lap.seconds, 0));
     this.markPrompt(round);
     this.forget();
+    if (this.left !== null && this.clock.newest > this.left) this.clock.seek(this.left), (this.left = null);
     const end = (round.first + round.count) / this.clock.fps;
     for (const [name, chart] of Object.entries(this.charts)) chart.add(end, round.laps.map((lap) => lap[name]));
   }
@@ -171,4 +180,5 @@ export function mount(element, props, watch, tell) {
   const race = new Race(element, props, tell);
   race.root.race = race; // for the console, and for tests
   attach(race, props, watch);
+  race.arrive();
 }

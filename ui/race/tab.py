@@ -18,8 +18,10 @@ from deepforcing import (
 )
 
 from ..hosting.sessions import Sessions
-from ..look.notes import problem
+from ..look.notes import note, problem
+from ..look.told import told
 from ..look.web import AT, module, serve
+from ..player.messages import GONE
 from ..player.player import template
 from ..prompts.doubts import Doubts
 from ..prompts.examples import LONG
@@ -38,7 +40,11 @@ CHANGE_AT = "0:30"  # of the change of prompt that is offered: half of the race
 MOUNT = (
     AT
     + """
-const send = { beat: (data) => trigger('beat', data), pause: (data) => trigger('pause', data) };
+const send = {
+  beat: (data) => trigger('beat', data),
+  pause: (data) => trigger('pause', data),
+  rejoin: (data) => trigger('rejoin', data),
+};
 import(at(props.module)).then(({ mount }) => mount(element, props, (use) => watch('value', use), send));
 """
 )
@@ -104,6 +110,7 @@ class RaceTab:
         asked = [self.prompt, self.later, self.runners, self.seed, self.length]
         shown = [self.player, self.begin, self.stop, self.download, self.note]
         self.begin.click(self.start, asked, shown, show_progress="hidden", api_visibility="private", **queue)
+        self.player.rejoin(self.rejoin, None, shown, show_progress="hidden", api_visibility="private", **queue)
         self.stop.click(stop, **QUIET)
         self.player.beat(beat, **QUIET)
         self.player.pause(pause, **QUIET)
@@ -129,13 +136,19 @@ class RaceTab:
             if refused := self._doubts.note(request.session_hash, pipeline, order.prompt):
                 yield (gr.skip(), *_buttons(running=False), refused)
                 return
-            running = _buttons(running=True)  # with every message: a tab that is just appearing forgets the first
-            yield (gr.skip(), *running, cut_note(pipeline, Timeline.of(order.prompt).prompts))
-            for value, message, files in sessions.packets(request.session_hash, order):
-                ended = message["kind"] == "ended"
-                yield (value, *(_buttons(running=False, file=files.video) if ended else running), gr.skip())
+            yield (gr.skip(), *_buttons(running=True), cut_note(pipeline, Timeline.of(order.prompt).prompts))
+            yield from _shown(sessions.packets(request.session_hash, order))
         except (PromptError, SettingsError, OSError) as error:
             yield (gr.skip(), *_buttons(running=False), problem(error))
+
+    def rejoin(self, event: gr.EventData, request: gr.Request) -> Iterator[tuple]:
+        """The race that the page had before it was loaded anew; where that is over, the page is told."""
+        (run,), (_, sessions), found = told(event, run=str), self._model(), False
+        for shown in _shown(sessions.rejoin(request.session_hash, run)) if sessions else ():
+            found = True
+            yield shown
+        if not found:
+            yield (GONE, *_buttons(running=False), note("Your last race is gone: it is kept for a minute.", "hint"))
 
     def look(self, prompt, later, runners, seed) -> tuple:
         """What is wrong with what is asked for, and whether a race could start."""
@@ -152,6 +165,13 @@ def change_half_way(prompt: str) -> str:
     """Rows of later prompts: one, of the small world, that is not the prompt itself."""
     other = next(text for text in EXAMPLES[1:] if text != prompt)
     return json.dumps([{"at": CHANGE_AT, "prompt": other}])
+
+
+def _shown(packets: Iterator[tuple]) -> Iterator[tuple]:
+    """With every message the buttons: a tab that is just appearing forgets the first."""
+    for value, message, files in packets:
+        ended = message["kind"] == "ended"
+        yield (value, *_buttons(running=not ended, file=files.video if ended else None), gr.skip())
 
 
 def _field_of(runners: list[str] | None) -> tuple:

@@ -13,6 +13,7 @@ from .files import Files
 from .pace import Pace, Unwatched
 
 SILENT_SECONDS = 150  # a hidden tab's timers fire once a minute; longer silence means that nobody is there
+FAST = "Your connection is faster again: pictures are sent at a higher quality."
 SLOW = "Your connection carries about {:.1f} Mbit/s: pictures are sent at a lower quality, so that the video goes on."
 GAVE_WAY = "Others were waiting, so this run was ended. Generate again to get back in line."
 
@@ -71,8 +72,8 @@ class PacedRun:
 
     def adapt(self, quality: int, rate: float) -> None:
         """Send pictures at this quality from now on, since the link carries so many bytes a second."""
+        self._news.append(SLOW.format(8 * rate / 1e6) if quality > self.quality else FAST)
         self.quality = quality
-        self._news.append(SLOW.format(8 * rate / 1e6))
 
     def tell(self, text: str) -> None:
         """Something that the viewer has to know."""

@@ -1,0 +1,59 @@
+"""The address says what is on the page, a link brings it back, and Back goes from tab to tab."""
+
+import re
+
+import pytest
+from browsing import expect
+from chromium import look, wait
+from test_trace import record, run
+
+from deepforcing import load_pipeline
+from ui.app import App
+from ui.recordings.library import Recordings
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    app = App(load_pipeline("tiny"), recordings=Recordings.shipped(record(tmp_path_factory.mktemp("address"), run())))
+    app.launch(prevent_thread_lock=True, quiet=True)
+    yield app
+    app.blocks.close()
+
+
+def tab(page, name):
+    return page.get_by_role("tab", name=name, exact=True)
+
+
+def test_the_address_follows_and_back_goes_between_tabs(page):
+    length = page.evaluate("history.length")
+    tab(page, "Race").click()
+    page.wait_for_url(re.compile(r"[?]tab=race$"))
+    tab(page, "Learn").click()
+    page.wait_for_url(re.compile(r"[?]tab=learn$"))
+    page.locator("button.card").first.click()
+    page.wait_for_url(re.compile(r"[?]tab=learn&lesson=[\w-]+&step=1$"))
+    page.get_by_role("button", name="Next", exact=True).click()
+    page.wait_for_url(re.compile(r"&step=2$"))
+    link = page.url
+    assert page.evaluate("history.length") == length + 2, "only tabs are steps of Back"
+    page.go_back()
+    expect(tab(page, "Race")).to_have_attribute("aria-selected", "true")
+    page.go_back()
+    expect(tab(page, "Watch")).to_have_attribute("aria-selected", "true")
+    page.goto(link)
+    expect(tab(page, "Learn")).to_have_attribute("aria-selected", "true")
+    expect(page.locator("#lesson [data-lesson]")).to_have_attribute("data-step", "2")
+
+
+def test_a_moment_of_a_recording_is_in_the_address_and_comes_back(page):
+    wait(page, "p.clock?.newest > 60 && p.stage.shown >= 0")
+    assert "trace" not in page.url, "what nobody asked for is not said"
+    look(page, "(p.pause(true), p.seek(48))")
+    page.wait_for_url(re.compile(r"[?]trace=run&t=3.00$"))
+    page.goto(page.url)
+    wait(page, "p.stage?.shown === 48 && !p.clock.playing")
+
+
+def test_a_link_to_a_tab_opens_it(app, page):
+    page.goto(f"{app.blocks.local_url}?tab=race")
+    expect(tab(page, "Race")).to_have_attribute("aria-selected", "true")
