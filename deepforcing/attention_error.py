@@ -14,6 +14,7 @@ from .gauges import DriftMeter, Gauges
 from .models.speed import attention_in_8_bits
 from .pipeline import LatentChunk, Pipeline, decode, denoise
 from .policies import DeepForcing
+from .run_settings import RunSettings
 
 TOLD = ("colour_drift", "sharpness", "saturation", "motion", "scenery")
 
@@ -44,7 +45,7 @@ def attention_error(pipeline: Pipeline, seconds: float = 60, progress: Callable 
 
 
 def _run(pipeline: Pipeline, chunks: int, progress: Callable) -> _Run:
-    stream = denoise(pipeline, lambda _: PROMPT, DeepForcing(), 0, False)
+    stream = denoise(pipeline, lambda _: PROMPT, RunSettings(DeepForcing()), 0)
     latents = [next(stream) for _ in progress(range(chunks))]
     meter = DriftMeter(pipeline.shape, pipeline.chunk_frames)
     gauges = [meter.add(chunk) for chunk in decode(pipeline, iter(latents))]

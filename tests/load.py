@@ -31,6 +31,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 from conftest import small_pipeline
+from together import alone, frames_of, most_ahead, together
 
 from deepforcing import (
     POLICIES,
@@ -40,7 +41,6 @@ from deepforcing import (
     Pipeline,
     StreamEnded,
     TraceError,
-    Turns,
     VideoStream,
     generate_long_video,
     make_policy,
@@ -179,42 +179,12 @@ def prompts_change(pipeline: Pipeline, sizes: Sizes) -> Iterator[Found]:
 
 def fair(pipeline: Pipeline, sizes: Sizes) -> Iterator[Found]:
     """Viewers take turns, and each sees its own video only."""
-    turns, frames = Turns(), 9 + 12 * 19
-    made: dict[int, list[Chunk]] = {seed: [] for seed in range(sizes.viewers)}
-    order: list[int] = []
-
-    def watch(seed: int) -> None:
-        stream = VideoStream(pipeline, "a red balloon", policy=POLICY, seed=seed, num_frames=frames, max_queued=0)
-        turn = turns.turn(lambda: float(len(made[seed])))
-        stream.share(turn)
-        with stream:
-            for event in stream:
-                if isinstance(event, Chunk):
-                    made[seed].append(event)
-                    order.append(seed)
-        turn.close()
-
-    threads = [threading.Thread(target=watch, args=(seed,), daemon=True) for seed in made]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(300)
-    counts, gap = dict.fromkeys(made, 0), 0
-    for seed in order:
-        counts[seed] += 1
-        if min(counts.values()) and max(counts.values()) < 20:
-            gap = max(gap, max(counts.values()) - min(counts.values()))
-    wrong = sum(not np.array_equal(pixels(chunks), alone(pipeline, seed, frames)) for seed, chunks in made.items())
+    length, frames = 20, 9 + 12 * 19
+    made, order = together(pipeline, POLICY, range(sizes.viewers), frames)
+    gap = most_ahead(order, made, length)
+    wrong = sum(not np.array_equal(frames_of(made[seed]), alone(pipeline, POLICY, seed, frames)) for seed in made)
     yield Found(f"{sizes.viewers} viewers at once: chunks that one is ahead of another", str(gap), gap <= 2)
     yield Found("their videos that differ from the same made alone", str(wrong), wrong == 0)
-
-
-def alone(pipeline: Pipeline, seed: int, frames: int) -> np.ndarray:
-    return pixels(generate_long_video(pipeline, "a red balloon", num_frames=frames, policy=POLICY, seed=seed))
-
-
-def pixels(chunks) -> np.ndarray:
-    return np.concatenate([chunk.frames for chunk in chunks])
 
 
 def malformed(app: App, sizes: Sizes) -> Iterator[Found]:

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import small_pipeline
+from together import alone, frames_of, most_ahead, together
 
-from deepforcing import Chunk, DeepForcing, StreamEnded, Turns, VideoStream, generate_long_video
+from deepforcing import DeepForcing, StreamEnded, Turns, VideoStream
 from ui.hosting.room import FULL, Room
 from ui.hosting.waiting_line import WaitingLine
 
@@ -81,42 +82,11 @@ def test_a_turn_is_measured_from_when_it_was_taken():
 
 
 def test_videos_made_in_turns_are_those_that_are_made_alone_and_nobody_waits_for_more_than_a_chunk():
-    pipeline, turns, seeds, length = small_pipeline(), Turns(), range(4), 12
-    alone = {
-        seed: frames_of(generate_long_video(pipeline, "a", num_frames=9 + 12 * (length - 1), policy=POLICY, seed=seed))
-        for seed in seeds
-    }
-    made, order = {seed: [] for seed in seeds}, []
-
-    def watch(seed):
-        stream = VideoStream(pipeline, "a", policy=POLICY, seed=seed, num_frames=9 + 12 * (length - 1), max_queued=0)
-        turn = turns.turn(lambda: float(len(made[seed])))
-        stream.share(turn)
-        with stream:
-            for event in stream:
-                if isinstance(event, Chunk):
-                    made[seed].append(event)
-                    order.append(seed)
-                elif isinstance(event, StreamEnded):
-                    assert event.reason == "finished"
-        turn.close()
-
-    threads = [threading.Thread(target=watch, args=(seed,), daemon=True) for seed in seeds]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    for seed in seeds:
-        assert np.array_equal(frames_of(made[seed]), alone[seed])
-    started = next(i for i in range(len(order)) if len(set(order[:i])) == len(seeds))
-    over = min(max(i for i, seed in enumerate(order) if seed == one) for one in seeds)
-    for i in range(started, over):
-        counts = [order[:i].count(seed) for seed in seeds]
-        assert max(counts) - min(counts) <= 2  # one in hand, one on its way to the reader
-
-
-def frames_of(chunks) -> np.ndarray:
-    return np.concatenate([chunk.frames for chunk in chunks])
+    pipeline, length, frames = small_pipeline(), 12, 9 + 12 * 11
+    made, order = together(pipeline, POLICY, range(4), frames)
+    for seed, chunks in made.items():
+        assert np.array_equal(frames_of(chunks), alone(pipeline, POLICY, seed, frames))
+    assert most_ahead(order, made, length) <= 2  # one in hand, one on its way to the reader
 
 
 def test_a_stopped_run_leaves_the_turn_to_others():

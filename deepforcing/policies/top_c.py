@@ -92,7 +92,9 @@ class TopC(DeepSink):
         scores = self.scores(view)
         if self.unit == "frame":
             scores = by_frame(scores, view.frames, candidates)
-        barred = view.reused >= self.max_reuse if self.max_reuse else None if view.valid is None else ~real
+        barred = None if view.valid is None else ~real  # rows may have fewer than are wanted, see TopC
+        if self.max_reuse:
+            barred = view.reused >= self.max_reuse
         top = participative_compression(self.rank(scores), candidates, self.top_c * g.tokens_per_frame, barred=barred)
         sink = kept_indices(is_sink & real, self.sink * g.tokens_per_frame)
         recent = kept_indices(keep & ~is_sink & real, (self.recent - g.chunk_frames) * g.tokens_per_frame)

@@ -106,6 +106,17 @@ def test_the_tour_is_offered_once_and_stops_where_it_matters(replay, browser, tr
     page.close()
 
 
+def test_who_makes_a_video_of_their_own_has_no_offer_on_it(app, browser, trouble):
+    page = open_tab(app, browser, trouble, new_here=True)
+    box = page.get_by_role("dialog", name="A tour of a minute")
+    expect(box).to_contain_text("New here?")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    expect(box).to_be_hidden()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+    page.close()
+
+
 def test_a_term_says_what_it_means_by_pointer_by_keys_and_by_tap(replay, browser, trouble):
     page = visit(replay, browser, trouble)
     wait(page, "p.clock?.ended && p.instrument.axis")

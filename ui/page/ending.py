@@ -9,6 +9,7 @@ from collections.abc import Callable
 import gradio as gr
 
 SIGNS = (signal.SIGINT, signal.SIGTERM)
+GRACE_SECONDS = 1  # that pages which are open can hold the server up
 
 
 def serve_until_told(blocks: gr.Blocks, end: Callable[[], None]) -> None:
@@ -26,5 +27,5 @@ def serve_until_told(blocks: gr.Blocks, end: Callable[[], None]) -> None:
     while blocks.is_running and not told.wait(0.2):
         continue
     end()
-    blocks.server.force_exit = True  # pages that are open would hold it for seconds
+    blocks.server.config.timeout_graceful_shutdown = GRACE_SECONDS
     blocks.close()

@@ -138,7 +138,7 @@ def model_header(pipeline: Pipeline | None, rate: float | None = None) -> str:
     s, tokens = pipeline.shape, pipeline.geometry.tokens_per_frame
     facts = (
         f"{pipeline.name} model",
-        f"{s.width} × {s.height}, {s.fps} fps" + (f" ({rate_words(rate, s.fps)})" if rate else ""),
+        f"{s.width} × {s.height}, {s.fps} fps" + (f" ({rate_words(rate)})" if rate else ""),
         f"{tokens:,} tokens a frame",
         f"{pipeline.layers} layers of {pipeline.heads} heads",
     )

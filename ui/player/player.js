@@ -122,6 +122,7 @@ class Player extends Film {
     this.opening = new Opening(this.root, message, this.clock);
     this.opening.frame ??= this.memory?.frameOf(message.run) ?? null;
     if (message.recorded) this.memory?.forget();
+    else this.tour.end(); // who makes a video of their own needs no offer on it
     this.shownChunk = null;
     this.lastPrompt = message.prompt;
     this.notice = "";

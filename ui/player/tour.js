@@ -53,6 +53,7 @@ export class Tour {
     this.next.addEventListener("click", () => this.go(this.at + 1));
     this.close.addEventListener("click", () => this.end());
     this.box.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("keydown", ({ key }) => key === "Escape" && !this.box.hidden && this.end());
     player.root.append(this.box);
   }
 
@@ -120,7 +121,6 @@ export class Tour {
 
   key({ key }) {
     const move = { ArrowRight: 1, ArrowLeft: -1 }[key];
-    if (key === "Escape") this.end();
-    else if (move) this.go(this.at + move);
+    if (move) this.go(this.at + move);
   }
 }

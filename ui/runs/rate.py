@@ -21,7 +21,6 @@ def measured_rate(pipeline: Pipeline) -> float:
     return rate
 
 
-def rate_words(rate: float, fps: int) -> str:
-    """For the head of the page; what can be held in real time needs no more than its number."""
-    shown = f"{rate:.0f}" if rate >= 1 else f"{rate:.1f}"
-    return f"{shown} a second here" + ("" if rate >= fps else ", so it plays slower, without halts")
+def rate_words(rate: float) -> str:
+    """For the head of the page, in few words, so that it stays one line; what they mean is said on the video."""
+    return f"{rate:.0f} a second here" if rate >= 1 else f"{rate:.1f} a second here"
