@@ -31,12 +31,13 @@ from .video_file import VideoError, VideoWriter, rewrite_metadata
 if TYPE_CHECKING:
     from .compression import participative_compression
     from .memory import describe
-    from .models.components import ModelError
+    from .models.components import ModelError, device_for
     from .models.fetch import Progress
     from .models.loading import Loading
     from .models.sources import SOURCES, Source, readable
     from .models.tiny import is_tiny
     from .needs import Needs, get_ready, needs_of, own_policy
+    from .options import add_loading, loading_from
     from .pipeline import Pipeline, generate_long_video, load_pipeline
     from .policies import (
         POLICIES,
@@ -68,12 +69,13 @@ if TYPE_CHECKING:
 _LATER = {
     "compression": "participative_compression",
     "memory": "describe",
-    "models.components": "ModelError",
+    "models.components": "ModelError device_for",
     "models.fetch": "Progress",
     "models.loading": "Loading",
     "models.sources": "SOURCES Source readable",
     "models.tiny": "is_tiny",
     "needs": "Needs get_ready needs_of own_policy",
+    "options": "add_loading loading_from",
     "pipeline": "Pipeline generate_long_video load_pipeline",
     "policies": "POLICIES AttentionSink DeepForcing DeepSink Policy SlidingWindow choices_of make_policy settings_of "
     "sliding_window_with_sinks",
@@ -136,14 +138,17 @@ __all__ = [
     "VideoStream",
     "VideoWriter",
     "__version__",
+    "add_loading",
     "check_field",
     "choices_of",
     "describe",
+    "device_for",
     "dynamic_temporal_rope",
     "generate_long_video",
     "get_ready",
     "is_tiny",
     "load_pipeline",
+    "loading_from",
     "make_policy",
     "mind_proxies",
     "needs_of",

@@ -1,10 +1,11 @@
-"""Command line: `python -m deepforcing generate | race | bench | evaluate | fetch | replay`.
+"""Command line: `python -m deepforcing serve | generate | race | bench | evaluate | fetch | replay`.
 
 A refused request ends with status 2 and one line.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 from .console import escape_what_cannot_be_shown
@@ -17,10 +18,24 @@ def main(arguments: list[str] | None = None) -> int:
     escape_what_cannot_be_shown()
     given = sys.argv[1:] if arguments is None else arguments
     try:
-        return _replay(given[1:]) if given[:1] == ["replay"] else _run(given)
+        match given:
+            case ["serve", *asked]:
+                return _serve(asked)
+            case ["replay", *asked]:
+                return _replay(asked)
+        return _run(given)
     except (OSError, ModuleNotFoundError) as error:
         print(f"deepforcing: {error}", file=sys.stderr)
         return 2
+
+
+def _serve(arguments: list[str]) -> int:
+    """The page with a model."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads that spin would take the processor
+    find_ffmpeg()
+    from ui.serve import main
+
+    return main(arguments)
 
 
 def _replay(arguments: list[str]) -> int:

@@ -66,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     add_race(commands.add_parser("race", help="policies side by side on the same noise"), _load)
     add_evaluate(commands.add_parser("evaluate", help="compare policies over a minute, and report"))
     _add_fetch(commands.add_parser("fetch", help="download a published model"))
-    commands.add_parser("replay", help="show a recorded run in the browser; needs no model")  # run by __main__.py
+    commands.add_parser("serve", help="the page, with a model, for one viewer or many")  # run by __main__.py, as
+    commands.add_parser("replay", help="show a recorded run in the browser; needs no model")  # this is
     return parser
 
 

@@ -6,7 +6,6 @@ import pytest
 from conftest import small_pipeline
 from documents import PAGES, ROOT, TEXT
 
-import app
 from deepforcing.__main__ import main as deepforcing_main
 from deepforcing.pipeline import generate_long_video
 from deepforcing.policies import POLICIES
@@ -66,5 +65,5 @@ def test_commands_that_are_told_have_the_options_that_are_told(command, capsys):
     told = re.findall(rf"^python {re.escape(command)}\b(.*(?:\\\n.*)*)", TEXT, re.MULTILINE)
     asked = {option for line in told for option in re.findall(r"(?<=\s)--[\w-]+", line)}
     with pytest.raises(SystemExit, match="0"):
-        app.main(["--help"]) if command == "app.py" else deepforcing_main([command.split()[-1], "--help"])
+        deepforcing_main(["serve" if command == "app.py" else command.split()[-1], "--help"])
     assert asked <= set(re.findall(r"--[\w-]+", capsys.readouterr().out))

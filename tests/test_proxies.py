@@ -11,7 +11,6 @@ import gradio as gr
 import httpx
 import pytest
 
-import app as command
 from deepforcing.__main__ import main
 from deepforcing.proxies import mind_proxies
 from ui import writable
@@ -161,7 +160,7 @@ def test_an_address_that_cannot_be_served_is_an_oserror(port):
         launch(blocks, prevent_thread_lock=True, quiet=True, server_port=port)
 
 
-@pytest.mark.parametrize("start", [lambda: main(["replay"]), lambda: command.main([])])
+@pytest.mark.parametrize("start", [lambda: main(["replay"]), lambda: main(["serve"])])
 def test_without_ffmpeg_the_page_is_one_line_and_status_2(start, monkeypatch, capsys):
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nowhere/ffmpeg")
     assert start() == 2

@@ -1,12 +1,14 @@
+import runpy
 import shutil
 import socket
+from pathlib import Path
 
 import gradio as gr
 import pytest
 import torch
 from small_wan import CHECKPOINT, save_small_wan
 
-import app as command
+import ui.serve as command
 from deepforcing import DeepForcing, needs
 from ui.app import App
 
@@ -46,23 +48,26 @@ def test_contradictions_are_said_and_cannot_start(built):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--model", "/no/such/model"], "error: unknown model"),
-        (["--model", 300 * "long"], "error: [Errno "),
-        (["--model", "self-forcin"], "error: unknown model 'self-forcin': expected tiny, self-forcing, longlive"),
-        (["--model", "tiny", "--size", "480"], "error: --size must be HEIGHTxWIDTH"),
-        (["--model", "tiny", "--compile", "--weights", "offload"], "error: weights that are offloaded"),
-        (["--model", "tiny", "--tier", "16"], "error: a tiny model leaves no choice of"),
-        (["--model", "self-forcing", "--tier", "12"], "error: unknown tier '12': expected 80, 24, 16, 8"),
-        (["--model", "self-forcing", "--size", "484x832"], "error: a video of 484x832 pixels (height x width)"),
-        (["--model", "self-forcing"], "error: Self Forcing 1.3B, with 1,419 million transformer parameters, expects"),
-        (["--model", "longlive", "--device", "cuda"], "error: --device cuda expects a GPU with CUDA; PyTorch"),
-        (["--model", "tiny", "--device", "cuda"], "error: --device cuda expects a GPU with CUDA; PyTorch"),
+        (["--model", "/no/such/model"], "unknown model"),
+        (["--model", 300 * "long"], "[Errno "),
+        (["--model", "self-forcin"], "unknown model 'self-forcin': expected tiny, self-forcing, longlive"),
+        (["--model", "tiny", "--size", "480"], "--size must be HEIGHTxWIDTH"),
+        (["--model", "tiny", "--compile", "--weights", "offload"], "weights that are offloaded"),
+        (["--model", "tiny", "--tier", "16"], "a tiny model leaves no choice of"),
+        (["--model", "self-forcing", "--tier", "12"], "unknown tier '12': expected 80, 24, 16, 8"),
+        (["--model", "self-forcing", "--size", "484x832"], "a video of 484x832 pixels (height x width)"),
+        (
+            ["--model", "self-forcing"],
+            "Self Forcing 1.3B, with 1,419 million transformer parameters, expects",
+        ),
+        (["--model", "longlive", "--device", "cuda"], "--device cuda expects a GPU with CUDA; PyTorch"),
+        (["--model", "tiny", "--device", "cuda"], "--device cuda expects a GPU with CUDA; PyTorch"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_status_2(arguments, words, no_cuda, capsys):
     assert command.main(arguments) == 2
     written = capsys.readouterr()
-    assert written.err.startswith(words) and written.err.count("\n") == 1 and not written.out
+    assert written.err.startswith(f"deepforcing: {words}") and written.err.count("\n") == 1 and not written.out
 
 
 def test_without_a_gpu_a_large_model_is_offered_only_if_the_cpu_is_asked_for(no_cuda, capsys):
@@ -84,7 +89,7 @@ def test_a_port_in_use_is_one_line_and_status_2(built, monkeypatch, capsys):
         other.bind(("127.0.0.1", 0))
         other.listen()
         assert command.main(["--port", str(other.getsockname()[1])]) == 2
-    assert capsys.readouterr().err.startswith("error: Cannot find empty port")
+    assert capsys.readouterr().err.startswith("deepforcing: Cannot find empty port")
 
 
 def empty(folder):
@@ -123,7 +128,7 @@ def test_a_path_that_cannot_be_used_is_one_line_and_status_2_before_the_page(tmp
     capsys.readouterr()  # saving shows a bar
     assert command.main(["--model", str(folder), "--size", "32x48"]) == 2
     written = capsys.readouterr()
-    assert written.err.startswith("error: ") and words in written.err and written.err.count("\n") == 1
+    assert written.err.startswith("deepforcing: ") and words in written.err and written.err.count("\n") == 1
     assert not written.out
 
 
@@ -153,6 +158,13 @@ def test_a_space_asks_by_a_variable():
 def test_replicas_that_cannot_be_are_refused(asked, capsys):
     assert command.main(["--replicas", asked]) == 2
     assert "--replicas must be a number" in capsys.readouterr().err
+
+
+def test_a_space_runs_the_same(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["app.py", "--replicas", "0"])
+    with pytest.raises(SystemExit, match="2"):
+        runpy.run_path(str(Path(__file__).parents[1] / "app.py"), run_name="__main__")
+    assert "deepforcing: --replicas must be a number" in capsys.readouterr().err
 
 
 def test_replicas_without_ray_say_what_to_install(monkeypatch, capsys):

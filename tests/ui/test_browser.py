@@ -14,7 +14,6 @@ from browsing import expect
 from chromium import INKED, PLAYER, drawer, look, open_tab, visit, wait
 from small_wan import save_small_wan
 
-from app import open_app, read_arguments
 from deepforcing import AttentionMass, CacheState, Compression, Gauges, Geometry, Jump, Loading, load_pipeline
 from ui.app import App
 from ui.drift.gauges import gauges_message
@@ -25,6 +24,7 @@ from ui.memory.rope_words import placement_words
 from ui.player.messages import Codec
 from ui.prompts.examples import LONG
 from ui.recordings.library import Recordings
+from ui.serve import open_app, read_arguments
 
 PROMPT, SECOND = "a red balloon drifting over the sea at night", "a green rocket rising over the desert at sunset"
 
