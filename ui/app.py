@@ -27,7 +27,7 @@ from .hosting.replicas import Replicas
 from .hosting.sessions import Sessions
 from .hosting.zero_gpu import on_zero_gpu
 from .lessons.library import read_lessons
-from .lessons.live import run_live
+from .lessons.live import Lab
 from .loading.loader import Loader
 from .loading.progress import progress
 from .look.header import TITLE
@@ -132,7 +132,7 @@ class App:
             self.blocks,
             page.whole,
             page.others,
-            live=lambda *asked: run_live(self.pipeline, self.sessions, *asked),
+            lab=lambda: Lab(self.pipeline, self.sessions) if self.sessions else None,
             close=self.interrupt,
             beat=self.beat,
             pause=self.pause,

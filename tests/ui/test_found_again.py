@@ -10,10 +10,36 @@ from deepforcing import load_pipeline
 from ui.app import App
 from ui.recordings.library import Recordings
 
+LESSON = """# Again
+
+A lesson that is loaded anew.
+
+## How much?
+
+```ask
+name = "much"
+question = "How much will move?"
+choices = ["little", "much"]
+```
+
+## Watch it
+
+```run
+name = "run"
+runner = "deep-forcing"
+prompt = "a red balloon drifting over the city at sunset"
+seed = 7
+seconds = 30
+panels = ["attention"]
+```
+"""
+
 
 @pytest.fixture(scope="module")
-def app():
-    app = App(load_pipeline("tiny"), recordings=Recordings([]))
+def app(tmp_path_factory):
+    lessons = tmp_path_factory.mktemp("lessons")
+    (lessons / "again.md").write_text(LESSON)
+    app = App(load_pipeline("tiny"), recordings=Recordings([]), lessons=lessons)
     app.launch(prevent_thread_lock=True, quiet=True)
     yield app
     app.blocks.close()
@@ -89,4 +115,23 @@ def test_a_race_is_found_again_after_a_reload(app, page, trouble):
     page.wait_for_function(f"{race}.clock.newest > {made}", timeout=120_000)
     page.locator("#race-stop").click()
     expect(page.locator("#race-start")).to_be_visible()
+    trouble.clear()  # what Gradio says of requests that a reload breaks off
+
+
+def test_a_lessons_experiment_is_found_again_with_what_its_reader_answered(app, page, trouble):
+    player = "document.querySelector('#lesson-player .df')?.player"
+    page.goto(f"{app.blocks.local_url}?lesson=again&step=1")
+    page.get_by_role("radio", name="much").check()
+    page.get_by_role("button", name="That is my").click()
+    page.locator("#lesson-next").click()
+    page.get_by_role("button", name="Run it", exact=True).click()
+    page.wait_for_function(f"{player}?.history?.chunks.length >= 2 && {player}.stage.shown > 3")
+    run = page.evaluate(f"{player}.run")
+    page.wait_for_url(re.compile("step=2"))
+    page.reload()
+    page.wait_for_function(f"{player}?.run === '{run}' && {player}.clock.newest > 8.5 * 16", timeout=120_000)
+    page.get_by_role("button", name="Stop here").click()
+    expect(page.locator("#lesson-note")).to_contain_text("are measured")
+    page.locator("#lesson-back").click()
+    expect(page.locator("#lesson-note")).to_contain_text("You chose “much”. Now see what happens.")
     trouble.clear()  # what Gradio says of requests that a reload breaks off

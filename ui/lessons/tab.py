@@ -3,7 +3,9 @@ pressed."""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 
 import gradio as gr
 
@@ -11,13 +13,14 @@ from deepforcing import PromptError, SettingsError, TraceError
 
 from ..look.notes import note, problem
 from ..look.told import told
-from ..player.messages import packet
+from ..player.messages import GONE, packet
 from ..player.player import player
 from ..recordings.library import Recordings
 from ..recordings.links import LinkError, read_lesson_link
 from ..recordings.viewings import Opening, Viewings
 from ..runs.names import run_name
 from .lesson import Ask, Broken, Lesson, LessonError, Run, Sketch, Slider
+from .live import Lab
 from .notebook import Notebook
 from .outcome import ENOUGH_SECONDS, Collector
 from .quiz import desk
@@ -36,8 +39,7 @@ IDLE = "The experiment plays here."
 NONE_HERE = "There are no lessons here. Start with --lessons FOLDER to bring some."
 FOCUS = "() => { const h = document.querySelector('#lesson-words h2'); if (h) { h.tabIndex = -1; h.focus(); } }"
 
-# (session, run, runner with its answers) -> (value for the player, message), as `Sessions.packets` gives them
-Live = Callable[[str, Run, str], Iterator[tuple[str, dict]]]
+READERS = 24  # of experiments, that are found again
 
 
 class LessonTab:
@@ -47,7 +49,8 @@ class LessonTab:
         self, lessons: Iterable[Lesson | Broken], recordings: Recordings, live: bool, wide: bool = False
     ) -> None:
         self.lessons, self.recordings, self.viewings = tuple(lessons), recordings, Viewings()
-        self._live: Live | None = None
+        self._lab: Callable[[], Lab | None] = lambda: None
+        self._readers: OrderedDict[str, Notebook] = OrderedDict()  # by their latest live run
         self._close: Callable[[str], None] = lambda session: None
         self.notebook, self.asked = gr.State(Notebook()), gr.State("")
         with gr.Column(elem_id="lesson-cards") as self.card_list:
@@ -60,7 +63,12 @@ class LessonTab:
             with gr.Column(elem_id="lesson-text"):
                 self.column = TextColumn(live)
             self.player = player(
-                wide, IDLE, elem_id="lesson-player", starts="#lesson-run, #lesson-play", stops="#lesson-stop"
+                wide,
+                IDLE,
+                elem_id="lesson-player",
+                starts="#lesson-run, #lesson-play",
+                stops="#lesson-stop",
+                keeps="lesson" if live else None,
             )
 
     def wire(
@@ -68,15 +76,15 @@ class LessonTab:
         blocks: gr.Blocks,
         tabs: gr.Tabs,
         others: Sequence[gr.Tab],
-        live: Live | None = None,
+        lab: Callable[[], Lab | None] = lambda: None,
         close: Callable[[str], None] = lambda session: None,
         beat: Callable | None = None,
         pause: Callable | None = None,
         **queue,
     ) -> None:
-        """others: the tabs beside this one. live: runs an experiment; close: ends what the session runs; beat, pause:
-        the page's own. queue: options of the long events."""
-        self._live, self._close = live, close
+        """others: the tabs beside this one. lab: where experiments are made, if anywhere; close: ends what the session
+        runs; beat, pause: the page's own. queue: options of the long events."""
+        self._lab, self._close = lab, close
         self._wire_steps()
         self._wire_runs(beat, pause, queue)
         for tab in others:
@@ -102,6 +110,7 @@ class LessonTab:
         column.run.click(self.run_it, self.notebook, changed, **QUIET, **queue)
         column.play.click(self.play_it, self.notebook, changed, **QUIET, **queue)
         column.stop.click(self.interrupt, self.notebook, queue=False, **QUIET)
+        self.player.rejoin(self.rejoin, None, [self.notebook, *self._shown, self.player], **QUIET, **queue)
         # A page may confirm a part before the answer to its last confirmation has come: none of them may be dropped.
         self.player.confirm(self.confirm, queue=False, trigger_mode="multiple", **QUIET)
         for event, answer in ((self.player.beat, beat), (self.player.pause, pause)):
@@ -192,12 +201,35 @@ class LessonTab:
 
     def run_it(self, notebook: Notebook, request: gr.Request) -> Iterator[Updates]:
         """The experiment itself, from the click to its end."""
-        run = _run_of(notebook)
-        if run is None or self._live is None or run.recorded:
+        run, lab = _run_of(notebook), self._lab()
+        if run is None or lab is None or run.recorded:
             return
         self.viewings.close(request.session_hash)
-        values = self._live(request.session_hash, run, notebook.runner(run))
-        yield from self._take(notebook, run, False, ((value, [message]) for value, message in values))
+        values = self._remembered(notebook, lab.run(request.session_hash, run, notebook.runner(run)))
+        yield from self._take(notebook, run, False, values)
+
+    def _remembered(self, notebook: Notebook, values: Iterable[tuple[str, dict]]) -> Iterator[tuple[str, list[dict]]]:
+        """Whose experiment it is, for a page that is loaded anew meanwhile."""
+        for value, message in values:
+            self._readers[message["run"]] = notebook
+            while len(self._readers) > READERS:
+                self._readers.popitem(last=False)
+            yield value, [message]
+
+    def rejoin(self, event: gr.EventData, request: gr.Request) -> Iterator[Updates]:
+        """The experiment that the page had before it was loaded anew, and its reader's answers; the page is told where
+        there is none any more."""
+        (run,), lab = told(event, run=str), self._lab()
+        notebook = self._readers.get(run)
+        block = _run_of(notebook) if notebook else None
+        values = lab.rejoin(request.session_hash, run) if lab and block else iter(())
+        first = next(values, None)
+        if first is None:
+            yield {self.player: GONE}  # which then follows its address
+            return
+        for updates in self._page(notebook):
+            yield {**updates, self.notebook: notebook}
+        yield from self._take(notebook, block, False, self._remembered(notebook, chain([first], values)))
 
     def play_it(self, notebook: Notebook, request: gr.Request) -> Iterator[Updates]:
         """Its recording, as far as the experiment goes."""

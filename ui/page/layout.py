@@ -110,7 +110,7 @@ def _watch(page: Page, pipeline: Pipeline | None, default: Policy, recordings: R
         _ask(page, is_small(pipeline), recordings)
     idle = "Type a prompt, or pick an example, and press Generate."
     starts = "#generate, #again, #recordings button"
-    page.player = player(not is_small(pipeline), idle, starts=starts, settings=True, keeps=True)
+    page.player = player(not is_small(pipeline), idle, starts=starts, settings=True, keeps="video")
     with gr.Row(elem_id="live"):
         page.live = gr.HTML(elem_id="live-note", apply_default_css=False)
         page.again = gr.Button("Start the next run", size="sm", visible=False, elem_id="again")

@@ -40,13 +40,13 @@ class Player extends Film {
     this.inside = new Inside(this.root, (token) => this.choose(token));
     const heads = new Heads(this.root, (layer, head) => this.pick(layer, head));
     this.followers = [this.gauges, this.inside, this.heat, heads];
-    this.memory = props.keeps ? new Memory("video") : null;
+    this.memory = props.keeps ? new Memory(props.keeps) : null;
     this.clicked = null; // when Generate was pressed
     this.picked = !this.root.closest("#player"); // whether the layer was chosen; else the page chooses one
     this.tour = new Tour(this);
     this.find("again").addEventListener("click", () => this.pause(false));
     this.find("own").addEventListener("click", () => document.querySelector("#prompt textarea").select());
-    this.root.dataset.makes = Boolean(props.keeps);
+    this.root.dataset.makes = props.keeps === "video";
     this.find("tour").addEventListener("click", () => this.tour.start());
     staySmall(this.root, this.find("video"));
     this.listen(props);

@@ -35,7 +35,7 @@ def player(
     starts: str = "#generate, #recordings button",
     stops: str = "#stop",
     settings: bool = False,
-    keeps: bool = False,
+    keeps: str | None = None,
 ) -> gr.HTML:
     """The component, for small square videos or for wide ones. idle: what it says before there is a video.
 
@@ -43,7 +43,7 @@ def player(
 
     starts, stops: CSS selectors of the buttons that begin and end its runs.
 
-    keeps: whether it finds its live run again after a reload; then its event `rejoin` has to be answered.
+    keeps: by what name it finds its live run again after a reload; then its event `rejoin` has to be answered.
 
     Events: beat and pause of a live run, confirm of a recorded one, arrive when it is on the page, rejoin instead where
     the page had a live run before it was loaded anew.
