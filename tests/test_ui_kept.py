@@ -113,6 +113,30 @@ def test_a_reload_within_the_grace_keeps_the_run_though_another_waits():
     assert watching(sessions, "c", waits)[-1]["reason"] == "finished"
 
 
+def test_a_page_that_ran_out_of_video_is_counted_once():
+    sessions = Sessions(small_pipeline())
+    seen = watching(sessions, "a", sessions.packets("a", order()), lambda last: last.get("seq") == 2)
+    run, ends = seen[0]["run"], [m["first"] + len(m["frames"]) for m in seen if m["kind"] == "chunk"]
+    assert ends == [9, 21]
+    for frame, playing in (
+        (8.999, True),  # it goes on
+        (8.98, False),  # paused by its viewer
+        (9.0, False),
+        (9.001, False),
+        (10.999, False),  # no chunk ends here
+        (8.999, False),  # the first stall
+        (8.999, False),
+        (20.5, True),
+        (20.999, False),  # the second
+    ):
+        sessions.report("a", run, frame, playing, 0)
+    sessions.report("a", "another", 8.999, False, 0)
+    assert "deepforcing_stalls_total 2.0" in sessions.tally.text()
+    sessions.finish("a")
+    sessions.report("a", run, 8.999, False, 0)  # a video that has ended
+    assert "deepforcing_stalls_total 2.0" in sessions.tally.text()
+
+
 def test_an_order_that_cannot_work_is_refused_to_its_page():
     sessions = Sessions(small_pipeline())
     with pytest.raises(SettingsError, match="shorter than the chunk"):
@@ -122,7 +146,10 @@ def test_an_order_that_cannot_work_is_refused_to_its_page():
 def test_only_so_many_runs_are_kept(monkeypatch):
     monkeypatch.setattr("ui.hosting.sessions.MOST_KEPT", 2)
     sessions, pages = Sessions(small_pipeline()), "abcd"
-    names = [watching(sessions, page, sessions.packets(page, order(frames=9)))[0]["run"] for page in pages]
+    names = []
+    for page in pages:
+        names.append(watching(sessions, page, sessions.packets(page, order(frames=9)))[0]["run"])
+        sessions.finish(page)
     assert [bool(list(sessions.rejoin("x", name))) for name in names] == [False, True, True, True]
 
 
@@ -147,7 +174,7 @@ class Told:
 
 
 def chunk(seq, size=10):
-    return {"run": "r", "seq": seq, "kind": "chunk", "frames": ["x" * size]}
+    return {"run": "r", "seq": seq, "kind": "chunk", "first": seq, "frames": ["x" * size]}
 
 
 def numbers(packet):

@@ -135,6 +135,8 @@ def test_who_looks_after_the_server_can_ask_how_it_is(app, client, caplog):
     assert told["deepforcing_running"] == told["deepforcing_waiting"] == "0.0"
     assert float(told['deepforcing_runs_ended_total{reason="finished"}']) >= 1
     assert float(told["deepforcing_frames_made_total"]) >= 16
+    assert float(told["deepforcing_frames_per_second"]) >= 1.6, "those 16 in the last ten seconds"
+    assert told["deepforcing_stalls_total"] == "0.0"
     assert float(told["deepforcing_first_frame_seconds_count"]) >= 1
 
 

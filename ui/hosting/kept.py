@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from ..player.messages import packet_of
 from ..runs.files import Files
 from .link import Link
+from .stalls import Stalls
 
 MOST_BYTES = 40_000_000  # that are kept of a run; its oldest chunks go first
 PACKET_BYTES = 2_000_000  # of one packet, which has one message at least
@@ -41,7 +42,7 @@ class KeptRun:
 
     def __init__(self, name: str, play: Callable[[Path], Iterator[tuple[dict, Files]]]) -> None:
         """play: what yields (message, files so far), with a folder that stays until `forget`."""
-        self.name, self.files, self.link = name, Files(), Link()
+        self.name, self.files, self.link, self.stalls = name, Files(), Link(), Stalls()
         self.quality = 0  # at which pictures are best sent, see `Link`
         self.left: float | None = None  # when its page went away
         self.over = False
@@ -161,9 +162,10 @@ class KeptRun:
             self._changed.notify_all()
 
     def _measure(self, message: dict, size: int) -> None:
-        """How many bytes a second of video takes."""
+        """How many bytes a second of video takes, and where it ends by now."""
         if message["kind"] == "started":
             self._fps = message["fps"]
         elif message["kind"] in FILM:
             frames = message["frames"] if message["kind"] == "chunk" else message["frames"][0]
             self._needed = size * self._fps / max(1, len(frames))
+            self.stalls.made(message["first"] + len(frames))

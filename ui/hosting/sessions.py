@@ -129,6 +129,8 @@ class Sessions:
         if kept is not None and kept.name == run:
             quality = kept.quality
             kept.confirm(seen)
+            if not kept.over and kept.stalls.told(frame, playing):
+                self.tally.stalled()
             if now is not None and kept.quality != quality:
                 now.adapt(kept.quality, kept.link.decided)
         if now is not None:
