@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow down a shared machine many times over
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -62,6 +63,14 @@ def small_pipeline(layers: int = 2, prediction: str = "flow") -> Pipeline:
     torch.manual_seed(1)
     codec = TinyCodec(CodecConfig(latent_channels=CHANNELS, encoder_widths=(8, 8, 8), decoder_widths=(8, 8, 8, 8)))
     return Pipeline("small", denoiser, WordHash(), codec.eval(), VideoShape(32, 48))
+
+
+def soon(holds: Callable[[], bool], seconds: float = 30) -> bool:
+    """Whether it holds within this time: what other threads do takes longer on a busy machine."""
+    deadline = time.monotonic() + seconds
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return holds()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import small_pipeline
+from conftest import small_pipeline, soon
 
 from deepforcing import DeepForcing, SettingsError, read_trace
 from ui.hosting.kept import KeptRun
@@ -38,13 +38,6 @@ def watching(sessions, session, values, until=lambda message: False):
             values.close()
             break
     return seen
-
-
-def soon(holds) -> bool:
-    deadline = time.monotonic() + WAIT
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return holds()
 
 
 def test_a_page_that_comes_back_finds_its_run_from_the_start_and_sees_its_end():

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from conftest import soon
 from test_trace import record, run
 
 from deepforcing import DeepForcing
@@ -189,7 +190,7 @@ def test_a_run_that_is_stopped_early_is_not_enough(reader):
         if reader.notebook.collector and reader.notebook.collector.seconds > 1:
             reader.tab.interrupt(reader.notebook, READER)
     assert "to go on, at least 8 are needed" in reader.note and not reader.may_go_on
-    assert reader.app.sessions.active == 0 and not reader.notebook.outcomes
+    assert soon(lambda: reader.app.sessions.active == 0) and not reader.notebook.outcomes
 
 
 def test_leaving_the_step_ends_its_run_and_keeps_its_words_to_itself(reader):
@@ -200,21 +201,25 @@ def test_leaving_the_step_ends_its_run_and_keeps_its_words_to_itself(reader):
     reader.see(reader.tab.go_back(reader.notebook, READER))
     late = list(updates)
     assert all(set(update) == {reader.tab.player} for update in late), "of another step by now"
-    assert reader.app.sessions.active == 0 and reader.notebook.collector is None and not reader.notebook.outcomes
+    assert (
+        soon(lambda: reader.app.sessions.active == 0)
+        and reader.notebook.collector is None
+        and not reader.notebook.outcomes
+    )
 
 
 def test_an_order_that_cannot_work_is_told(reader, monkeypatch):
     reader.open().notebook.number = 4
     monkeypatch.setitem(reader.notebook.answers, "frames", 30.0)
     reader.see(reader.tab.run_it(reader.notebook, READER))
-    assert "note problem" in reader.note and "sink" in reader.note and reader.app.sessions.active == 0
+    assert "note problem" in reader.note and "sink" in reader.note and soon(lambda: reader.app.sessions.active == 0)
 
 
 def test_a_broken_lesson_is_a_card_and_runs_nothing(reader):
     broken, card = reader.tab.lessons[-2], reader.tab.cards[-2]
     assert isinstance(broken, Broken) and "broken.md, step 5 (Live): unknown policy" in card.value
     assert "&lt;b&gt;deep-wish" in card.value and "<b>" not in card.value
-    assert reader.app.sessions.active == 0
+    assert soon(lambda: reader.app.sessions.active == 0)
 
 
 def test_without_a_model_recordings_play_and_the_rest_is_skipped(without_model):

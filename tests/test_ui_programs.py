@@ -9,7 +9,7 @@ import httpx
 import imageio_ffmpeg
 import numpy as np
 import pytest
-from conftest import small_pipeline
+from conftest import small_pipeline, soon
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
@@ -55,7 +55,7 @@ def test_a_program_gets_its_files_and_is_told_how_far_they_are(app, client):
     assert imageio_ffmpeg.count_frames_and_secs(last["video"])[0] == 40
     trace = read_trace(Path(last["trace"]))
     assert trace.started.seed == 3 and trace.started.settings["budget"] == 8
-    assert app.sessions.active == 0
+    assert soon(lambda: app.sessions.active == 0)
 
 
 def test_a_program_gets_frames_as_they_are_made_and_prompts_that_follow_each_other(app, client):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from browsing import expect
 from chromium import INKED, PLAYER, drawer, look, open_tab, visit, wait
+from conftest import soon
 from small_wan import save_small_wan
 
 from deepforcing import AttentionMass, CacheState, Compression, Gauges, Geometry, Jump, Loading, load_pipeline
@@ -206,7 +207,7 @@ def test_a_second_viewer_waits_and_a_closed_tab_ends_its_run(app, browser, page)
     assert app.sessions.active == 1
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
-    assert app.sessions.active == 0
+    assert soon(lambda: app.sessions.active == 0)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("deepforcing")]
 
 

@@ -5,6 +5,7 @@ import re
 import pytest
 from browsing import expect
 from chromium import look, wait
+from conftest import soon
 
 from deepforcing import load_pipeline
 from ui.app import App
@@ -67,7 +68,7 @@ def test_a_reload_finds_the_run_where_it_was(app, page, trouble):
     shown = look(page, "Math.floor(p.clock.position)")
     page.reload()
     is_found_again(page, run, shown)
-    assert app.sessions.active == 0
+    assert soon(lambda: app.sessions.active == 0)
     trouble.clear()  # what Gradio says of requests that a reload breaks off
 
 

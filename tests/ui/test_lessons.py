@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from browsing import expect
 from chromium import INKED, open_tab
+from conftest import soon
 from PIL import Image
 
 from deepforcing import load_pipeline, read_runner
@@ -179,7 +180,7 @@ def test_a_broken_lesson_says_what_is_wrong_and_runs_nothing(app, tab):
     page.get_by_role("tab", name="Learn").click()
     card = page.get_by_role("alert").filter(has_text="broken.md")
     expect(card).to_contain_text("broken.md, step 1 (Run it): unknown policy 'deep-wish'")
-    assert app.sessions.active == 0 and page.locator("button.card", has_text="Broken").count() == 0
+    assert soon(lambda: app.sessions.active == 0) and page.locator("button.card", has_text="Broken").count() == 0
 
 
 def test_another_tab_ends_the_run(app, tab):
@@ -190,4 +191,4 @@ def test_another_tab_ends_the_run(app, tab):
     page.get_by_role("tab", name="Learn").click()
     until(page, "p.root.dataset.ended === 'stopped'")
     expect(page.get_by_role("button", name="Run it", exact=True)).to_be_visible()
-    assert app.sessions.active == 0
+    assert soon(lambda: app.sessions.active == 0)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from browsing import expect
 from chromium import INKED, drawer, look, visit, wait
+from conftest import soon
 from test_trace import record, run
 
 from deepforcing import load_pipeline, read_trace
@@ -162,7 +163,7 @@ def test_recorded_and_live_runs_take_turns_on_the_player(app, browser, trouble):
     page.get_by_role("button", name="▶ Run, 7 s").click()
     wait(page, "p.history.run.recorded && p.clock.ended")
     expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
-    assert app.sessions.active == 0
+    assert soon(lambda: app.sessions.active == 0)
     drawer(page, "Meter")
     expect(page.locator("[data-meter=first]")).to_have_text(re.compile(r"^\d+\.\d\d s$"))
     wait(page, "p.clock.atEnd")

@@ -9,6 +9,7 @@ const FORGOTTEN = 54; // pixels, at least, for the frames that are gone
 const WEIGHTS = { sink: 0.8, evicted: 1.4, "top-C": 1.4, recent: 0.8, current: 0.8 }; // wider where single tokens count,
 const NARROW = { sink: 0.5, evicted: 1, "top-C": 1.6, recent: 0.6, current: 0.6 }; // the more so where there is no room
 const NARROW_BELOW = 560; // pixels
+const [LEGIBLE, MOST_ROWS] = [26, 4]; // pixels of a tile; where columns are narrower, tiles stand in so many rows
 
 export class Axis {
   // frames: [{ latent, role }], the chunk's own among them; gone: frames that are in no column.
@@ -19,6 +20,7 @@ export class Axis {
     const unit = unitOf(groups, weights, width - GAP * (groups.length - 1) - (gone ? FORGOTTEN : 0), window);
     this.wide = (role) => unit * weights[role]; // of a column
     this.columns = new Map(); // latent frame -> its left edge and its width, in pixels
+    this.tiles = new Map(); // latent frame -> left edge, width, row and number of rows, of a tile that is wide enough to be looked at
     this.groups = []; // { role, left, width, count }
     const left = groups[0]?.[0] === "sink" ? groups.shift() : null;
     const others = groups.reduce((sum, group) => sum + this.room(group) + GAP, -GAP);
@@ -36,7 +38,13 @@ export class Axis {
   put([role, frames], left) {
     const wide = this.wide(role);
     const width = this.room([role, frames]);
-    frames.forEach(({ latent }, i) => this.columns.set(latent, [left + i * wide, wide]));
+    const rows = Math.min(MOST_ROWS, Math.ceil(LEGIBLE / wide), frames.length);
+    const tile = Math.max(rows * wide, Math.min(LEGIBLE, width));
+    frames.forEach(({ latent }, i) => {
+      const at = Math.min(Math.max(0, (i + 0.5) * wide - tile / 2), Math.max(0, frames.length * wide - tile));
+      this.columns.set(latent, [left + i * wide, wide]);
+      this.tiles.set(latent, [left + at, tile, i % rows, rows]);
+    });
     this.groups.push({ role, left, width, count: frames.length });
     return left + width;
   }

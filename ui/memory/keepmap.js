@@ -61,15 +61,15 @@ export class KeepMap {
     this.ground = inks(this.root)("card");
     this.cells = new Map(wanted.map((cell) => [cell.latent, { ...(old.get(cell.latent) ?? newElements()), cell }]));
     for (const [latent, { figure }] of old) if (!this.cells.has(latent)) figure.remove();
-    const widest = Math.max(...[...axis.columns.values()].map(([, wide]) => wide));
-    this.root.style.height = `${Math.round((widest * this.rows) / this.columns) + 16}px`;
+    const high = (wide) => Math.round((wide * this.rows) / this.columns);
+    this.root.style.height = `${Math.max(...[...axis.tiles.values()].map(([, wide, row]) => (row + 1) * high(wide))) + 16}px`;
     let next = this.root.firstChild;
     for (const shown of this.cells.values()) {
       if (shown.figure === next) next = next.nextSibling;
       else this.root.insertBefore(shown.figure, next);
-      const [left, wide] = axis.columns.get(shown.cell.latent);
-      shown.caption.style.visibility = wide < 7 * String(shown.cell.latent).length ? "hidden" : "";
-      Object.assign(shown.figure.style, { left: `${left}px`, width: `${wide}px` });
+      const [left, wide, row, rows] = axis.tiles.get(shown.cell.latent);
+      shown.caption.hidden = rows > 1 || wide < 7 * String(shown.cell.latent).length;
+      Object.assign(shown.figure.style, { left: `${left}px`, width: `${wide}px`, top: `${row * high(wide)}px` });
       const print = fingerprint(shown.cell) + this.ground;
       if (print !== shown.print) this.draw(shown);
       shown.print = print;

@@ -107,7 +107,7 @@ export class Tour {
     const left = Math.min(Math.max(0, box.left - host.left), host.width - this.box.offsetWidth);
     const top = (above ? Math.max(0, box.top - this.box.offsetHeight - 10) : box.bottom + 10) - host.top;
     Object.assign(this.box.style, { left: `${left}px`, top: `${top}px` });
-    if (matchMedia("(max-width: 820px)").matches) target.scrollIntoView({ block: "center" });
+    if (this.stops.length && matchMedia("(max-width: 820px)").matches) target.scrollIntoView({ block: "center" });
   }
 
   unmark() {
