@@ -166,7 +166,8 @@ def test_pause_and_stop_reach_the_worker(pipeline, zero_gpu):
 def test_a_viewer_who_leaves_ends_the_worker(pipeline, zero_gpu):
     play = Sessions(pipeline).play("a", order())
     assert next(play)[0]["kind"] == "started"
-    play.close()  # the fake worker asserts that its process has ended
+    play.close()
+    assert soon(lambda: not multiprocessing.active_children(), 10)
 
 
 def short_lived(pipeline, end, orders):

@@ -134,8 +134,8 @@ class LentRun:
         except Gone:
             yield _failed(GONE, GONE)
         finally:
+            self._mailbox.write(replace(self._wishes, stopping=True))  # or a viewer who leaves would not end it
             work.close()
-            self._mailbox.write(replace(self._wishes, stopping=True))
 
     def _keep(self, message: dict) -> bool:
         """Take what going on needs out of a message; whether it tells of what was made before."""

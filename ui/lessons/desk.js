@@ -28,6 +28,8 @@ function look(terms) {
     term.dataset.says = terms[link.hash.slice(6)];
     link.replaceWith(term);
   }
+  const [plot, found] = [document.querySelector("#lesson-plot"), document.querySelector(".lesson-found")];
+  if (plot && found && plot.ariaLabel !== found.innerText) Object.assign(plot, { role: "figure", ariaLabel: found.innerText });
   document.querySelector("#lesson-image .image-container > button")?.setAttribute("aria-label", "Your picture");
   for (const card of document.querySelectorAll("button.card[id]")) mark(card);
 }

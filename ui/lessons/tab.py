@@ -54,7 +54,7 @@ class LessonTab:
         self._close: Callable[[str], None] = lambda session: None
         self.notebook, self.asked = gr.State(Notebook()), gr.State("")
         with gr.Column(elem_id="lesson-cards") as self.card_list:
-            gr.HTML(INTRO, elem_id="lesson-intro", apply_default_css=False)
+            gr.HTML(INTRO, elem_id="lesson-intro", elem_classes="intro", apply_default_css=False)
             self.cards = [_card(number, lesson) for number, lesson in enumerate(self.lessons, 1)]
             none = "" if self.lessons else note(NONE_HERE, "hint")
             self.trouble = gr.HTML(none, elem_id="lesson-trouble", apply_default_css=False)

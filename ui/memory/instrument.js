@@ -53,6 +53,7 @@ export class Instrument {
     this.rope.take(chunk, layer);
     this.find("told").textContent = chunk.told;
     this.find("rope-note").textContent = chunk.placement;
+    this.rope.canvas.ariaLabel = `Where RoPE puts each frame in time. ${chunk.placement}`;
     const mean = layer ? "" : " Colour is the share of layers that keep a token.";
     this.find("keep-note").textContent = describe(chunk, fired, chunk.run) + mean + missing(chunk.cache.left + left);
     this.find("sink").textContent = this.spent(chunk, history, choice);
@@ -66,7 +67,7 @@ export class Instrument {
     const mass = history.mass(byRole, ROLES.length, layer, head);
     const on = ["on the sink", "on top-C tokens", "on recent frames", "on the frames being made"];
     const parts = [...mass].flatMap((share, i) => (share >= 0.005 ? [`${percent(share)} ${on[i]}`] : []));
-    this.bars.canvas.setAttribute("aria-label", `Attention by frame: ${parts.join(", ")}.`);
+    this.bars.canvas.ariaLabel = `Attention by frame: ${parts.join(", ")}.`;
     return parts.join(" · ");
   }
 

@@ -19,6 +19,7 @@ STYLES = (  # later ones win
     "prompts/later",
     "race/race",
     "lessons/lessons",
+    "look/touch",
 )
 UPLOAD_BYTES = 200 * 10**6  # of a trace that somebody opens
 

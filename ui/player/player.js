@@ -267,6 +267,7 @@ class Player extends Film {
   follow(chunk) {
     this.shownChunk = chunk;
     this.find("now-text").textContent = chunk.prompt;
+    this.stage.canvas.ariaLabel = `The video: ${chunk.prompt}`;
     if (this.coming === chunk.prompt) {
       this.coming = null;
       this.find("coming").textContent = this.notice;

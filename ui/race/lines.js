@@ -10,7 +10,7 @@ export class Lines {
   constructor(host, { title, what, format, mark = null }) {
     Object.assign(this, { title, what, format, mark });
     const article = document.createElement("article");
-    article.append(tag("h2", title), tag("p", what));
+    article.append(tag("h3", title), tag("p", what));
     this.svg = node("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img" });
     this.grid = this.svg.appendChild(node("g", { class: "lines-grid" }));
     this.marked = this.svg.appendChild(node("line", { class: "lines-mark" }));

@@ -50,12 +50,19 @@ import(at(props.module)).then(({ mount }) => mount(element, props, (use) => watc
 )
 
 
+INTRO = (
+    "<h2>Who remembers longest?</h2><p>Two to four ways of keeping the past, side by side: the same prompt, seed and "
+    "noise, so that only memory differs.</p>"
+)
+
+
 class RaceTab:
     """Made inside gr.Blocks, where it is to be; `wire` connects it to the model."""
 
     def __init__(self, small: bool) -> None:
         serve()
         with gr.Column(elem_id="race"):
+            gr.HTML(INTRO, elem_id="race-intro", elem_classes="intro", apply_default_css=False)
             self._ask(EXAMPLES[0] if small else next(iter(LONG.values())), small)
             with gr.Row(elem_id="race-field"):
                 self._field()
