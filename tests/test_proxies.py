@@ -110,13 +110,21 @@ def test_the_page_can_be_imported_whatever_the_proxy():
     assert done.returncode == 0 and done.stderr.startswith("note: ALL_PROXY is left out")
 
 
-def test_a_folder_of_gradios_that_is_somebody_elses_is_not_used(tmp_path):
-    (tmp_path / "gradio").write_text("not even a folder")
-    code = "import ui, os, pathlib; print(pathlib.Path(os.environ['GRADIO_TEMP_DIR']).is_dir())"
+@pytest.mark.parametrize("usable", [True, False])
+def test_each_server_has_a_cache_folder_of_its_own_which_goes_with_it(tmp_path, usable):
+    if not usable:
+        (tmp_path / "gradio").write_text("not even a folder")
+    code = "import ui, os, pathlib; f = os.environ['GRADIO_TEMP_DIR']; print(f, pathlib.Path(f).is_dir())"
     shell = {**os.environ, "TMPDIR": str(tmp_path), "GRADIO_TEMP_DIR": ""}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=shell, capture_output=True, text=True)
-    assert done.stdout.strip() == "True" and list(tmp_path.glob("gradio-*"))
-    assert writable(tmp_path / "new") and not writable(tmp_path / "gradio" / "in a file")
+    folder, there = done.stdout.split()
+    assert there == "True" and Path(folder).parent == (tmp_path / "gradio" if usable else tmp_path)
+    assert not Path(folder).exists()
+
+
+def test_a_folder_that_cannot_be_written_is_known(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    assert writable(tmp_path / "new") and not writable(tmp_path / "file" / "in it")
 
 
 class Refusing(BaseHTTPRequestHandler):

@@ -3,7 +3,9 @@
 What Gradio finds in its surroundings is put right here, before it is imported.
 """
 
+import atexit
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -23,5 +25,7 @@ def writable(folder: Path) -> bool:
 
 for _note in mind_proxies():
     print(_note, file=sys.stderr)
-if not writable(Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio")):  # somebody else's
-    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="gradio-")
+# A server deletes what it has cached when it ends, by name: without a folder of its own, another server's pictures too.
+_place = Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio")
+os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="gradio-", dir=_place if writable(_place) else None)
+atexit.register(shutil.rmtree, os.environ["GRADIO_TEMP_DIR"], ignore_errors=True)

@@ -13,6 +13,7 @@ from deepforcing import PromptError, SettingsError, TraceError
 
 from ..look.notes import note, problem
 from ..look.told import told
+from ..look.web import serve
 from ..player.messages import GONE, packet
 from ..player.player import player
 from ..recordings.library import Recordings
@@ -280,6 +281,7 @@ class LessonTab:
 def _card(number: int, lesson: Lesson | Broken) -> gr.Button | gr.HTML:
     if isinstance(lesson, Broken):
         return gr.HTML(problem(LessonError(lesson.error)), elem_classes="card", apply_default_css=False)
+    serve(*filter(None, [lesson.picture]))
     minutes = f"about {lesson.minutes} minute{'s' if lesson.minutes > 1 else ''}"
     return gr.Button(
         f"{number} · {lesson.title}\n{lesson.summary}\n{minutes}",
