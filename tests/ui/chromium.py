@@ -21,9 +21,9 @@ def visit(app, browser, trouble):
     return page
 
 
-def open_tab(app, browser, trouble, new_here: bool = False):
-    """new_here: the page offers its tour, as it does once in a browser."""
-    page = browser.new_page(viewport={"width": 1440, "height": 900}, accept_downloads=True)
+def open_tab(app, browser, trouble, new_here: bool = False, **screen):
+    """new_here: the page offers its tour, as it does once in a browser. screen: Playwright's, of a desk without it."""
+    page = browser.new_page(**{"viewport": {"width": 1440, "height": 900}, "accept_downloads": True} | screen)
     page.set_default_timeout(60_000)
     if not new_here:
         page.add_init_script("localStorage.setItem('deep-forcing-tour', 'yes')")

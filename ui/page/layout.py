@@ -33,6 +33,7 @@ TOGGLE_MORE = """() => {
   const open = document.body.toggleAttribute("data-more");
   document.getElementById("more-button").setAttribute("aria-expanded", open);
 }"""
+ALL_POLICIES = "() => { document.body.dataset.policies = 'all'; }"
 LOOK_SECONDS = 0.7  # between two looks at the progress of loading
 
 
@@ -201,6 +202,8 @@ def _settings(page: Page, default: Policy, embedded: bool) -> None:
     page.policy = gr.Radio(
         choices, value=default.name, show_label=False, label="Policy", container=False, elem_id="policy"
     )
+    more = gr.Button("More policies ...", size="sm", elem_classes="chip", elem_id="more-policies")
+    more.click(fn=None, js=ALL_POLICIES)
 
 
 def _break_it(page: Page, default: Policy, strip: str) -> None:
