@@ -29,8 +29,8 @@ from .version import __version__
 from .video_file import VideoError, VideoWriter, rewrite_metadata
 
 if TYPE_CHECKING:
-    from .compression import participative_compression
     from .memory import describe
+    from .method import dynamic_temporal_rope, participative_compression, sliding_window_with_sinks
     from .models.components import ModelError, device_for
     from .models.fetch import Progress
     from .models.loading import Loading
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
         choices_of,
         make_policy,
         settings_of,
-        sliding_window_with_sinks,
     )
     from .probe import AttentionProbe
     from .race import (
@@ -62,13 +61,12 @@ if TYPE_CHECKING:
         check_field,
         read_runner,
     )
-    from .rope import dynamic_temporal_rope
     from .stream import VideoStream
     from .switching import SWITCHES
 
 _LATER = {
-    "compression": "participative_compression",
     "memory": "describe",
+    "method": "dynamic_temporal_rope participative_compression sliding_window_with_sinks",
     "models.components": "ModelError device_for",
     "models.fetch": "Progress",
     "models.loading": "Loading",
@@ -77,11 +75,9 @@ _LATER = {
     "needs": "Needs get_ready needs_of own_policy",
     "options": "add_loading loading_from",
     "pipeline": "Pipeline generate_long_video load_pipeline",
-    "policies": "POLICIES AttentionSink DeepForcing DeepSink Policy SlidingWindow choices_of make_policy settings_of "
-    "sliding_window_with_sinks",
+    "policies": "POLICIES AttentionSink DeepForcing DeepSink Policy SlidingWindow choices_of make_policy settings_of",
     "probe": "AttentionProbe",
     "race": "LEADER_RULE RaceStarted RaceStream RaceVideo Round Runner check_field read_runner",
-    "rope": "dynamic_temporal_rope",
     "stream": "VideoStream",
     "switching": "SWITCHES",
 }

@@ -56,8 +56,8 @@ def by_frame(scores: Tensor, frames: Tensor, candidates: Tensor) -> Tensor:
     return torch.zeros_like(alone).scatter_add(1, which, alone).gather(1, which).masked_fill(~candidates, 0)
 
 
-def participative_compression(scores: Tensor, candidates: Tensor, count: int, *, barred: Tensor | None = None) -> TopC:
-    """Choose the `count` candidates with the highest scores, and return them in temporal order.
+def choose_top_c(scores: Tensor, candidates: Tensor, count: int, *, barred: Tensor | None = None) -> TopC:
+    """Eq. 10: the `count` candidates with the highest scores, in temporal order.
 
     scores      float32 [B, n], see `importance`; candidates bool [B, n], neither sink nor recent, `count` or more a row
     barred      bool [B, n], candidates that may not be chosen any more (released code: chosen 7 times); a row may then

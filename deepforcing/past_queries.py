@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .rope import RopeDims, dynamic_temporal_rope
+from .rope import RopeDims, turn_in_time
 
 Remembered = list[tuple[int, Tensor]]  # (latent frame, queries [B, k, heads, head_dim]), turned back in time to 0
 
@@ -46,4 +46,4 @@ class PastQueries:
         return [self._at(queries, frame - now) for frame, queries in remembered if frame >= since]
 
     def _at(self, queries: Tensor, time: int) -> Tensor:
-        return dynamic_temporal_rope(queries, torch.full((1,), time, device=queries.device), self._dims)
+        return turn_in_time(queries, torch.full((1,), time, device=queries.device), self._dims)

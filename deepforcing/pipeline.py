@@ -34,7 +34,7 @@ from .models.speed import attention_title, compile_blocks, join_projections, use
 from .models.tiny import is_tiny, load_tiny
 from .out_of_memory import explain_no_room, is_out_of_memory, release
 from .policies import DeepForcing, Policy, settings_of
-from .prompt import check_prompt
+from .prompt import PromptError, check_prompt
 from .run_ahead import run_ahead
 from .run_settings import RunSettings
 from .telemetry import cache_state, compression
@@ -330,9 +330,12 @@ def started_event(
     )
 
 
+Wish = str | Timeline | Callable[[int], str]
+
+
 def generate_long_video(
-    pipeline: Pipeline,
-    prompt: str | Timeline | Callable[[int], str],
+    pipeline: Pipeline | Wish,
+    prompt: Wish | None = None,
     *,
     num_frames: int | None = None,
     policy: Policy | None = None,
@@ -343,8 +346,11 @@ def generate_long_video(
     stale_prompt: bool = False,
     past: Past = NONE,
 ) -> Iterator[Chunk]:
-    """Generate a video of any length, a chunk at a time, with constant memory.
+    """Generate a video of any length, a chunk at a time, with constant memory (arXiv 2512.05081, Algorithm 1).
 
+        for chunk in generate_long_video("a red balloon over the sea", num_frames=1440): ...
+
+    pipeline      what `load_pipeline` gave; the embedded model where it is left out, as above
     prompt        text, a Timeline, or a function of the chunk's number that is asked at each chunk boundary
     num_frames    video frames, the last chunk is cut to fit; None goes on until the iterator is closed
     policy        DeepForcing() when None
@@ -359,10 +365,22 @@ def generate_long_video(
     The same prompt, seed and settings give the same video on the same device, not on another. Raises SettingsError and
     PromptError before the first chunk, and ModelError at the first chunk that has a number that is none, such as NaN.
     """
+    pipeline, prompt = _which_model(pipeline, prompt)
     policy = policy or DeepForcing()
     prompt_for = prompt if callable(prompt) else _by_chunk(Timeline.of(prompt), pipeline)
     settings = RunSettings(policy, probe, switch)
     return long_video(pipeline, prompt_for, settings, num_frames, seed, overlap, stale_prompt, past)
+
+
+def _which_model(pipeline: Pipeline | Wish, prompt: Wish | None) -> tuple[Pipeline, Wish]:
+    """The embedded model where only a prompt is given. Raises PromptError where there is none."""
+    if not isinstance(pipeline, Pipeline):
+        if prompt is not None:
+            raise SettingsError(f"a pipeline is what load_pipeline gives, not {pipeline!r}")
+        return load_pipeline(), pipeline
+    if prompt is None:
+        raise PromptError("The prompt is missing: describe what the video should show.")
+    return pipeline, prompt
 
 
 def long_video(

@@ -65,7 +65,7 @@ def spatial_rope(x: Tensor, row: Tensor, column: Tensor, dims: RopeDims) -> Tens
     return torch.cat((x[..., : dims.time], rotate(x[..., dims.time :], turn)), -1)
 
 
-def dynamic_temporal_rope(x: Tensor, time: Tensor, dims: RopeDims) -> Tensor:
+def turn_in_time(x: Tensor, time: Tensor, dims: RopeDims) -> Tensor:
     """Move keys (or queries) along the timeline: rotate only their time channels, by exp(i omega_t * time).
 
     Deep Sink's temporal RoPE adjustment (arXiv 2512.05081, Eq. 3-6). x has no temporal rotation yet, so `time` is
@@ -74,5 +74,16 @@ def dynamic_temporal_rope(x: Tensor, time: Tensor, dims: RopeDims) -> Tensor:
     x: [..., L, heads, head_dim]; time: [..., L] latent frames, any sign, may be fractional. Returns x's shape and
     dtype; height and width channels are untouched.
     """
-    turn = _rotation(_angles(time, dims.time, dims.theta))
+    turn = temporal_rotation(time, dims.time, dims.theta)
     return torch.cat((rotate(x[..., : dims.time], turn), x[..., dims.time :]), -1)
+
+
+def temporal_rotation(time: Tensor, channels: int, theta: float) -> Rotation:
+    """The rotation of the `channels` that carry time, at positions [..., L]."""
+    return _rotation(_angles(time, channels, theta))
+
+
+def sink_beside_window(frames: Tensor, now: int, reach: int, sink: int) -> Tensor:
+    """Where in time frames [..., L] stand for a chunk that begins at frame `now`, counted from there: where they are,
+    but for the first `sink`, which begin at most `reach` before the chunk (arXiv 2512.05081, Eq. 5)."""
+    return torch.where(frames < sink, frames - min(reach, now), frames - now)

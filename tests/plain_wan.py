@@ -12,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from deepforcing.attention import CausalSelfAttention
 from deepforcing.config import Sampling
 from deepforcing.models.wan import CausalWan
-from deepforcing.rope import dynamic_temporal_rope, rotate, spatial_rope
+from deepforcing.rope import rotate, spatial_rope, turn_in_time
 
 
 class PlainSelfAttention(CausalSelfAttention):
@@ -47,7 +47,7 @@ class PlainSelfAttention(CausalSelfAttention):
         number = ((frame * geometry.rows + row) * geometry.columns + column)[..., None, None]
         keys, values = (t.gather(1, number.expand(-1, -1, *t.shape[2:])) for t in (self.keys, self.values))
         keys = spatial_rope(keys, row, column, layer.dims)
-        return dynamic_temporal_rope(keys, layer.reading.time, layer.dims), values
+        return turn_in_time(keys, layer.reading.time, layer.dims), values
 
     @staticmethod
     def _grown(all_made: Tensor | None, new: Tensor, before: int) -> Tensor:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from deepforcing.compression import attention_mass, by_frame, importance, participative_compression
+from deepforcing.compression import attention_mass, by_frame, choose_top_c, importance
 
 
 def candidates(*rows):
@@ -17,13 +17,13 @@ def test_importance_is_the_sum_over_queries_and_heads():
 
 def test_highest_scores_win_and_stay_in_temporal_order():
     scores = torch.tensor([[9.0, 1.0, 5.0, 3.0, 7.0, 8.0]])
-    top = participative_compression(scores, candidates([0, 1, 1, 1, 1, 0]), 2)
+    top = choose_top_c(scores, candidates([0, 1, 1, 1, 1, 0]), 2)
     assert top.indices.tolist() == [[2, 4]] and top.valid is None
 
 
 def test_sinks_and_recent_tokens_never_compete():
     scores = torch.arange(6.0).flip(0)[None]
-    top = participative_compression(scores, candidates([0, 0, 1, 1, 0, 0]), 2)
+    top = choose_top_c(scores, candidates([0, 0, 1, 1, 0, 0]), 2)
     assert top.indices.tolist() == [[2, 3]]
 
 
@@ -49,17 +49,17 @@ def test_a_frame_scores_the_sum_of_its_candidates():
 def test_barred_tokens_leave_rows_unequal():
     scores = torch.tensor([[4.0, 3.0, 2.0, 1.0], [1.0, 2.0, 3.0, 4.0]])
     barred = candidates([1, 1, 1, 0], [0, 0, 0, 1])
-    top = participative_compression(scores, candidates([1, 1, 1, 1], [1, 1, 1, 1]), 3, barred=barred)
+    top = choose_top_c(scores, candidates([1, 1, 1, 1], [1, 1, 1, 1]), 3, barred=barred)
     assert top.indices[1].tolist() == [0, 1, 2]
     assert top.indices[0, 0] == 3 and top.valid.tolist() == [[True, False, False], [True, True, True]]
 
 
 def test_a_single_row_is_never_padded():
     barred = candidates([1, 1, 1, 0])
-    top = participative_compression(torch.ones(1, 4), candidates([1, 1, 1, 1]), 3, barred=barred)
+    top = choose_top_c(torch.ones(1, 4), candidates([1, 1, 1, 1]), 3, barred=barred)
     assert top.indices.tolist() == [[3]] and top.valid is None
 
 
 def test_a_negative_count_is_refused():
     with pytest.raises(ValueError, match="negative"):
-        participative_compression(torch.ones(1, 4), candidates([1, 1, 1, 1]), -1)
+        choose_top_c(torch.ones(1, 4), candidates([1, 1, 1, 1]), -1)

@@ -6,6 +6,7 @@ import pytest
 from conftest import small_pipeline
 from documents import PAGES, ROOT, TEXT
 
+import deepforcing.pipeline
 from deepforcing.__main__ import main as deepforcing_main
 from deepforcing.pipeline import generate_long_video
 from deepforcing.policies import POLICIES
@@ -26,10 +27,17 @@ def test_the_example_policy_appears_by_itself_and_works(drop_policy):
 
 def test_the_library_example_works(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    example = next(s for s in SNIPPETS if "generate_long_video(" in s)
-    assert "num_frames=320" in example
+    example = next(s for s in SNIPPETS if "num_frames=320" in s)
     exec(example.replace("num_frames=320", "num_frames=33"), {})
     assert (tmp_path / "out.mp4").stat().st_size > 1000
+
+
+def test_the_example_of_the_method_works(monkeypatch):
+    monkeypatch.setattr(deepforcing.pipeline, "load_pipeline", small_pipeline)
+    names = {}
+    exec(next(s for s in SNIPPETS if "participative_compression(" in s), names)
+    assert [len(names[part][0]) for part in ("kept", "fewer")] == [256, 128 + 32 + 19]
+    assert names["turned"].shape == (21, 44)
 
 
 def test_the_trace_example_works(monkeypatch, capsys):

@@ -12,7 +12,7 @@ ORDER = [
     {"config", "events", "rope", "captions", "metrics", "prompt", "ffmpeg", "output", "console", "proxies"},
     {"compression", "past_queries", "token_buffer", "eight_bit", "breakdown", "gauges", "going_on", "timeline"},
     {"policies"},
-    {"kv_cache"},
+    {"kv_cache", "method"},
     {"attention", "telemetry"},
     {"probe", "models"},
     {"run_ahead", "memory", "out_of_memory", "finite", "tiers", "switching", "wording"},

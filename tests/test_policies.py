@@ -9,9 +9,9 @@ from deepforcing.policies import (
     POLICIES,
     DeepForcing,
     choices_of,
+    in_window_or_sink,
     make_policy,
     settings_of,
-    sliding_window_with_sinks,
 )
 from deepforcing.policies.registry import find_policies
 
@@ -211,9 +211,9 @@ def test_contiguous_deep_forcing_leaves_no_gap_in_time():
 
 def test_a_window_keeps_everything_once_while_it_is_short():
     frames = torch.arange(6)
-    kept = sliding_window_with_sinks(frames, next_frame=6, incoming=3, window=21, sink=10)
+    kept = in_window_or_sink(frames, next_frame=6, incoming=3, window=21, sink=10)
     assert kept.all()
-    kept = sliding_window_with_sinks(torch.arange(18), next_frame=18, incoming=3, window=12, sink=3)
+    kept = in_window_or_sink(torch.arange(18), next_frame=18, incoming=3, window=12, sink=3)
     assert frames.new_tensor(range(18))[kept].tolist() == [0, 1, 2, 12, 13, 14, 15, 16, 17]
 
 

@@ -1,7 +1,7 @@
 import torch
 from diffusers.models.transformers.transformer_wan import WanRotaryPosEmbed
 
-from deepforcing.rope import RopeDims, dynamic_temporal_rope, rotate, rotation_3d, spatial_rope
+from deepforcing.rope import RopeDims, rotate, rotation_3d, spatial_rope, turn_in_time
 
 DIMS = RopeDims.of_head(32)
 
@@ -31,16 +31,16 @@ def test_rotation_equals_diffusers_tables():
 
 def test_time_and_space_apart_equal_all_three_axes_at_once():
     x, t, row, column = keys(), torch.arange(5) - 9, torch.arange(5) % 2, torch.arange(5) % 3
-    apart = dynamic_temporal_rope(spatial_rope(x, row, column, DIMS), t, DIMS)
+    apart = turn_in_time(spatial_rope(x, row, column, DIMS), t, DIMS)
     torch.testing.assert_close(apart, rotate(x, rotation_3d(t, row, column, DIMS)))
 
 
 def test_temporal_rotation_leaves_space_alone_and_adds_up():
     x = keys()
-    moved = dynamic_temporal_rope(x, torch.full((5,), 7), DIMS)
+    moved = turn_in_time(x, torch.full((5,), 7), DIMS)
     assert torch.equal(moved[..., 12:], x[..., 12:])
     assert not torch.allclose(moved[..., :12], x[..., :12])
-    twice = dynamic_temporal_rope(dynamic_temporal_rope(x, torch.full((5,), 3), DIMS), torch.full((5,), 4), DIMS)
+    twice = turn_in_time(turn_in_time(x, torch.full((5,), 3), DIMS), torch.full((5,), 4), DIMS)
     torch.testing.assert_close(twice, moved, atol=1e-5, rtol=0)
 
 
@@ -55,10 +55,10 @@ def test_only_differences_of_positions_matter_even_far_out():
 
     def product(start):
         time = torch.arange(5) + start
-        return (dynamic_temporal_rope(q, time, DIMS) * dynamic_temporal_rope(k, time.flip(0), DIMS)).sum(-1)
+        return (turn_in_time(q, time, DIMS) * turn_in_time(k, time.flip(0), DIMS)).sum(-1)
 
     torch.testing.assert_close(product(0), product(-1_000_000), atol=1e-4, rtol=0)
 
 
 def test_dtype_is_kept():
-    assert dynamic_temporal_rope(keys().bfloat16(), torch.arange(5), DIMS).dtype == torch.bfloat16
+    assert turn_in_time(keys().bfloat16(), torch.arange(5), DIMS).dtype == torch.bfloat16

@@ -7,7 +7,7 @@ dataclass that has a `name`; it appears in `POLICIES`.
 """
 
 from .attention_sink import AttentionSink
-from .base import CacheView, Policy, Selection, kept_indices, sliding_window_with_sinks
+from .base import CacheView, Policy, Selection, in_window_or_sink, kept_indices
 from .deep_forcing import DeepForcing
 from .deep_sink import DeepSink
 from .registry import POLICIES, make_policy
@@ -24,9 +24,9 @@ __all__ = [
     "Selection",
     "SlidingWindow",
     "choices_of",
+    "in_window_or_sink",
     "kept_indices",
     "make_policy",
     "read_setting",
     "settings_of",
-    "sliding_window_with_sinks",
 ]

@@ -130,7 +130,7 @@ class Policy(Protocol):
         0, 1, 2 ..."""
 
 
-def sliding_window_with_sinks(frames: Tensor, *, next_frame: int, incoming: int, window: int, sink: int = 0) -> Tensor:
+def in_window_or_sink(frames: Tensor, *, next_frame: int, incoming: int, window: int, sink: int = 0) -> Tensor:
     """Which cached tokens a window of `window` frames keeps when `incoming` new frames arrive.
 
     frames: int64 [...], the latent frame of each cached token. Kept are the first `sink` frames and the latest ones, so

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from torch import Tensor
 
+from ..rope import sink_beside_window
 from .attention_sink import AttentionSink
 from .base import CacheView
 from .settings import one_of
@@ -33,8 +33,7 @@ class DeepSink(AttentionSink):
         one_of(self, "phase")
 
     def place(self, view: CacheView) -> Tensor:
-        true_time = view.frames - view.next_frame
         if self.phase == "none":
-            return true_time
+            return view.frames - view.next_frame
         reach = self.window if self.phase == "released" else self.window - view.geometry.chunk_frames
-        return torch.where(view.frames < self.sink, view.frames - min(reach, view.next_frame), true_time)
+        return sink_beside_window(view.frames, view.next_frame, reach, self.sink)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from ..config import Geometry, SettingsError
-from .base import CacheView, Selection, kept_indices, sliding_window_with_sinks
+from .base import CacheView, Selection, in_window_or_sink, kept_indices
 from .settings import whole
 
 
@@ -65,7 +65,7 @@ class SlidingWindow:
 
     def choose(self, view: CacheView) -> Selection:
         g = view.geometry
-        keep = sliding_window_with_sinks(
+        keep = in_window_or_sink(
             view.frames, next_frame=view.next_frame, incoming=g.chunk_frames, window=self.window, sink=self.sink_frames
         )
         return Selection(kept_indices(keep, (self.window - g.chunk_frames) * g.tokens_per_frame))

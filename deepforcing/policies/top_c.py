@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ..compression import by_frame, participative_compression
+from ..compression import by_frame, choose_top_c
 from ..config import Geometry, SettingsError
-from .base import CacheView, Selection, kept_indices, sliding_window_with_sinks
+from .base import CacheView, Selection, in_window_or_sink, kept_indices
 from .deep_sink import DeepSink
 from .settings import one_of, whole
 
@@ -80,7 +80,7 @@ class TopC(DeepSink):
 
     def choose(self, view: CacheView) -> Selection:
         g = view.geometry
-        keep = sliding_window_with_sinks(
+        keep = in_window_or_sink(
             view.frames,
             next_frame=view.next_frame,
             incoming=g.chunk_frames,
@@ -95,7 +95,7 @@ class TopC(DeepSink):
         barred = None if view.valid is None else ~real  # rows may have fewer than are wanted, see TopC
         if self.max_reuse:
             barred = view.reused >= self.max_reuse
-        top = participative_compression(self.rank(scores), candidates, self.top_c * g.tokens_per_frame, barred=barred)
+        top = choose_top_c(self.rank(scores), candidates, self.top_c * g.tokens_per_frame, barred=barred)
         sink = kept_indices(is_sink & real, self.sink * g.tokens_per_frame)
         recent = kept_indices(keep & ~is_sink & real, (self.recent - g.chunk_frames) * g.tokens_per_frame)
         chosen = torch.zeros_like(keep).scatter(1, top.indices, True if top.valid is None else top.valid)
