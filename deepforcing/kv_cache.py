@@ -10,17 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d
 
 from .compression import attention_mass
 from .config import Geometry
 from .past_queries import PastQueries
 from .policies import CacheView, Policy, Selection
-from .rope import RopeDims, Rotation, rotate, rotation_3d
+from .rope import RopeDims, Rotation, rotate, rotation_3d, spatial_rope
 from .token_buffer import TokenBuffer
 
 
@@ -80,6 +81,7 @@ class LayerCache:
         self._whole_queries = policy.query_frames > 0 or policy.sums_attention
         self.valid: Tensor | None = None
         self.received: Tensor | None = None  # attention of clean passes so far, float32 [B, n], where it is summed
+        self.changed: Tensor | None = None  # of each token, float32 [B, n], where predictions are compared
         self.dropped: tuple[Tensor, Selection] | None = None  # (positions before, selection) of the chunk in flight
         self.release()
 
@@ -155,16 +157,22 @@ class LayerCache:
 
     def keep(self, selection: Selection) -> None:
         """Drop every token that the selection leaves out."""
-        self.dropped = (self.positions, selection)
+        self.dropped = self.positions, replace(selection, contents=None)  # they are held once
         if selection.chosen is not None:
             self.reused = self.reused + selection.chosen
         index = selection.indices
-        self._keys.keep(index)
-        self._values.keep(index)
+        if selection.contents is None:
+            self._keys.keep(index)
+            self._values.keep(index)
+        else:
+            self._keys.fill(selection.contents[0])
+            self._values.fill(selection.contents[1])
         self.positions, self.reused = _taken(self.positions, index), self.reused.gather(1, index)
         self.valid = selection.valid
         if self.received is not None:
             self.received = self.received.gather(1, index)
+        if self.changed is not None:
+            self.changed = self.changed.gather(1, index)
         self.tokens = index.shape[1]
 
     def open(self, index: Tensor | None, time: Tensor, own: Tensor) -> None:
@@ -189,6 +197,11 @@ class LayerCache:
         whole = torch.arange(self.tokens, device=mass.device).expand_as(before)
         index = whole if reading.index is None else reading.index
         self.received = torch.cat((before.scatter_add(1, index, mass[:, :-m]), mass[:, -m:]), 1)
+
+    def learn(self, changed: Tensor) -> None:
+        """How much predictions of the chunk's own tokens changed, float32 [videos, m]."""
+        own = changed.repeat_interleave(self.rows, 0)
+        self.changed = own if self.changed is None else torch.cat((self.changed, own), 1)
 
     def settle(self, positions: Tensor) -> None:
         """The chunk in the slots is clean, and history from now on; positions [B, m, 3]."""
@@ -248,6 +261,8 @@ class KVCache:
         self.probe: Probe | None = None
         self.layers: dict[int, LayerCache] = {}
         self._wanted: Tensor | None = None
+        self._prediction: Tensor | None = None  # of the chunk in flight, the latest
+        self._changed: Tensor | None = None  # of each of its tokens, float32 [videos, m]
         self._generator = torch.Generator().manual_seed(seed)
 
     def _chunk_grid(self, device: torch.device) -> Tensor:
@@ -307,9 +322,23 @@ class KVCache:
         """The chunk in flight is the first with a new prompt; to be said before its first pass."""
         self._new_prompt = self.next_frame > 0
 
+    def predicted(self, clean: Tensor) -> None:
+        """What a denoising step predicts of the chunk's clean latents [B, channels, frames, height, width]: each token
+        adds up the mean square of what changes of it from step to step."""
+        before, self._prediction = self._prediction, clean.float()
+        if before is None:
+            return
+        g = self.geometry
+        changed = (self._prediction - before).square().mean(1)  # [B, frames, height, width]
+        changed = adaptive_avg_pool2d(changed, (g.rows, g.columns)).flatten(1)
+        self._changed = changed if self._changed is None else self._changed + changed
+
     def advance(self) -> None:
         """The pass just done was the clean one: the chunk in flight is history, and the next one begins."""
         self._new_prompt = False
+        for layer in self.layers.values() if self.policy.compares_predictions else ():
+            layer.learn(self._chunk_changed(layer))
+        self._prediction = self._changed = None
         for layer in self.layers.values():
             if self.policy.sums_attention:
                 layer.receive()
@@ -342,6 +371,13 @@ class KVCache:
     def _new_layer(self, rotation: Rotation) -> LayerCache:
         return LayerCache(self.policy, self.geometry, self.dims, rotation, self.rows)
 
+    def _chunk_changed(self, layer: LayerCache) -> Tensor:
+        """How much predictions of the chunk's tokens changed; nothing where there was no step but the clean pass."""
+        if self._changed is not None:
+            return self._changed
+        videos = len(layer.positions) // self.rows
+        return torch.zeros(videos, self.geometry.tokens_per_chunk, device=layer.positions.device)
+
     def _sample(self, step: int, device: torch.device) -> Tensor | None:
         """Which queries the probe wants of this pass; equal wishes are told in the same memory."""
         wanted = self.probe.sample(step, self.geometry.tokens_per_chunk) if self.probe else None
@@ -370,6 +406,10 @@ class KVCache:
             keys=lambda tokens, time: turned(layer.keys[:, tokens], layer.positions[:, tokens], time, self.dims),
             queries=lambda whose, recent: self._query_sum(layer, queries, whose, recent),
             single_queries=lambda whose, recent: self._single_queries(layer, queries, whose, recent),
+            values=layer.values,
+            changed=layer.changed,
+            unturned_queries=lambda recent: self._unturned_queries(layer, recent),
+            rotations=lambda time, row, column: rotation_3d(time, row, column, self.dims),
             generator=self._generator,
         )
 
@@ -386,6 +426,12 @@ class KVCache:
         if whose != "current":
             parts += layer.past.singles(self._since(recent), self.next_frame)
         return torch.cat(parts, 1)
+
+    def _unturned_queries(self, layer: LayerCache, recent: int) -> Tensor:
+        """The single queries of clean frames in `recent`, before RoPE."""
+        row, column = self._grid[: self.geometry.tokens_per_frame, 1:].unbind(-1)
+        untimed = layer.past.untimed(self._since(recent))
+        return torch.cat([spatial_rope(queries, -row, -column, self.dims) for queries in untimed], 1)
 
     def _asked(self, queries: Tensor | None) -> Tensor:
         if queries is None:

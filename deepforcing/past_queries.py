@@ -42,6 +42,10 @@ class PastQueries:
         """[B, k, heads, head_dim] of each frame from `since` on, likewise."""
         return self._since(self._singles, since, now)
 
+    def untimed(self, since: int) -> list[Tensor]:
+        """[B, k, heads, head_dim] of each frame from `since` on, turned by rows and columns alone."""
+        return [queries for frame, queries in self._singles if frame >= since]
+
     def _since(self, remembered: Remembered, since: int, now: int) -> list[Tensor]:
         return [self._at(queries, frame - now) for frame, queries in remembered if frame >= since]
 

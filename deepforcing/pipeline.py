@@ -192,13 +192,13 @@ def pass_again(
     pipeline: Pipeline, cache: KVCache, prompt: Prompt, generator: torch.Generator, latents: np.ndarray
 ) -> Tensor:
     """As `denoise_chunk`, for a chunk whose clean latents are known: all noise is drawn, and the first pass made, which
-    makes room for the chunk, perhaps by its queries."""
+    makes room for the chunk, perhaps by its queries; all passes where the policy compares what they predict."""
     denoiser, made = pipeline.denoiser, torch.from_numpy(latents).transpose(0, 1)[None].contiguous()
     x = _noise(made.shape, generator, denoiser.device)
     for number, step in enumerate(denoiser.steps):
         noise = _noise(made.shape, generator, denoiser.device)
-        if number == 0:
-            denoiser.denoise(x, noise, step, cache, prompt)
+        if number == 0 or cache.policy.compares_predictions:
+            x = denoiser.denoise(x, noise, step, cache, prompt)
     return made.to(denoiser.device)
 
 

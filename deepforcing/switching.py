@@ -132,6 +132,8 @@ def _take_counts(layer: LayerCache, held: LayerCache) -> None:
     layer.reused[here] = held.reused[there]
     if held.received is not None:
         layer.received[here] = held.received[there]
+    if held.changed is not None:
+        layer.changed[here] = held.changed[there]
     layer.fired_at, layer.dropped = held.fired_at, None
 
 

@@ -31,4 +31,8 @@ class TokenBuffer:
 
     def keep(self, index: Tensor) -> None:
         """Move the tokens at index [B, k] to the front; all others are lost."""
-        self.first(index.shape[1]).copy_(self.taken(index))
+        self.fill(self.taken(index))
+
+    def fill(self, tokens: Tensor) -> None:
+        """Hold these tokens [B, n, ...] from now on, and no others."""
+        self.first(tokens.shape[1]).copy_(tokens)

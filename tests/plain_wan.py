@@ -12,7 +12,10 @@ from torch.nn.functional import scaled_dot_product_attention
 from deepforcing.attention import CausalSelfAttention
 from deepforcing.config import Sampling
 from deepforcing.models.wan import CausalWan
+from deepforcing.policies import POLICIES
 from deepforcing.rope import rotate, spatial_rope, turn_in_time
+
+EDITS = POLICIES["fade-mem"], POLICIES["tether-cache"]
 
 
 class PlainSelfAttention(CausalSelfAttention):
@@ -29,6 +32,7 @@ class PlainSelfAttention(CausalSelfAttention):
         q, own = rotate(q, layer.rotation), rotate(k, layer.rotation)
         if layer.reading is None:
             self.cache.open(layer, q, k)
+        self._edit()
         reading = layer.write(q, k, own, v)
         made = self.cache.next_frame * self.cache.geometry.tokens_per_frame
         self.keys, self.values = self._grown(self.keys, k, made), self._grown(self.values, v, made)
@@ -39,15 +43,29 @@ class PlainSelfAttention(CausalSelfAttention):
 
     def _history(self) -> tuple[Tensor, Tensor]:
         """Keys with RoPE, and values, of what is read."""
-        layer, geometry = self.layer, self.cache.geometry
+        layer = self.layer
         positions, index = layer.positions, layer.reading.index
         if index is not None:
             positions = positions.gather(1, index[..., None].expand(-1, -1, 3))
-        frame, row, column = positions.unbind(-1)
-        number = ((frame * geometry.rows + row) * geometry.columns + column)[..., None, None]
+        _, row, column = positions.unbind(-1)
+        number = self._numbers(positions)
         keys, values = (t.gather(1, number.expand(-1, -1, *t.shape[2:])) for t in (self.keys, self.values))
         keys = spatial_rope(keys, row, column, layer.dims)
         return turn_in_time(keys, layer.reading.time, layer.dims), values
+
+    def _edit(self) -> None:
+        """What a policy that edits tokens has just made of them takes their place."""
+        if self.layer.fired_at != self.cache.next_frame or not isinstance(self.cache.policy, EDITS):
+            return
+        number = self._numbers(self.layer.positions)
+        for made, edited in zip((self.keys, self.values), (self.layer.keys, self.layer.values), strict=True):
+            made.scatter_(1, number.expand_as(edited), edited)
+
+    def _numbers(self, positions: Tensor) -> Tensor:
+        """Of all tokens ever made, which stand there: [B, n, 1, 1]."""
+        frame, row, column = positions.unbind(-1)
+        geometry = self.cache.geometry
+        return ((frame * geometry.rows + row) * geometry.columns + column)[..., None, None]
 
     @staticmethod
     def _grown(all_made: Tensor | None, new: Tensor, before: int) -> Tensor:

@@ -26,7 +26,7 @@ from deepforcing.evaluation.run import Evaluation, evaluate
 from deepforcing.evaluation.scenery import scenes
 from deepforcing.evaluation.story import SETTLED, SWITCH_AT, stories
 from deepforcing.evaluation.table import Table
-from deepforcing.policies import DeepForcing, DeepSink, SlidingWindow
+from deepforcing.policies import DeepForcing, DeepSink, SlidingWindow, make_policy
 from deepforcing.training.bank import to_video
 from deepforcing.training.data import to_pixels
 from deepforcing.training.subjects import HSV
@@ -291,3 +291,21 @@ def test_evaluate_goes_on_where_it_was_killed(tmp_path):
     other = Evaluation(tmp_path, plan.experiments, prompts=1, seeds=1, seconds=15, workers=1)
     with pytest.raises(SettingsError, match="seconds 10, not 15"):
         evaluate(other)
+
+
+def test_other_policies_stand_beside_those_of_every_experiment_that_compares_some(tmp_path, monkeypatch):
+    plans = []
+    monkeypatch.setattr("deepforcing.evaluation.command.evaluate", lambda plan, _: plans.append(plan))
+    monkeypatch.setattr("deepforcing.evaluation.command.film", lambda plan, _: None)
+    monkeypatch.setattr("deepforcing.evaluation.command.write_report", lambda plan: tmp_path)
+    words = ["evaluate", "switch", "attention", "--policy", "fade-mem power=2", "--policy", "deep-sink"]
+    assert main([*words, "-o", str(tmp_path)]) == 0
+    switch, attention = plans[0].experiments
+    assert switch.policies == (*EXPERIMENTS["switch"].policies, make_policy("fade-mem", power=2))
+    assert attention.policies == ()
+
+
+@pytest.mark.parametrize("words", ["fade-mem power=2 power=3", "fade-mem power=-1", "nobody"])
+def test_another_policy_that_cannot_be_is_refused(words, capsys):
+    assert main(["evaluate", "switch", "--policy", words]) == 2
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1

@@ -25,13 +25,14 @@ from deepforcing.__main__ import main
 from deepforcing.pipeline import started_event
 
 SMALL = {"window": 9, "sink": 3, "budget": 8, "recent": 4}
+THEIR_OWN = {"memory": 2, "dense": 3}
 STORY = Timeline(((0.0, "a red balloon"), (3.0, "a blue boat")))
 
 
 def small(name: str):
     """A policy that makes room within a few chunks."""
     has = vars(make_policy(name))
-    wanted = SMALL if name != "relax-forcing" else {"window": 15, "sink": 3}
+    wanted = SMALL | THEIR_OWN if name != "relax-forcing" else {"window": 15, "sink": 3}
     return make_policy(name, **{setting: value for setting, value in wanted.items() if setting in has})
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from ..policies import make_policy, read_words
 from .experiments import EXPERIMENTS, experiments_named
 from .report import write_report
 from .run import Evaluation, evaluate
@@ -28,6 +29,9 @@ def add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=int, help=f"of each video (default: {FULL['seconds']})")
     parser.add_argument("--workers", type=int, default=2, help="processes of one thread each (default: %(default)s)")
     parser.add_argument("--model", default="tiny", help="tiny, tiny-teacher, or a folder like theirs")
+    parser.add_argument(
+        "--policy", action="append", default=[], metavar="POLICY", help="another one beside those of each experiment"
+    )
     parser.add_argument("-o", "--output", type=Path, default=Path("evidence"), help="folder (default: %(default)s)")
     parser.add_argument("--report-only", action="store_true", help="write the report of what is there already")
 
@@ -37,7 +41,9 @@ def run(options: argparse.Namespace) -> int:
     names = options.experiments or (list(QUICKLY) if options.quick else [])
     sizes = dict(QUICK if options.quick else FULL)
     sizes |= {name: value for name in sizes if (value := getattr(options, name)) is not None}
-    plan = Evaluation(options.output, tuple(experiments_named(names)), options.model, workers=options.workers, **sizes)
+    others = [make_policy(name, **settings) for name, settings in map(read_words, options.policy)]
+    experiments = tuple(experiment.beside(others) for experiment in experiments_named(names))
+    plan = Evaluation(options.output, experiments, options.model, workers=options.workers, **sizes)
     if not options.report_only:
         evaluate(plan, _bar)
         film(plan, _bar)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 
 from ..config import SettingsError
 from ..policies import AttentionSink, DeepForcing, DeepSink, Policy, SlidingWindow, settings_of
@@ -23,6 +24,10 @@ class Experiment:
     seeds: int | None = None
     prompts: int | None = None
     table: str = "readings"
+
+    def beside(self, policies: Iterable[Policy]) -> Experiment:
+        """The same with these policies too, where it compares any."""
+        return replace(self, policies=tuple(dict.fromkeys((*self.policies, *policies)))) if self.policies else self
 
     def takes(self, prompt: int, seed: int) -> bool:
         """Whether it asks for videos of this prompt with this seed."""

@@ -23,6 +23,10 @@ class Step:
         """From x at this level to the next one: what the flow says is clean, with new noise. All float32."""
         return (1 - self.next_sigma) * (x - self.sigma * flow) + self.next_sigma * noise
 
+    def clean(self, made: Tensor, noise: Tensor) -> Tensor:
+        """What the flow said is clean, of what `take` made with this noise. The next level is below 1."""
+        return (made - self.next_sigma * noise) / (1 - self.next_sigma)
+
 
 def new_schedule(sampling: Sampling) -> FlowMatchEulerDiscreteScheduler:
     """diffusers' schedule of one chunk."""

@@ -82,7 +82,10 @@ class CausalWan:
         def work(network: Network, x: Tensor, noise: Tensor) -> Tensor:
             return step.take(x, self._flow(x, network(x, step.timestep), step.timestep), noise)
 
-        return self._pass(work, (x, noise), cache, prompt, step.number, step)
+        made = self._pass(work, (x, noise), cache, prompt, step.number, step)
+        if cache.policy.compares_predictions:
+            cache.predicted(step.clean(made, noise))
+        return made
 
     @torch.no_grad()
     def flow(self, x: Tensor, timestep: float, cache: KVCache, prompt: Prompt, step: int = 0) -> Tensor:

@@ -12,7 +12,7 @@ from .deep_forcing import DeepForcing
 from .deep_sink import DeepSink
 from .registry import POLICIES, make_policy
 from .self_forcing import SlidingWindow
-from .settings import choices_of, read_setting, settings_of
+from .settings import choices_of, read_setting, read_words, settings_of
 
 __all__ = [
     "POLICIES",
@@ -28,5 +28,6 @@ __all__ = [
     "kept_indices",
     "make_policy",
     "read_setting",
+    "read_words",
     "settings_of",
 ]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..config import Geometry, SettingsError
+from ..rope import Rotation
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class CacheView:
     keys        slice of tokens, their time [B, k] -> keys [B, k, heads, head_dim] with RoPE at those temporal positions
     queries     'both' | 'past' | 'current', recent -> summed queries [B, heads, head_dim], RoPE applied
     single_queries  the same queries one by one [B, q, heads, head_dim], for policies with `query_frames`
+    values      [B, n, heads, head_dim] the values
+    changed     float32 [B, n] how much the prediction of each token's clean latents changed from step to step while it
+                was denoised, see `KVCache.predicted`; None unless the policy `compares_predictions`
+    unturned_queries  as single_queries, of the past: those before RoPE
+    rotations   times, rows, columns [...] -> the RoPE of tokens there
     generator   the run's own randomness
     """
 
@@ -45,6 +51,10 @@ class CacheView:
     keys: Callable[[slice, Tensor], Tensor]
     queries: Callable[[str, int], Tensor]
     single_queries: Callable[[str, int], Tensor]
+    values: Tensor
+    changed: Tensor | None
+    unturned_queries: Callable[[int], Tensor]
+    rotations: Callable[[Tensor, Tensor, Tensor], Rotation]
     generator: torch.Generator
 
     @property
@@ -57,12 +67,15 @@ class CacheView:
 class Selection:
     """What stays: indices int64 [B, K] into the cache, ascending; `valid` marks padding; None where nothing is padded.
 
+    contents    keys before RoPE and values, each [B, K, heads, head_dim], that these tokens have from now on, edited or
+                merged with others; None: their own
     chosen      bool [B, n] tokens that won a place by score; None when no scores were involved
     candidates  bool [B, n] and scores float32 [B, n] of that contest
     """
 
     indices: Tensor
     valid: Tensor | None = None
+    contents: tuple[Tensor, Tensor] | None = None
     chosen: Tensor | None = None
     candidates: Tensor | None = None
     scores: Tensor | None = None
@@ -101,6 +114,10 @@ class Policy(Protocol):
     def sums_attention(self) -> bool:
         """Whether the cache shall sum up the attention that tokens receive. Costs another product of all queries and
         keys a chunk."""
+
+    @property
+    def compares_predictions(self) -> bool:
+        """Whether the cache shall know how much the predictions of each token changed from step to step."""
 
     def check(self, geometry: Geometry) -> None:
         """Raise SettingsError when the settings cannot work with chunks of this size."""

@@ -47,6 +47,10 @@ class SlidingWindow:
     def sums_attention(self) -> bool:
         return False
 
+    @property
+    def compares_predictions(self) -> bool:
+        return False
+
     def check(self, geometry: Geometry) -> None:
         if self.sink_frames + geometry.chunk_frames > self.window:
             raise SettingsError(

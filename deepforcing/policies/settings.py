@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 from typing import get_args, get_type_hints
 
@@ -30,6 +31,16 @@ def choices_of(policy: type[Policy], setting: str) -> tuple[str, ...]:
 def settings_of(policy: Policy) -> dict:
     """The policy's settings as plain values, for titles, files and `make_policy`."""
     return asdict(policy)
+
+
+def read_words(text: str) -> tuple[str, dict]:
+    """'deep-forcing phase=none' -> ('deep-forcing', {'phase': 'none'}); both may be wrong. Raises SettingsError."""
+    name, *words = text.split() or [""]
+    given = [read_setting(word) for word in words]
+    for setting, count in Counter(setting for setting, _ in given).items():
+        if count > 1:
+            raise SettingsError(f"{setting} is given twice in {text!r}")
+    return name, dict(given)
 
 
 def read_setting(text: str) -> tuple[str, int | float | str]:

@@ -102,7 +102,8 @@ class TopC(DeepSink):
         valid = None
         if top.valid is not None:
             valid = torch.cat((torch.ones_like(sink, dtype=bool), top.valid, torch.ones_like(recent, dtype=bool)), 1)
-        return Selection(torch.cat((sink, top.indices, recent), 1), valid, chosen, candidates, scores)
+        kept = torch.cat((sink, top.indices, recent), 1)
+        return Selection(kept, valid, chosen=chosen, candidates=candidates, scores=scores)
 
     def place(self, view: CacheView) -> Tensor:
         if self.phase == "none" or view.fired_at is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..config import SettingsError
 from ..evaluation.experiments import label
-from ..policies import Policy, make_policy, read_setting, settings_of
+from ..policies import Policy, make_policy, read_words, settings_of
 from ..switching import check_switch
 
 LEAST, MOST = 2, 4
@@ -50,14 +50,10 @@ def read_runner(text: str, switch: str = "keep", name: str = "") -> Runner:
 
     switch: of a runner that names none. Raises SettingsError for an unknown policy or setting, or one that cannot be.
     """
-    policy, *words = text.split() or [""]
-    given = [read_setting(word) for word in words]
-    for setting, count in Counter(setting for setting, _ in given).items():
-        if count > 1:
-            raise SettingsError(f"{setting} is given twice in {text!r}")
-    settings = {"switch": switch, **dict(given)}
+    policy, given = read_words(text)
+    settings = {"switch": switch, **given}
     switch = str(settings.pop("switch"))
-    return Runner(name or " ".join([policy, *words]), make_policy(policy, **settings), switch)
+    return Runner(name or " ".join(text.split()), make_policy(policy, **settings), switch)
 
 
 def widest(runners: Sequence[Runner]) -> Policy:

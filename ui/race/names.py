@@ -18,6 +18,10 @@ PLAIN = {
     "infinity-rope": "Keeps the first frame; a new prompt clears the rest",
     "rolling-sink": "Plays its first seconds to and fro as its past",
     "relax-forcing": "Reads four frames only",
+    "tether-cache": "Keeps frames looked at and far apart, pulled to the first",
+    "decoprune": "Keeps what it changed its mind about",
+    "fade-mem": "Forgets nothing, and merges what is long ago",
+    "future-forcing": "Keeps what the next frames will look at",
     "h2o": "Keeps what was looked at most so far",
     "snapkv": "Keeps what was looked at last, for each head",
 }

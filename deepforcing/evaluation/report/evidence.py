@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ...config import SettingsError
+from ...policies import Policy
 from ..attention import Agreement, FrameMass, SlotShare
 from ..comparison import Comparison, compare
-from ..experiments import Experiment
+from ..experiments import EXPERIMENTS, Experiment
 from ..measure import Reading
 from ..reappear import Visit
 from ..revisit import Journey
@@ -26,7 +27,8 @@ TABLES = ("readings", "scenes", "stories", "visits", "journeys", "masses", "agre
 
 @dataclass(frozen=True)
 class Evidence:
-    """notes: what a person wrote about an experiment, by its name; see `markdown.notes_by_heading`."""
+    """notes: what a person wrote about an experiment, by its name; see `markdown.notes_by_heading`. others: policies
+    that were asked for beside those of the experiments."""
 
     folder: Path
     settings: Mapping[str, Any]
@@ -39,6 +41,7 @@ class Evidence:
     agreements: tuple[Agreement, ...]
     slots: tuple[SlotShare, ...]
     notes: Mapping[str, str]
+    others: tuple[Policy, ...] = ()
 
     @property
     def seconds(self) -> int:
@@ -63,4 +66,10 @@ def read_evidence(plan: Evaluation) -> Evidence:
         json.loads(plan.settings_file.read_text(encoding="utf-8")),
         *(tuple(getattr(plan, name).read()) for name in TABLES),
         notes_by_heading(notes.read_text(encoding="utf-8")) if notes.exists() else {},
+        _others(plan),
     )
+
+
+def _others(plan: Evaluation) -> tuple[Policy, ...]:
+    asked = ((policy, EXPERIMENTS[e.name].policies) for e in plan.experiments for policy in e.policies)
+    return tuple(dict.fromkeys(policy for policy, own in asked if policy not in own))

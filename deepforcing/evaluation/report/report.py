@@ -39,7 +39,8 @@ def write_report(plan: Evaluation) -> Path:
     Raises SettingsError where nothing has been evaluated.
     """
     evidence = read_evidence(plan)
-    sections = [_section(evidence, experiment) for experiment in EXPERIMENTS.values()]
+    planned = EXPERIMENTS | {experiment.name: experiment for experiment in plan.experiments}
+    sections = [_section(evidence, experiment) for experiment in planned.values()]
     path = plan.output / "report.md"
     path.write_text("\n\n".join(filter(None, _parts(evidence, sections))) + "\n", encoding="utf-8")
     write_summary(plan.output / "summary.json", evidence.readings, evidence.seconds, evidence.scenes)

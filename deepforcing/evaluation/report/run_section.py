@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from ..experiments import EXPERIMENTS
+from ..experiments import EXPERIMENTS, label
 from .evidence import Evidence
 from .markdown import counted, table
 
@@ -28,8 +28,10 @@ def command(evidence: Evidence, names: Collection[str]) -> str:
     prompts, seeds = _counts(evidence)
     model = "" if _model(evidence) == "tiny" else f" --model {_model(evidence)}"
     chosen = "".join(f" {name}" for name in names) if len(names) < len(EXPERIMENTS) else ""
+    others = "".join(f' --policy "{label(policy)}"' for policy in evidence.others)
     return (
-        f"python -m deepforcing evaluate{chosen} --prompts {prompts} --seeds {seeds} --seconds {evidence.seconds}"
+        f"python -m deepforcing evaluate{chosen}{others} --prompts {prompts} --seeds {seeds} "
+        f"--seconds {evidence.seconds}"
         f"{model} -o {_folder(evidence)}"
     )
 

@@ -1,0 +1,193 @@
+"""What makes each of the policies that came after Deep Forcing itself."""
+
+from __future__ import annotations
+
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+import torch
+from conftest import WordHash, small_transformer
+from test_kv_cache import last_flow, videos
+from test_policies import run
+
+from deepforcing.attention import Prompt
+from deepforcing.config import Sampling, SettingsError
+from deepforcing.models.wan import CausalWan
+from deepforcing.policies import make_policy
+from deepforcing.rope import rotate
+
+TOKENS = 6  # a frame
+
+
+def first_layer(policy, chunks):
+    """What layer 0 holds while the chunk after `chunks - 1` others is made. Its keys and values are of what is in a
+    frame alone, whatever the policy keeps."""
+    return last_flow(policy, videos(1, chunks=chunks), ["a"])[1].layers[0]
+
+
+def frames_of(layer):
+    """The frame that each entry of a cache of whole frames is named by."""
+    return layer.positions[0, ::TOKENS, 0].tolist()
+
+
+def by_frame(x):
+    """[1, n, heads, head_dim] -> [frames, tokens, heads, head_dim]."""
+    return x[0].unflatten(0, (-1, TOKENS))
+
+
+def everything(chunks):
+    return first_layer(make_policy("self-forcing", window=300), chunks)
+
+
+def spans(layer, now):
+    """How many frames each entry stands for."""
+    return [end - begin for begin, end in pairwise([*frames_of(layer), now])]
+
+
+def test_memory_fades_by_a_power_of_the_distance():
+    lengths = spans(first_layer(make_policy("fade-mem"), 40), 117)
+    assert len(lengths) == 18 and sum(lengths) == 117, "nothing is forgotten"
+    assert lengths[-6:] == [1] * 6 and lengths[0] > 12 and lengths[5] > lengths[11]
+    even = spans(first_layer(make_policy("fade-mem", power=0.0), 40), 117)
+    assert max(even[:-6]) < lengths[0] and max(even[:-7]) <= 2 * min(even[:-7])
+
+
+def test_an_entry_is_the_mean_of_its_frames():
+    layer, whole = first_layer(make_policy("fade-mem"), 20), everything(20)
+    for kept, made in ((layer.keys, whole.keys), (layer.values, whole.values)):
+        for number, (begin, end) in enumerate(pairwise([*frames_of(layer), 57])):
+            torch.testing.assert_close(by_frame(kept)[number], by_frame(made)[begin:end].mean(0), atol=1e-5, rtol=1e-5)
+    assert max(spans(layer, 57)) == 8
+
+
+def test_what_is_merged_stands_between_its_frames_within_the_window():
+    early, late = (first_layer(make_policy("fade-mem"), chunks) for chunks in (6, 60))
+    assert early.reading.time[0, ::TOKENS].tolist() == list(range(-15, 0))
+    time = late.reading.time[0, ::TOKENS]
+    assert time[-6:].tolist() == list(range(-6, 0)) and time[0].item() == pytest.approx(-18)
+    assert (time.diff() > 0).all() and (time % 1 != 0).any()
+
+
+def test_a_predictions_changes_are_the_score():
+    """Summed over steps, of each token's own patch, in all layers alike."""
+    denoiser, policy = CausalWan(small_transformer(), Sampling()), make_policy("decoprune")
+    cache, twin = (denoiser.new_cache(policy, denoiser.geometry(4, 6)) for _ in range(2))
+    prompt, (x, *noises) = Prompt("", WordHash().encode(["a"])), videos(1, chunks=5)
+    predictions = []
+    for step, noise in zip(denoiser.steps, noises, strict=True):
+        predictions.append(x - step.sigma * denoiser.flow(x, step.timestep, twin, prompt))
+        x = denoiser.denoise(x, noise, step, cache, prompt)
+    denoiser.remember(x, cache, prompt)
+    expected = torch.zeros(18)
+    for before, after in pairwise(predictions):
+        changed = (after - before)[0].square().mean(0)
+        for number, (frame, row, column) in enumerate(product(range(3), range(2), range(3))):
+            expected[number] += changed[frame, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2].mean()
+    assert len(predictions) == 4
+    for layer in cache.layers.values():
+        torch.testing.assert_close(layer.changed[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_changed_most_stays():
+    fired = [chunk.compression for chunk in run(make_policy("decoprune")) if chunk.compression]
+    assert len(fired) > 2 and not make_policy("decoprune").asks_queries
+    for c in fired:
+        kept, lost = c.scores[c.kept], c.scores[c.candidate & ~c.kept]
+        assert kept.min() >= lost.max() > 0
+        assert np.array_equal(c.scores[0], c.scores[1], equal_nan=True)
+
+
+def test_the_future_is_asked_by_what_queries_have_in_common():
+    policy = make_policy("future-forcing", horizon=4)
+    _, cache = last_flow(policy, videos(1, chunks=7), ["a"])
+    view = cache.view(cache.layers[1], None)
+    keys, mean = view.keys(slice(None), policy.place(view)), view.unturned_queries(6)[0].mean(0)
+    scores = torch.zeros(keys.shape[1])
+    for place in product(range(4), range(2), range(3)):
+        query = rotate(mean[None], view.rotations(*(torch.tensor([each]) for each in place)))[0]
+        scores += torch.einsum("nhd,hd->n", keys[0], query) / 24
+    torch.testing.assert_close(policy.scores(view)[0], scores, rtol=1e-4, atol=1e-5)
+
+
+def test_unturned_queries_are_those_before_rope():
+    policy = make_policy("future-forcing")
+    _, cache = last_flow(policy, videos(1, chunks=7), ["a"])
+    view, grid = cache.view(cache.layers[1], None), cache._grid
+    turned = rotate(view.unturned_queries(6), view.rotations(grid[:, 0] - 3, grid[:, 1], grid[:, 2]))
+    torch.testing.assert_close(turned, view.single_queries("past", 6), rtol=1e-4, atol=1e-5)
+    assert not policy.asks_queries and turned.shape[1] == 18
+
+
+def test_a_tethered_memory_is_between_sink_and_recent_and_goes_far_back():
+    layer = first_layer(make_policy("tether-cache"), 20)
+    frames = frames_of(layer)
+    assert frames[:3] == [0, 1, 2] and frames[9:] == list(range(48, 57)) and 3 <= frames[3] < frames[8] < 48
+    assert layer.reading.time[0, ::TOKENS].tolist() == list(range(-18, 0))
+    assert frames[3] < 30, "a window of 21 would have lost it"
+
+
+def test_the_gate_weighs_attention_against_distance():
+    def gaps(gate):
+        frames = frames_of(first_layer(make_policy("tether-cache", gate=gate), 30))[3:9]
+        return np.diff(frames)
+
+    assert gaps(0.0).min() >= 3 > gaps(1.0).min()
+
+
+def statistics(x):
+    """Mean and deviation of each channel of each head over tokens."""
+    tokens = x.flatten(0, 1)
+    return tokens.mean(0), tokens.std(0, unbiased=False)
+
+
+def test_what_enters_a_tethered_memory_is_pulled_to_what_is_trusted():
+    pulled, plain = (first_layer(make_policy("tether-cache", pull=pull, gate=0.0), 8) for pull in (1.0, 0.0))
+    whole = everything(8)
+    assert frames_of(pulled) == frames_of(plain)
+    held = frames_of(plain)
+    assert torch.equal(by_frame(plain.keys), by_frame(whole.keys)[held])
+    for kept, made in ((pulled.keys, whole.keys), (pulled.values, whole.values)):
+        entries, sink = by_frame(kept), by_frame(made)[:3]
+        untouched = [0, 1, 2, *range(9, 18)]
+        assert torch.equal(entries[untouched], by_frame(made)[[held[number] for number in untouched]])
+        for entered in entries[3:9]:
+            for own, trusted in zip(statistics(entered[None]), statistics(sink), strict=True):
+                torch.testing.assert_close(own, trusted, rtol=1e-3, atol=1e-4)
+
+
+def test_an_admitted_frame_is_edited_once():
+    before, after = (first_layer(make_policy("tether-cache", gate=0.0), chunks) for chunks in (9, 10))
+    stayed = [frame for frame in frames_of(after)[3:9] if frame in frames_of(before)[3:9]]
+    assert stayed
+    for frame in stayed:
+        was, now = (by_frame(layer.values)[frames_of(layer).index(frame)] for layer in (before, after))
+        assert torch.equal(was, now)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("fade-mem", {"power": -1}, "power must be a number from 0 to 4"),
+        ("fade-mem", {"dense": 0}, "dense must be a whole number"),
+        ("future-forcing", {"horizon": 0}, "horizon must be a whole number"),
+        ("tether-cache", {"pull": 2}, "pull must be a number from 0 to 1"),
+        ("tether-cache", {"gate": "wide"}, "gate must be a number from 0 to 1"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(name, settings, message):
+    with pytest.raises(SettingsError, match=message):
+        make_policy(name, **settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("fade-mem", {"dense": 18}, "leave nothing of a window of 21 to be merged"),
+        ("future-forcing", {"recent": 3}, "the past frames in it are asked"),
+        ("tether-cache", {"memory": 15}, "leave no frame of a window of 21"),
+    ],
+)
+def test_settings_that_leave_no_room_are_refused(name, settings, message):
+    with pytest.raises(SettingsError, match=message):
+        make_policy(name, **settings).check(CausalWan(small_transformer(), Sampling()).geometry(4, 6))
