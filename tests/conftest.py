@@ -100,6 +100,15 @@ def pipeline() -> Pipeline:
     return small_pipeline()
 
 
+@pytest.fixture(scope="session")
+def replicas():
+    """Of the small model, on Ray; which has to be there."""
+    from on_ray import small_replicas
+
+    with small_replicas() as replicas:
+        yield replicas
+
+
 # For tests/ui, which cannot have a conftest of its own: this one is imported by its name.
 
 

@@ -1,41 +1,28 @@
 """Runs on replicas: the second session gets one that is added for it; one is killed in mid-run."""
 
 import json
-import os
 import threading
 import time
-from pathlib import Path
 
-import psutil
 import pytest
 
 pytest.importorskip("ray", reason="several replicas need Ray: pip install 'deepforcing[serve]'")
 
 from conftest import small_pipeline
+from on_ray import processes
 
 from deepforcing import DeepForcing, SettingsError, read_trace
 from ui.hosting.lent import GOES_ON, GONE
-from ui.hosting.replicas import Replicas, Size
+from ui.hosting.replicas import Size
 from ui.hosting.sessions import Sessions
 from ui.runs.run import VideoOrder
 
+pytestmark = pytest.mark.timeout(400)
 POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
-PATHS = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
-
-
-@pytest.fixture(scope="module")
-def replicas():
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", PATHS)
-        patch.setenv("OMP_NUM_THREADS", "1")
-        patch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-        replicas = Replicas(small_pipeline, Size(1, 2, cpus=0.5))
-        yield replicas
-        replicas.close()
 
 
 class Watcher(threading.Thread):
-    """A page: reads its run to the end, confirms all it gets, and is always far ahead."""
+    """A page: reads its run to the end, confirms all it gets, and plays it from its first frame on."""
 
     def __init__(self, sessions, name, frames=None, seed=7):
         super().__init__(daemon=True)
@@ -44,9 +31,11 @@ class Watcher(threading.Thread):
         self.start()
 
     def run(self):
+        began = time.monotonic()
         for value, last, files in self.sessions.packets(self.name_, self.order):
             self.messages += json.loads(value)["messages"]
-            self.sessions.report(self.name_, last["run"], 10**6, True, last["seq"])
+            began = began if self.chunks else time.monotonic()
+            self.sessions.report(self.name_, last["run"], 16 * (time.monotonic() - began), True, last["seq"])
             if last["kind"] == "ended" and files.video is not None:
                 self.files = read_trace(files.trace), files.video.stat().st_size
 
@@ -61,17 +50,18 @@ class Watcher(threading.Thread):
         assert holds(self), self.messages[-1:]
 
 
-def replica_processes() -> list[psutil.Process]:
-    mine = psutil.Process().children(recursive=True)
-    return [process for process in mine if "ServeReplica" in " ".join(process.cmdline())]
-
-
-def test_a_replica_is_added_for_the_second_session_and_each_hears_its_own_viewer(replicas):
+@pytest.fixture
+def sessions(replicas):
     sessions = Sessions(small_pipeline(), replicas=replicas)
+    yield sessions
+    sessions.end_all()
+
+
+def test_a_replica_is_added_for_the_second_session_and_each_hears_its_own_viewer(sessions):
     pages = [Watcher(sessions, "a", seed=3), Watcher(sessions, "b", seed=4)]
     for page in pages:
         page.wait(lambda page: len(page.chunks) > 2)
-    assert sessions.active == len(replica_processes()) == 2
+    assert sessions.active == len(processes()) == 2
     sessions.get("a").change_prompt("a blue boat")
     pages[0].wait(lambda page: page.chunks[-1]["prompt"] == "a blue boat")
     for name in "ab":
@@ -84,12 +74,11 @@ def test_a_replica_is_added_for_the_second_session_and_each_hears_its_own_viewer
     assert pages[1].chunks[-1]["prompt"] == "a red balloon"
 
 
-def test_one_that_is_killed_loses_nothing_and_the_other_does_not_notice(replicas):
-    sessions = Sessions(small_pipeline(), replicas=replicas)
+def test_one_that_is_killed_loses_nothing_and_the_other_does_not_notice(sessions):
     pages = [Watcher(sessions, "a"), Watcher(sessions, "b")]
     for page in pages:
         page.wait(lambda page: len(page.chunks) > 1)
-    replica_processes()[0].kill()  # as a machine's end would
+    processes()[0].kill()  # as a machine's end would
     pages[0].wait(lambda _: any(map(notices, pages)))
     hit = next(page for page in pages if notices(page))
     (other,) = {*pages} - {hit}

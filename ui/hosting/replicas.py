@@ -156,7 +156,8 @@ class Replicas:
         serve.start(proxy_location="Disabled")  # the page is the way in
         self._boxes = ray.remote(num_cpus=0)(Mailboxes).options(name=BOXES, namespace=NAME).remote()
         self.size = size
-        self._handle = serve.run(_deployment(size).bind(load), name=NAME, route_prefix=None)
+        handle = serve.run(_deployment(size).bind(load), name=NAME, route_prefix=None)
+        self._handle = handle.options(stream=True)  # one for all runs, which so are counted together
 
     def maker(self, pipeline: Pipeline) -> Callable[[Order, Path, str], LentRun]:
         """What makes a run of an order, a folder for its files, and its name. pipeline: as theirs, to check by."""
@@ -175,13 +176,19 @@ class Replicas:
     def _lent(self, order: Order, folder: str, name: str) -> Iterator[tuple[dict, Files]]:
         from ray.exceptions import RayError
 
-        answers = self._handle.options(stream=True).run.remote(order, name)
+        answers = self._handle.run.remote(order, name)
         try:
             for message, parcel in answers:
                 yield message, _unpacked(parcel, Path(folder))
         except RayError as error:
             raise Gone from error
         finally:
+            self._forget(answers, name)
+
+    def _forget(self, answers: Any, name: str) -> None:
+        import ray
+
+        if ray.is_initialized():  # or asking would begin it anew
             with suppress(Exception):  # where all of it is gone there is nothing to end
                 answers.cancel()
                 Mailbox(self._boxes, name).close()
