@@ -1,5 +1,6 @@
 """A headless browser at the app's page, and questions to the player in it."""
 
+from contextlib import suppress
 from pathlib import Path
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -47,3 +48,13 @@ def wait(page, condition: str, seconds: float = 60) -> None:
     """Until the player `p` is there and the condition holds."""
     asked = f"(() => {{ const p = document.querySelector('.df')?.player; return Boolean(p) && ({condition}); }})()"
     page.wait_for_function(asked, timeout=1000 * seconds)
+
+
+def until_it_works(press, seen, tries: int = 12) -> None:
+    """Press until what was asked for is there: Gradio takes no click while a tab is being opened, and none twice."""
+    for _ in range(tries):
+        with suppress(Exception):
+            press()
+        with suppress(AssertionError):
+            return seen(timeout=5000)
+    raise AssertionError("what was pressed did nothing")

@@ -1,13 +1,12 @@
 """The page for everybody: no serious finding of axe-core, light and dark; the tour and the terms, by keys too."""
 
 import os
-from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from browsing import expect
-from chromium import drawer, look, open_tab, visit, wait
+from chromium import drawer, look, open_tab, until_it_works, visit, wait
 
 from deepforcing import load_pipeline
 from ui.app import App
@@ -75,13 +74,9 @@ def test_nothing_serious_on_any_tab_or_drawer(app, browser, trouble, theme, only
 
 
 def go_to(page, search: str, heading: str) -> None:
-    """Ask for a step until it is there: what is asked while the page still answers something else is lost."""
-    for _ in range(20):
-        page.evaluate(GO_TO, search)
-        with suppress(AssertionError):
-            expect(page.locator("#lesson-words h2")).to_have_text(heading, timeout=5000)
-            return
-    pytest.fail(f"{search} did not open")
+    """Ask for a step until it is there."""
+    there = expect(page.locator("#lesson-words h2")).to_have_text
+    until_it_works(lambda: page.evaluate(GO_TO, search), lambda timeout: there(heading, timeout=timeout))
 
 
 def test_the_tour_is_offered_once_and_stops_where_it_matters(replay, browser, trouble):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from browsing import expect
-from chromium import INKED, open_tab
+from chromium import INKED, open_tab, until_it_works
 from conftest import soon
 from PIL import Image
 
@@ -62,7 +62,8 @@ def until(page, condition: str) -> None:
 
 def begin(page, lesson: Lesson) -> None:
     page.get_by_role("tab", name="Learn").click()
-    page.locator("button.card", has_text=lesson.title).click()
+    card = page.locator("button.card", has_text=lesson.title)
+    until_it_works(lambda: card.click(timeout=5000), expect(page.locator("#lesson-words h2")).to_be_visible)
 
 
 def walk(page, lesson: Lesson, live: bool) -> dict[str, str]:

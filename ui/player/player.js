@@ -180,7 +180,7 @@ class Player extends Film {
   needle(seconds) {
     for (const panel of [this.life, this.roles]) {
       const line = panel.canvas.parentElement.querySelector(".needle");
-      line.hidden = !panel.width || !this.history.chunks.length;
+      line.hidden = !panel.width || !panel.columns?.length;
       if (!line.hidden) line.style.transform = `translateX(${panel.x(seconds)}px)`;
     }
   }
