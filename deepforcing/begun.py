@@ -10,6 +10,7 @@ from .config import SettingsError
 from .events import Chunk, SettingsChanged
 from .going_on import Past
 from .policies import Policy, make_policy
+from .prompt_options import timeline_of
 from .timeline import Timeline, read_time, show_time
 from .trace import Trace, read_trace
 
@@ -49,7 +50,6 @@ class Begun:
     def timeline(self, options: argparse.Namespace) -> Timeline:
         """The run's prompts, then those asked for. Raises SettingsError, PromptError."""
         before = [(seconds, prompt) for seconds, prompt in self.trace.prompts if seconds < self.seconds]
-        later = [(self.seconds, options.prompt), *((read_time(time), prompt) for time, prompt in options.at)]
         if options.seconds <= self.seconds:
             raise SettingsError(f"--seconds must be more than the {show_time(self.seconds)} that are there already")
-        return Timeline((*before, *later))
+        return timeline_of([*before, (self.seconds, options.prompt)], options)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import metrics
+from .blend import leading
 from .config import VideoShape
 from .events import Chunk, StreamStarted
 
@@ -133,11 +134,12 @@ class DriftMeter:
     def add(self, chunk: Chunk) -> Gauges:
         """Measure the next chunk."""
         began = time.perf_counter()
-        changed = self._prompt not in (None, chunk.prompt)
+        prompt = leading(chunk.prompt)
+        changed = self._prompt not in (None, prompt)
         if changed:
             self._old = _picture(self._recent)
             self._settled, self._start, self._recent = chunk.first_frame + SETTLE_SECONDS * self._fps, [], []
-        self._prompt = chunk.prompt
+        self._prompt = prompt
         piece = self._reduce(chunk)
         jumps = () if piece.first < self._settled else tuple(self._jumps(piece))  # a jump to a new prompt is wanted
         self._changes = np.append(self._changes, piece.changes[np.isfinite(piece.changes)])[-self._long :]

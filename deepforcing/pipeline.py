@@ -20,11 +20,13 @@ import torch
 from torch import Tensor
 
 from .attention import Prompt
+from .blend import Blend, melts_into, prompts_in
 from .config import Geometry, SettingsError
 from .events import AttentionMass, CacheState, Chunk, Compression, SettingsChanged, StreamStarted, Timings
 from .finite import check_finite
 from .going_on import NONE, Past
 from .kv_cache import KVCache
+from .mixing import mix
 from .models.components import Components, ModelError, device_for
 from .models.fingerprint import fingerprint
 from .models.loading import Loading
@@ -86,11 +88,11 @@ class Pipeline(Components):
 
     def unknown_words(self, prompt: str) -> list[str]:
         """Words of the prompt that this model has never seen."""
-        return self.text.unknown_words(prompt)
+        return self.text.unknown_words(" ".join(prompts_in(prompt)))
 
     def unread(self, prompt: str) -> str:
         """The end of a prompt that is longer than this model can read; empty where all of it is read."""
-        return self.text.unread(prompt)
+        return next(filter(None, map(self.text.unread, prompts_in(prompt))), "")
 
     def nearest_words(self, word: str) -> list[str]:
         """Known words that an unknown one may have been meant to be, the nearest first; few, often none."""
@@ -98,12 +100,15 @@ class Pipeline(Components):
 
     def knows_nothing(self, prompt: str) -> bool:
         """Whether this model knows no word of it that says something: the video would show nothing of the prompt."""
-        return knows_nothing(self.text, prompt)
+        return knows_nothing(self.text, " ".join(prompts_in(prompt)))
 
     @torch.no_grad()
     def encode(self, text: str) -> Prompt:
-        """Raises PromptError when `check_prompt` does."""
-        embeds = self.text.encode([check_prompt(text)])
+        """Of a blend, see `blend`, the mixture. Raises PromptError when `check_prompt` does."""
+        blend = Blend.read(check_prompt(text))
+        prompts = blend.prompts if blend else (check_prompt(text),)
+        embeds = [self.text.encode([prompt]) for prompt in prompts]
+        embeds = mix(embeds, blend.weights, blend.way) if blend else embeds[0]
         return Prompt(text, embeds.to(self.denoiser.device, self.denoiser.dtype))
 
 
@@ -243,9 +248,10 @@ def _denoise(
             yield changed
         watch, started = settings.watch, time.perf_counter()
         if prompt is None or prompt.text != text:
-            prompt = _encode(pipeline, text, prompt if stale_prompt else None)
-            settings.at_switch.turn(prompt)
-            cache.begin_prompt()
+            before, prompt = prompt, _encode(pipeline, text, prompt if stale_prompt else None)
+            if before is None or not melts_into(before.text, text):
+                settings.at_switch.turn(prompt)
+                cache.begin_prompt()
         with cache.probed(watch) if watch else nullcontext():
             x = (
                 pass_again(pipeline, cache, prompt, generator, past.latents[index])

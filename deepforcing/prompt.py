@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .blend import prompts_in
+
 MAX_PROMPT_CHARACTERS = 2000
 LONGEST_QUOTE = 40  # characters
 
@@ -16,14 +18,18 @@ def as_text(text: str) -> str:
 
 
 def check_prompt(text: str) -> str:
-    """The prompt as text, without surrounding space. Raises PromptError when it is empty, too long, or no text."""
+    """The prompt as text, without surrounding space. Raises PromptError when it is empty, too long, or no text.
+
+    A blend of prompts, see `blend`, is one too; none of them may be too long.
+    """
     if not isinstance(text, str):
         raise PromptError(f"A prompt is text, not {type(text).__name__}.")
     text = as_text(text).strip()
     if not text:
         raise PromptError("The prompt is empty: describe what the video should show.")
-    if len(text) > MAX_PROMPT_CHARACTERS:
-        raise PromptError(f"The prompt has {len(text):,} characters; at most {MAX_PROMPT_CHARACTERS:,} can be used.")
+    longest = max(map(len, prompts_in(text)))
+    if longest > MAX_PROMPT_CHARACTERS:
+        raise PromptError(f"The prompt has {longest:,} characters; at most {MAX_PROMPT_CHARACTERS:,} can be used.")
     return text
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from itertools import pairwise
 
+from .blend import WAYS, prompts_in
 from .captions import SUGGESTED
 from .config import SettingsError
 from .models.components import TextEncoder
 from .prompt import PromptError, told_unread
 from .switching import SWITCHES
-from .timeline import Timeline, read_time, show_time
+from .timeline import Timeline, read_span, show_time
 from .wording import knows_nothing, nearest_words
 
 
@@ -24,7 +26,11 @@ def add_prompts(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar=("TIME", "PROMPT"),
-        help="another prompt from a time on, such as 10s, 1m30s or 0:10; as often as wanted, in order",
+        help="another prompt from a time on, such as 10s, 1m30s or 0:10, or melting in, from 10s..14s; as often as "
+        "wanted, in order",
+    )
+    parser.add_argument(
+        "--melt", default="linear", help=f"the way that prompts melt: {', '.join(WAYS)} (default: %(default)s)"
     )
     parser.add_argument(
         "--switch", default="keep", help=f"the cache at a new prompt: {', '.join(SWITCHES)} (default: %(default)s)"
@@ -34,12 +40,23 @@ def add_prompts(parser: argparse.ArgumentParser) -> None:
 
 def timeline_from(options: argparse.Namespace) -> Timeline:
     """All prompts. Raises SettingsError, PromptError; SettingsError also for a prompt after the video's end."""
-    entries = [(0.0, options.prompt), *((read_time(time), prompt) for time, prompt in options.at)]
-    timeline = Timeline(tuple(entries))
+    timeline = timeline_of([(0.0, options.prompt)], options)
     last = timeline.entries[-1][0]
     if last >= options.seconds:
         raise SettingsError(f"the prompt at {show_time(last)} comes after the end, at {show_time(options.seconds)}")
     return timeline
+
+
+def timeline_of(first: list[tuple[float, str]], options: argparse.Namespace) -> Timeline:
+    """Some prompts, and those that are asked for by --at. Raises SettingsError, PromptError."""
+    spans = [read_span(time) for time, _ in options.at]
+    for (start, melts), (later, _) in pairwise(spans):
+        if start + melts > later >= start:
+            raise SettingsError(
+                f"a prompt melts in until {show_time(start + melts)}, past the next at {show_time(later)}"
+            )
+    entries = (*first, *((start, prompt) for (start, _), (_, prompt) in zip(spans, options.at, strict=True)))
+    return Timeline(entries, (0.0,) * len(first) + tuple(melts for _, melts in spans), options.melt)
 
 
 def check_words(text: TextEncoder, timeline: Timeline, options: argparse.Namespace) -> None:
@@ -47,16 +64,17 @@ def check_words(text: TextEncoder, timeline: Timeline, options: argparse.Namespa
 
     Raises PromptError for one of which it knows nothing, unless asked for anyway.
     """
-    for seconds, prompt in timeline.entries:
+    prompts = [(seconds, prompt) for seconds, shown in timeline.entries for prompt in prompts_in(shown)]
+    for seconds, prompt in prompts:
         if knows_nothing(text, prompt) and not options.anyway:
             instead = " or ".join(repr(caption.phrase()) for caption in SUGGESTED)
             raise PromptError(
                 f"this model knows no word of the prompt at {show_time(seconds)}, so its video would show nothing "
                 f"of it: try {instead}, or add --anyway"
             )
-    if unknown := text.unknown_words(" ".join(timeline.prompts)):
+    if unknown := text.unknown_words(" ".join(prompt for _, prompt in prompts)):
         print(f"note: this model has not seen: {', '.join(_meant(text, word) for word in unknown)}", file=sys.stderr)
-    for rest in filter(None, map(text.unread, timeline.prompts)):
+    for rest in filter(None, map(text.unread, (prompt for _, prompt in prompts))):
         print(f"note: {told_unread(rest)}", file=sys.stderr)
 
 

@@ -8,16 +8,22 @@ from itertools import pairwise
 from math import isfinite
 from typing import Any
 
+from .blend import WAYS, Blend, Way
 from .config import SettingsError
 from .prompt import PromptError, check_prompt
 
 _CLOCK = re.compile(r"(?:([0-9]{1,5}):)?([0-9]{1,5}):([0-9]{1,2}(?:\.[0-9]{1,6})?)")  # 0:10, 1:02:03.5
 _UNITS = re.compile(r"(?:([0-9]{1,5})h)?(?:([0-9]{1,5})m)?(?:([0-9]{1,7}(?:\.[0-9]{1,6})?)s?)?")  # 10, 10s, 1m30s
+_MELTING = {"melts", "way"}
+_WHOLE = 0.9999  # shares are told in hundredths of a per cent
 
 
 @dataclass(frozen=True)
 class Timeline:
     """Prompts over the seconds of a video. entries: (seconds, prompt), the first at 0, each later than the one before.
+
+    melts: for how many seconds the one before melts into each, 0 for a cut; empty where all are cuts. A chunk that
+    begins meanwhile is made with a blend of both, by its time, along `way`, see `blend`.
 
     A prompt holds from the first chunk on that begins at or after its time, because a chunk is denoised whole, with one
     prompt: at 16 fps chunks begin at 0, 0.56, 1.31, 2.06 s ... Raises SettingsError for times that cannot be, and
@@ -25,6 +31,8 @@ class Timeline:
     """
 
     entries: tuple[tuple[float, str], ...]
+    melts: tuple[float, ...] = ()
+    way: Way = "linear"
 
     def __post_init__(self) -> None:
         if not self.entries:
@@ -32,6 +40,9 @@ class Timeline:
         entries = tuple((_check_time(seconds), prompt) for seconds, prompt in self.entries)
         _check_order([seconds for seconds, _ in entries])
         object.__setattr__(self, "entries", tuple((seconds, _check_prompt(seconds, text)) for seconds, text in entries))
+        object.__setattr__(self, "melts", _check_melts(self.melts or (0,) * len(entries), entries))
+        if self.way not in WAYS:
+            raise SettingsError(f"prompts melt along one of {', '.join(WAYS)}, not {self.way!r}")
 
     @classmethod
     def of(cls, prompt: str | Timeline) -> Timeline:
@@ -44,27 +55,54 @@ class Timeline:
         wrong = SettingsError('a timeline is a list of {"seconds": number, "prompt": text}')
         if not isinstance(data, list) or not all(isinstance(entry, dict) for entry in data):
             raise wrong
-        if any(set(entry) != {"seconds", "prompt"} or not isinstance(entry["prompt"], str) for entry in data):
+        if any(set(entry) - _MELTING != {"seconds", "prompt"} for entry in data):
             raise wrong
-        return cls(tuple((entry["seconds"], entry["prompt"]) for entry in data))
+        if not all(isinstance(entry["prompt"], str) for entry in data):
+            raise wrong
+        ways = {entry["way"] for entry in data if "way" in entry} or {"linear"}
+        if len(ways) > 1:
+            raise SettingsError("all prompts of a timeline melt along the same way")
+        entries = tuple((entry["seconds"], entry["prompt"]) for entry in data)
+        return cls(entries, tuple(entry.get("melts", 0) for entry in data), ways.pop())
 
     def as_data(self) -> list[dict]:
         """Plain values that JSON can hold."""
-        return [{"seconds": seconds, "prompt": prompt} for seconds, prompt in self.entries]
+        return [
+            {"seconds": seconds, "prompt": prompt} | ({"melts": melts, "way": self.way} if melts else {})
+            for (seconds, prompt), melts in zip(self.entries, self.melts, strict=True)
+        ]
 
     @property
     def prompts(self) -> tuple[str, ...]:
         return tuple(prompt for _, prompt in self.entries)
 
     def at(self, seconds: float) -> str:
-        """The prompt of a chunk that begins at this time, 0 or later."""
-        return next(prompt for start, prompt in reversed(self.entries) if start <= seconds)
+        """The prompt of a chunk that begins at this time, 0 or later; a blend while one melts into the next."""
+        number = max(number for number, (start, _) in enumerate(self.entries) if start <= seconds)
+        (start, prompt), melts = self.entries[number], self.melts[number]
+        share = (seconds - start) / melts if melts else 1.0
+        if share >= _WHOLE:
+            return prompt
+        before = self.entries[number - 1][1]
+        return Blend.between(before, prompt, share, self.way).text if share > 1 - _WHOLE else before
 
     def interrupted(self, seconds: float, prompt: str) -> Timeline:
         """Another prompt from this time on, until the next entry. Raises PromptError, SettingsError."""
-        before = tuple(entry for entry in self.entries if entry[0] < seconds)
-        after = tuple(entry for entry in self.entries if entry[0] > seconds)
-        return Timeline((*before, (seconds, prompt), *after))
+        melting = list(zip(self.entries, self.melts, strict=True))
+        before = [(entry, melts) for entry, melts in melting if entry[0] < seconds]
+        after = [(entry, melts) for entry, melts in melting if entry[0] > seconds]
+        entries, melts = zip(*before, ((seconds, prompt), 0.0), *after, strict=True)
+        return Timeline(entries, melts, self.way)
+
+
+def read_span(text: str) -> tuple[float, float]:
+    """Where a prompt begins, and for how long it melts in: `10s` -> (10, 0), `10s..14s` -> (10, 4). SettingsError."""
+    begins, dots, ends = text.partition("..")
+    start = read_time(begins)
+    melts = read_time(ends) - start if dots else 0.0
+    if dots and melts <= 0:
+        raise SettingsError(f"a prompt melts in from a time to a later one, such as 10s..14s, not {text[:40]!r}")
+    return start, melts
 
 
 def read_time(text: str) -> float:
@@ -90,6 +128,16 @@ def _check_time(seconds: float) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not isfinite(seconds) or seconds < 0:
         raise SettingsError(f"the time of a prompt must be a number of seconds, 0 or more, not {seconds!r}")
     return float(seconds)
+
+
+def _check_melts(melts: tuple[float, ...], entries: tuple[tuple[float, str], ...]) -> tuple[float, ...]:
+    if len(melts) != len(entries):
+        raise SettingsError(
+            f"{len(entries)} prompts need {len(entries)} times for which they melt in, not {len(melts)}"
+        )
+    if _check_time(melts[0]) > 0:
+        raise SettingsError("the first prompt cannot melt in: there is none before it")
+    return tuple(map(_check_time, melts))
 
 
 def _check_order(times: list[float]) -> None:

@@ -75,3 +75,8 @@ def test_commands_that_are_told_have_the_options_that_are_told(command, capsys):
     with pytest.raises(SystemExit, match="0"):
         deepforcing_main(["serve" if command == "app.py" else command.split()[-1], "--help"])
     assert asked <= set(re.findall(r"--[\w-]+", capsys.readouterr().out))
+
+
+def test_the_melting_example_says_what_it_promises(capsys):
+    exec(next(s for s in SNIPPETS if "melts=" in s), {})
+    assert capsys.readouterr().out.strip() == "a red balloon (75%) ~ a blue kite (25%)"

@@ -8,9 +8,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    {"turns", "version"},
+    {"turns", "version", "blend"},
     {"config", "events", "rope", "captions", "metrics", "prompt", "ffmpeg", "output", "console", "proxies"},
-    {"compression", "past_queries", "token_buffer", "eight_bit", "breakdown", "gauges", "going_on", "timeline"},
+    {"compression", "mixing", "past_queries", "token_buffer", "eight_bit", "breakdown", "gauges", "going_on"},
+    {"timeline"},
     {"policies"},
     {"kv_cache", "method"},
     {"attention", "telemetry"},

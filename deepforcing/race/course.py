@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ..blend import leading
 from ..events import Chunk
 from ..gauges import DriftMeter
 from ..pipeline import Pipeline, check_seed, generate_long_video
@@ -139,7 +140,7 @@ def _rounds(
                 warm_up()
             laps = _in_turn(lanes, index)
             begins, made = made, made + len(laps[0].chunk.frames)
-            verdict = judge.verdict(laps[0].chunk.prompt, begins, made, [lap.standing for lap in laps])
+            verdict = judge.verdict(leading(laps[0].chunk.prompt), begins, made, [lap.standing for lap in laps])
             yield Round(index, laps, verdict)
             index += 1
     finally:
