@@ -9,7 +9,7 @@ const FORGOTTEN = 54; // pixels, at least, for the frames that are gone
 const WEIGHTS = { sink: 0.8, evicted: 1.4, "top-C": 1.4, recent: 0.8, current: 0.8 }; // wider where single tokens count,
 const NARROW = { sink: 0.5, evicted: 1, "top-C": 1.6, recent: 0.6, current: 0.6 }; // the more so where there is no room
 const NARROW_BELOW = 560; // pixels
-const [LEGIBLE, MOST_ROWS] = [26, 4]; // pixels of a tile; where columns are narrower, tiles stand in so many rows
+const [LEGIBLE, MOST_ROWS] = [26, 4]; // pixels of a tile: where there is no room for it beside others, they stand in rows
 
 export class Axis {
   // frames: [{ latent, role }], the chunk's own among them; gone: frames that are in no column.
@@ -38,8 +38,9 @@ export class Axis {
   put([role, frames], left) {
     const wide = this.wide(role);
     const width = this.room([role, frames]);
-    const rows = Math.min(MOST_ROWS, Math.ceil(LEGIBLE / wide), frames.length);
-    const tile = Math.max(rows * wide, Math.min(LEGIBLE, width));
+    const legible = this.width < NARROW_BELOW ? LEGIBLE : wide;
+    const rows = Math.min(MOST_ROWS, Math.ceil(legible / wide), frames.length);
+    const tile = Math.max(rows * wide, Math.min(legible, width));
     frames.forEach(({ latent }, i) => {
       const at = Math.min(Math.max(0, (i + 0.5) * wide - tile / 2), Math.max(0, frames.length * wide - tile));
       this.columns.set(latent, [left + i * wide, wide]);
