@@ -150,6 +150,7 @@ class App:
             self.generate,
             inputs,
             outputs,
+            trigger_mode="multiple",  # the next run begins while the one before goes on
             show_progress="hidden",
             concurrency_limit=RUNS_AT_ONCE,
             api_visibility="private",

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from browsing import expect
-from chromium import look, wait
+from chromium import drawer, look, wait
 from conftest import soon
 
 from deepforcing import load_pipeline
@@ -99,8 +99,23 @@ def test_a_slow_link_is_said_and_gets_smaller_pictures(page):
     stalls = look(page, "p.clock.stalls")
     page.wait_for_timeout(20_000)
     assert look(page, "p.clock.stalls") <= stalls + 1, "at most one a minute"
+    network.send("Network.emulateNetworkConditions", slow | {"downloadThroughput": -1, "uploadThroughput": -1})
+    expect(page.locator(".df-coming")).to_contain_text("Your connection is faster again")
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+
+
+def test_what_the_next_run_takes_the_place_of_can_be_saved_meanwhile(page):
+    run = runs(page)
+    drawer(page, "Settings")
+    page.get_by_label("Seed").fill("8")
+    page.get_by_role("button", name="Start the next run").click()
+    wait(page, f"p.run !== '{run}' && p.history?.chunks.length")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the last video").click()
+    assert re.fullmatch(r"a-red-balloon.*seed-?7.*[.]mp4", download.value.suggested_filename)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Download MP4")).to_be_visible()
 
 
 def test_a_race_is_found_again_after_a_reload(app, page, trouble):
