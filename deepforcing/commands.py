@@ -28,12 +28,13 @@ from .models.shapes import SHAPES, shape_named
 from .models.sources import SOURCES, Part, Source, readable
 from .models.tiny import is_tiny
 from .needs import needs_of, own_policy
+from .opening import LEAST_LIKENESS, check_start, likeness, opening_frames
 from .options import add_loading, loading_from
 from .out_of_memory import explain_out_of_memory, is_out_of_memory
 from .output import check_place
-from .pipeline import Pipeline, generate_long_video, load_pipeline, started_event
+from .pipeline import Pipeline, generate_long_video, load_pipeline, past_from, started_event
 from .policies import POLICIES, DeepForcing, Policy, make_policy, read_setting, settings_of
-from .prompt import PromptError
+from .prompt import PromptError, as_text
 from .prompt_options import add_prompts, check_words, prompt_metadata, timeline_from
 from .race.command import add_race
 from .timeline import Timeline
@@ -82,6 +83,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
         "--from", dest="begun", type=Path, metavar="TRACE", help="go on with this run, with its settings unless told"
     )
     parser.add_argument("--after", metavar="TIME", help="of --from: where it goes on (default: at its end)")
+    parser.add_argument("--start", type=Path, metavar="FILE", help="a picture, or an MP4, that the video begins with")
     add_loading(parser)
     parser.add_argument("--policy", help=f"{', '.join(POLICIES)} (default: the model's own)")
     parser.add_argument("--window", type=int, help="latent frames attended to, the chunk in flight included")
@@ -155,7 +157,12 @@ def _generate(options: argparse.Namespace) -> int:
     policy = begun.policy if begun and not _asks_policy(options) else _policy(options)
     past = begun.past if begun else NONE
     past = replace(past, changes=()) if _asks_policy(options) else past
+    if options.start is not None and begun:
+        raise SettingsError("--start and --from do not go together: a run starts from a picture, or goes on")
+    if options.start is not None:
+        check_start(options.start)
     pipeline = _load(options, policy)
+    past = past_from(pipeline, options.start, past)
     frames = max(1, round(options.seconds * pipeline.shape.fps))
     chunks = generate_long_video(
         pipeline,
@@ -176,11 +183,24 @@ def _generate(options: argparse.Namespace) -> int:
                     record(chunk)
                     if isinstance(chunk, SettingsChanged):
                         continue
+                    if options.start is not None and chunk.index == 0:
+                        _tell_likeness(options.start, pipeline, chunk)
                     video.write(chunk.frames)
                     bar.update(len(chunk.frames))
     seconds = time.perf_counter() - started
     print(f"{options.output}: {frames} frames, {frames / pipeline.shape.fps:.1f} s of video in {seconds:.1f} s")
     return 0
+
+
+def _tell_likeness(start: Path, pipeline: Pipeline, chunk: Chunk) -> None:
+    """Where the model can make little of what the video starts from, on standard error."""
+    given = opening_frames(start, pipeline.shape, pipeline.chunk_frames)[: len(chunk.frames)]
+    if (alike := likeness(given, chunk.frames)) < LEAST_LIKENESS:
+        print(
+            f"note: this model keeps little of {start.name} ({alike:.0f} dB), it knows its own world: a frame of one "
+            "of its videos starts better",
+            file=sys.stderr,
+        )
 
 
 def _check_files(options: argparse.Namespace) -> None:
@@ -233,7 +253,8 @@ def _metadata(
     settings = ", ".join(f"{name}={value}" for name, value in settings_of(policy).items())
     settings += "".join(f"; from {pipeline.starts(change.chunk):.2f} s: {change.words}" for change in past.changes)
     made_by = f"model {pipeline.name} on {pipeline.device}; deepforcing {__version__}"
-    comment = f"seed {options.seed}; {policy.name} ({settings}); {made_by}"
+    began = f"; started from {as_text(options.start.name)}" if options.start else ""
+    comment = f"seed {options.seed}; {policy.name} ({settings}); {made_by}{began}"
     return {**prompt_metadata(timeline, options.switch), "comment": comment}
 
 

@@ -20,7 +20,7 @@ from .events import Chunk, SettingsChanged
 @dataclass(frozen=True)
 class Past:
     """What was made before: each chunk's prompt, and its clean latents, float32 [frames, channels, height, width]; and
-    what was changed of the settings meanwhile."""
+    what was changed of the settings meanwhile. A prompt is empty where it is whatever the run's own is."""
 
     prompts: tuple[str, ...] = ()
     latents: tuple[np.ndarray, ...] = field(default=(), repr=False)
@@ -44,6 +44,12 @@ class Past:
         prompts, latents = zip(*made, strict=True)
         return cls(prompts, latents, tuple(change for change in changes if change.chunk < len(made)))
 
+    @classmethod
+    def given(cls, latents: np.ndarray, chunk_frames: int) -> Past:
+        """Of pictures that no run has made: latents float32 [whole chunks' frames, channels, height, width]."""
+        chunks = np.split(latents, len(latents) // chunk_frames)
+        return cls(("",) * len(chunks), tuple(chunks))
+
     def __len__(self) -> int:
         return len(self.prompts)
 
@@ -61,7 +67,7 @@ class Past:
 
         def prompt_for(index: int) -> str:
             later = then(index)
-            return self.prompts[index] if index < len(self) else later
+            return self.prompts[index] or later if index < len(self) else later
 
         return prompt_for
 

@@ -34,6 +34,7 @@ from .models.placement import place_weights
 from .models.released import load_released
 from .models.speed import attention_title, compile_blocks, join_projections, use_attention, use_graphs
 from .models.tiny import is_tiny, load_tiny
+from .opening import Start, opening_frames
 from .out_of_memory import explain_no_room, is_out_of_memory, release
 from .policies import DeepForcing, Policy, settings_of
 from .prompt import PromptError, check_prompt
@@ -110,6 +111,19 @@ class Pipeline(Components):
         embeds = [self.text.encode([prompt]) for prompt in prompts]
         embeds = mix(embeds, blend.weights, blend.way) if blend else embeds[0]
         return Prompt(text, embeds.to(self.denoiser.device, self.denoiser.dtype))
+
+    @torch.no_grad()
+    def opening(self, start: Start) -> Past:
+        """What a video goes on from that starts with a picture or a clip, see `opening`, by the model's own encoder.
+
+        Raises SettingsError and OSError as `opening_frames` does, ModelError where the decoder came without an encoder.
+        """
+        if not self.decoder.encodes:
+            raise ModelError("this decoder comes without an encoder: to start from a picture, load the full one")
+        frames = torch.from_numpy(opening_frames(start, self.shape, self.chunk_frames))
+        pixels = frames.permute(0, 3, 1, 2)[None].to(self.denoiser.device).float() / 255
+        latents = self.decoder.encode(pixels)[0].float().cpu().numpy()
+        return Past.given(np.ascontiguousarray(latents), self.chunk_frames)
 
 
 def load_pipeline(
@@ -351,6 +365,7 @@ def generate_long_video(
     overlap: bool | None = None,
     stale_prompt: bool = False,
     past: Past = NONE,
+    start: Start | None = None,
 ) -> Iterator[Chunk]:
     """Generate a video of any length, a chunk at a time, with constant memory (arXiv 2512.05081, Algorithm 1).
 
@@ -367,6 +382,8 @@ def generate_long_video(
                   prompt's keys and values stay in use, and a new prompt is never seen
     past          go on from there: its chunks come first, marked `again`, with the prompts that they had; a
                   SettingsChanged stands before one where its settings were changed, and they stay so
+    start         a picture or a clip, see `opening`, that the video begins with, as a file, a PIL picture, or frames
+                  uint8 [n, height, width, 3]; its chunks come first, marked `again`
 
     The same prompt, seed and settings give the same video on the same device, not on another. Raises SettingsError and
     PromptError before the first chunk, and ModelError at the first chunk that has a number that is none, such as NaN.
@@ -375,6 +392,7 @@ def generate_long_video(
     policy = policy or DeepForcing()
     prompt_for = prompt if callable(prompt) else _by_chunk(Timeline.of(prompt), pipeline)
     settings = RunSettings(policy, probe, switch)
+    past = past_from(pipeline, start, past)
     return long_video(pipeline, prompt_for, settings, num_frames, seed, overlap, stale_prompt, past)
 
 
@@ -387,6 +405,15 @@ def _which_model(pipeline: Pipeline | Wish, prompt: Wish | None) -> tuple[Pipeli
     if prompt is None:
         raise PromptError("The prompt is missing: describe what the video should show.")
     return pipeline, prompt
+
+
+def past_from(pipeline: Pipeline, start: Start | None, past: Past = NONE) -> Past:
+    """What a run goes on from. Raises SettingsError for two things at once, and what `Pipeline.opening` raises."""
+    if start is None:
+        return past
+    if len(past):
+        raise SettingsError("a run starts from a picture, or goes on from another run, not both")
+    return pipeline.opening(start)
 
 
 def long_video(

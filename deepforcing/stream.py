@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from .events import Chunk, StreamStarted
 from .going_on import NONE, Past
+from .opening import Start
 from .out_of_memory import explain_out_of_memory, is_out_of_memory
-from .pipeline import Pipeline, check_seed, long_video, started_event
+from .pipeline import Pipeline, check_seed, long_video, past_from, started_event
 from .policies import DeepForcing, Policy
 from .prompt import check_prompt
 from .run_settings import RunSettings
@@ -74,12 +75,14 @@ class VideoStream(Prompted):
         overlap: bool | None = None,
         stale_prompt: bool = False,
         past: Past = NONE,
+        start: Start | None = None,
     ) -> None:
         """Raises PromptError or SettingsError at once for what cannot work; see `generate_long_video`."""
         ahead = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
         super().__init__(pipeline, prompt, max_queued, ahead)
         self.settings = RunSettings(policy or DeepForcing(), probe, switch)
         self.seed, self.stale_prompt = check_seed(seed), stale_prompt
+        past = past_from(pipeline, start, past)
         self._items = long_video(
             pipeline, self._next_prompt, self.settings, num_frames, seed, overlap, stale_prompt, past
         )

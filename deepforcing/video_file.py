@@ -121,7 +121,24 @@ def read_frames(path: str | Path, shape: VideoShape) -> Iterator[Iterator[np.nda
     Nothing but MP4 is read, and no other file or address that it may point to. Frames end early where the file is
     damaged, cut short, or of smaller pictures. Raises OSError where there is no ffmpeg.
     """
-    process = subprocess.Popen(_reading(path, shape), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    scale = _enlarged(shape)
+    crop = f"format=rgb24,crop={scale * shape.width}:{scale * shape.height}:0:0"
+    with _decoded(path, shape, f"{crop},scale={shape.width}:{shape.height}:flags=area") as frames:
+        yield frames
+
+
+@contextmanager
+def read_clip(path: str | Path, shape: VideoShape) -> Iterator[Iterator[np.ndarray]]:
+    """As `read_frames`, for anybody's MP4: cut to the shape's proportions, scaled, and at its rate."""
+    fit = f"scale={shape.width}:{shape.height}:force_original_aspect_ratio=increase:flags=lanczos"
+    filters = f"fps={shape.fps},{fit},crop={shape.width}:{shape.height},format=rgb24"
+    with _decoded(path, shape, filters) as frames:
+        yield frames
+
+
+@contextmanager
+def _decoded(path: str | Path, shape: VideoShape, filters: str) -> Iterator[Iterator[np.ndarray]]:
+    process = subprocess.Popen(_reading(path, filters), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         yield _frames(process.stdout, (shape.height, shape.width, 3))
     finally:
@@ -136,12 +153,9 @@ def _frames(pipe, size: tuple[int, int, int]) -> Iterator[np.ndarray]:
         yield np.frombuffer(data, np.uint8).reshape(size)
 
 
-def _reading(path: str | Path, shape: VideoShape) -> list[str]:
-    scale = _enlarged(shape)
-    crop = f"format=rgb24,crop={scale * shape.width}:{scale * shape.height}:0:0"
-    shrink = f"scale={shape.width}:{shape.height}:flags=area"
+def _reading(path: str | Path, filters: str) -> list[str]:
     safe = ["-protocol_whitelist", "file", "-f", "mp4", "-max_pixels", str(_MOST_PIXELS)]
-    plain = ["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", f"{crop},{shrink}", "-f", "rawvideo", "-"]
+    plain = ["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", filters, "-f", "rawvideo", "-"]
     return [ffmpeg.find_ffmpeg(), "-v", "quiet", "-nostdin", *safe, "-i", f"file:{path}", *plain]
 
 

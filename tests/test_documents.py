@@ -80,3 +80,9 @@ def test_commands_that_are_told_have_the_options_that_are_told(command, capsys):
 def test_the_melting_example_says_what_it_promises(capsys):
     exec(next(s for s in SNIPPETS if "melts=" in s), {})
     assert capsys.readouterr().out.strip() == "a red balloon (75%) ~ a blue kite (25%)"
+
+
+def test_the_example_of_a_start_works(monkeypatch, capsys):
+    monkeypatch.setattr(deepforcing, "load_pipeline", lambda name: small_pipeline(), raising=False)
+    exec(next(s for s in SNIPPETS if "start=picture" in s), {})
+    assert capsys.readouterr().out.startswith("True ")

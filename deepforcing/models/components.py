@@ -38,6 +38,14 @@ class VideoDecoder(Protocol):
         The first call gives 1 + 4 (F - 1) frames, later ones, with the state, 4 F.
         """
 
+    @property
+    def encodes(self) -> bool:
+        """Whether it comes with the encoder that its latents are from."""
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Frames [B, 1 + 4 (F - 1), 3, H, W] in 0..1 -> latents [B, F, channels, h, w], as the transformer makes them;
+        where it `encodes`."""
+
 
 @dataclass(frozen=True)
 class Components:

@@ -154,13 +154,18 @@ class TinyCodec(nn.Module):
         """Pixels a latent, along each side."""
         return self.config.spatial_factor
 
+    @property
+    def encodes(self) -> bool:
+        """Whether there is an encoder."""
+        return bool(self.config.encoder_widths)
+
     def encode(self, frames: Tensor) -> Tensor:
         """Frames [B, 1 + 4(n - 1), 3, H, W] in 0..1 -> normalised latents [B, n, C, h, w]."""
         return (self.encode_raw(frames) - self.mean[:, None, None]) / self.std[:, None, None]
 
     def encode_raw(self, frames: Tensor) -> Tensor:
         """As `encode`, without the normalisation; the network works in the precision of its weights."""
-        if not self.config.encoder_widths:
+        if not self.encodes:
             raise ValueError("this codec has no encoder")
         if frames.shape[1] % TIME_FACTOR != 1:
             raise ValueError(f"a clip has 1 + {TIME_FACTOR}k frames, not {frames.shape[1]}")

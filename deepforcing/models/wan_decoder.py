@@ -65,8 +65,9 @@ class WanDecoder:
     diffusers does it: that takes less memory, more time, and gives slightly other frames.
     """
 
-    def __init__(self, vae: AutoencoderKLWan) -> None:
-        self.vae = vae.eval().requires_grad_(False)
+    def __init__(self, vae: AutoencoderKLWan, folder: Path | None = None) -> None:
+        """folder: where the encoder's weights are, if they were not loaded: they are read when they are needed."""
+        self.vae, self._folder = vae.eval().requires_grad_(False), folder
         self._convolutions = sum(isinstance(module, WanCausalConv3d) for module in vae.decoder.modules())
         self._mean = torch.tensor(vae.config.latents_mean)[:, None, None, None]
         self._std = torch.tensor(vae.config.latents_std)[:, None, None, None]
@@ -105,6 +106,20 @@ class WanDecoder:
         pixels = self._joined([pixels for pixels, _ in decoded], tiling)
         frames = (unpatchify(pixels, self._patch).clamp(-1, 1).float() + 1) / 2
         return frames.transpose(1, 2), WanDecoderState(tuple(memory for _, memory in decoded))
+
+    @property
+    def encodes(self) -> bool:
+        """Whether its encoder is at hand."""
+        return self.vae.encoder is not None or self._folder is not None
+
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Tensor:
+        """Frames [B, 1 + 4 (F - 1), 3, H, W] in 0..1 -> latents [B, F, C, h, w] as the transformer makes them: the most
+        likely ones, in float32. An encoder that was not loaded is, for this call."""
+        vae = self.vae if self.vae.encoder is not None else load_vae(self._folder, self.vae.device, self.vae.dtype)
+        x = (frames * 2 - 1).transpose(1, 2).to(vae.device, vae.dtype)
+        z = vae.encode(x).latent_dist.mode().float()
+        return ((z - self._mean.to(z.device)) / self._std.to(z.device)).transpose(1, 2)
 
     def _denormalised(self, latents: Tensor) -> Tensor:
         """[B, F, C, h, w] -> [B, C, F, h, w] in the VAE's own scale, on its device and in its precision."""
@@ -147,18 +162,26 @@ class WanDecoder:
 def load_decoder(folder: Path, device: torch.device, dtype: torch.dtype, *, tiling: bool = False) -> WanDecoder:
     """The decoder in a folder that `AutoencoderKLWan.save_pretrained` wrote, or in the folder `vae` within it.
 
-    The weights for encoding are not read, and on the device "meta" none is. Raises ModelError that names the file and
-    what is wrong with it.
+    The weights for encoding are not read before they are needed, and on the device "meta" none is. Raises ModelError
+    that names the file and what is wrong with it.
     """
     folder = folder / "vae" if (folder / "vae").is_dir() else folder
+    vae = load_vae(folder, device, dtype, encoder=False)
+    if tiling:
+        vae.enable_tiling()
+    return WanDecoder(vae, folder)
+
+
+def load_vae(folder: Path, device: torch.device, dtype: torch.dtype, *, encoder: bool = True) -> AutoencoderKLWan:
+    """The whole of it, or only what decodes, from a folder that `AutoencoderKLWan.save_pretrained` wrote. Raises
+    ModelError."""
     vae = _empty(read_config(folder, "_class_name", AutoencoderKLWan.__name__), folder)
     weights = read_weights(folder, WEIGHTS)
     check_tensors(vae.state_dict(), weights, folder / WEIGHTS)
-    vae.encoder = vae.quant_conv = None
+    if not encoder:
+        vae.encoder = vae.quant_conv = None
     vae.load_state_dict({name: weights[name].to(device, dtype, copy=True) for name in vae.state_dict()}, assign=True)
-    if tiling:
-        vae.enable_tiling()
-    return WanDecoder(vae)
+    return vae.eval().requires_grad_(False)
 
 
 def _empty(config: dict, folder: Path) -> AutoencoderKLWan:
