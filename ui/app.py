@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html import escape
 from pathlib import Path
 
@@ -16,8 +16,11 @@ from deepforcing import (
     PromptError,
     SettingsError,
     Timeline,
+    Trace,
+    TraceError,
     make_policy,
     read_runner,
+    read_trace,
     settings_of,
 )
 
@@ -43,6 +46,7 @@ from .prompts.offers import take
 from .recordings.library import Recordings
 from .runs.changes import Taken, take_up
 from .runs.files import Files
+from .runs.gone_on import gone_on
 from .runs.rate import measured_rate
 from .runs.run import VideoOrder
 from .settings.breaks import mended
@@ -155,6 +159,14 @@ class App:
             concurrency_limit=RUNS_AT_ONCE,
             api_visibility="private",
         )
+        page.player.go_on(
+            self.go_on,
+            inputs,
+            outputs,
+            show_progress="hidden",
+            concurrency_limit=RUNS_AT_ONCE,
+            api_visibility="private",
+        )
         page.player.rejoin(
             self.rejoin,
             None,
@@ -240,22 +252,42 @@ class App:
             window_strip(self.policy, self.pipeline.geometry) if ready else gr.skip(),
         )
 
-    def generate(
-        self, request: gr.Request, prompt, later, seed, length, switch, stale, policy, *values
-    ) -> Iterator[tuple]:
+    def generate(self, request: gr.Request, *asked) -> Iterator[tuple]:
         """One run, from the click to its end."""
+        yield from self._make(request.session_hash, lambda: self._asked(*asked))
+
+    def go_on(self, event: gr.EventData, request: gr.Request, *asked) -> Iterator[tuple]:
+        """The run that the page shows, from a second of it, with what is asked for now."""
+        session, (run, seconds) = request.session_hash, told(event, run=str, seconds=float)
+
+        def order() -> VideoOrder:
+            return gone_on(self._asked(*asked), self._trace_of(session, run), seconds, self.pipeline.shape.fps)
+
+        yield from self._make(session, order)
+
+    def _make(self, session: str, order_of: Callable[[], VideoOrder]) -> Iterator[tuple]:
         try:
-            order = self._order(read_prompts(prompt, later), seed, length, switch, stale, policy, values)
-            if refused := self.doubts.note(request.session_hash, self.pipeline, order.prompt):
+            order = order_of()
+            if refused := self.doubts.note(session, self.pipeline, order.prompt):
                 yield (gr.skip(), *_buttons(running=False), refused)
                 return
-            self.page.menu.viewings.close(request.session_hash)
-            self.sessions.finish(request.session_hash)  # its files are offered before it is gone
+            self.page.menu.viewings.close(session)
+            self.sessions.finish(session)  # its files are offered before it is gone
             cut = words.cut_note(self.pipeline, Timeline.of(order.prompt).prompts)
             yield (gr.skip(), *_buttons(running=True)[:-2], *_taken(Taken()), cut)
-            yield from _shown(self.sessions.packets(request.session_hash, order))
-        except (PromptError, SettingsError, OSError) as error:
+            yield from _shown(self.sessions.packets(session, order))
+        except (PromptError, SettingsError, TraceError, OSError) as error:
             yield (gr.skip(), *_buttons(running=False), problem(error))
+
+    def _trace_of(self, session: str, run: str) -> Trace:
+        """Of a run that the page shows, and that is over. Raises SettingsError where it is gone."""
+        recorded = self.page.menu.viewings.trace_of(session, run)
+        if recorded is not None:
+            return recorded
+        path = self.sessions.trace_of(session, run)
+        if path is None:
+            raise SettingsError("this run cannot be gone on with: it is not kept any more")
+        return read_trace(path)
 
     def rejoin(self, event: gr.EventData, request: gr.Request) -> Iterator[tuple]:
         """The run that the page had before it was loaded anew, from its start; where that is over, the page is told."""
@@ -299,8 +331,8 @@ class App:
         if self.sessions is not None:
             self.sessions.leave(request.session_hash)
         self.doubts.leave(request.session_hash)
-        self.page.menu.viewings.close(request.session_hash)
-        self.page.learn.viewings.close(request.session_hash)
+        self.page.menu.viewings.leave(request.session_hash)
+        self.page.learn.viewings.leave(request.session_hash)
 
     def beat(self, event: gr.EventData, request: gr.Request) -> None:
         run, frame, playing, seen = told(event, run=str, frame=float, playing=bool, seen=int)
@@ -370,6 +402,9 @@ class App:
 
     def _policy(self, name: str, values: tuple):
         return read_policy(name, dict(zip(self.page.settings, values, strict=True)), self.pipeline.geometry)
+
+    def _asked(self, prompt, later, seed, length, switch, stale, policy, *values) -> VideoOrder:
+        return self._order(read_prompts(prompt, later), seed, length, switch, stale, policy, values)
 
     def _order(self, prompt, seed, length, switch, stale, policy, values) -> VideoOrder:
         frames = read_length(length, self.pipeline.shape.fps)

@@ -51,8 +51,8 @@ class ReplayApp:
 
     def leave(self, request: gr.Request) -> None:
         """The tab was closed."""
-        self.menu.viewings.close(request.session_hash)
-        self.learn.viewings.close(request.session_hash)
+        self.menu.viewings.leave(request.session_hash)
+        self.learn.viewings.leave(request.session_hash)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -118,6 +118,24 @@ def test_what_the_next_run_takes_the_place_of_can_be_saved_meanwhile(page):
     expect(page.get_by_role("button", name="Download MP4")).to_be_visible()
 
 
+def test_a_run_that_is_over_goes_on_from_the_moment_on_screen_with_another_prompt(page):
+    run, on = runs(page), page.get_by_role("button", name="Go on from here")
+    wait(page, "p.clock.newest > 50")
+    expect(on).to_be_hidden()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(on).to_be_visible()
+    look(page, "p.seek(32)")  # the last frame of the third chunk
+    page.get_by_role("textbox", name="Prompt", exact=True).fill("a white boat swaying over the sea by day")
+    on.click()
+    wait(page, f"p.run !== '{run}' && p.stage.shown > 36")
+    red, white = look(page, "[...new Set(p.history.chunks.map(({ prompt }) => prompt))]")
+    assert red.startswith("a red balloon") and white.startswith("a white boat")
+    assert look(page, "p.history.chunks.find(({ prompt }) => prompt.startsWith('a white')).first") == 33
+    expect(page.get_by_role("button", name="Go to where it was gone on")).to_be_visible()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+
+
 def test_a_race_is_found_again_after_a_reload(app, page, trouble):
     race = "document.querySelector('#race-player .df')?.race"
     page.get_by_role("tab", name="Race", exact=True).click()

@@ -97,6 +97,12 @@ class Sessions:
         files = [file for run in made for file in vars(run.files).values() if file is not None and file.exists()]
         return save(files) if files else None
 
+    def trace_of(self, session: str, run: str) -> Path | None:
+        """Of the session's run of this name, once that is over; None where it is gone, or could not be written."""
+        with self._lock:
+            kept = self._kept.get(session)
+        return kept.files.trace if kept is not None and kept.name == run and kept.over else None
+
     def finish(self, session: str, seconds: float = 10.0) -> None:
         """End the session's run, if it has one, and wait until its page has its files."""
         with self._lock:

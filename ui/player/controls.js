@@ -16,6 +16,7 @@ export class Controls {
     find("next").addEventListener("click", () => player.step(1));
     find("golive").addEventListener("click", () => this.live());
     find("link")?.addEventListener("click", () => player.copyLink());
+    find("goon").addEventListener("click", () => player.goOn());
     find("full").addEventListener("click", () => this.fullscreen());
     find("video").addEventListener("keydown", (event) => this.key(event));
     this.scrub.addEventListener("pointerdown", () => this.hold(true));

@@ -119,6 +119,7 @@ def chunk_message(chunk: Chunk, sample: Sample, quality: int = 0) -> dict:
     return {
         "kind": "chunk",
         "index": chunk.index,
+        "again": chunk.again,
         "first": chunk.first_frame,
         "latents": list(chunk.latent_frames),
         "prompt": chunk.prompt,

@@ -120,7 +120,8 @@ class Player extends Film {
     this.frames = new Frames(message.width, message.height);
     this.clock = new Clock(message.fps, 1 + message.stride * (message.chunk_frames - 1), Boolean(message.recorded));
     this.opening = new Opening(this.root, message, this.clock);
-    this.opening.frame ??= this.memory?.frameOf(message.run) ?? null;
+    this.opening.frame ??= this.memory?.frameOf(message.run) ?? (Math.round(message.begun * message.fps) || null);
+    this.root.dataset.over = Boolean(message.recorded);
     if (message.recorded) this.memory?.forget();
     else this.tour.end(); // who makes a video of their own needs no offer on it
     this.shownChunk = null;
@@ -138,6 +139,7 @@ class Player extends Film {
     this.controls.open(message);
     if (!this.picked) this.setChoice(0, 0);
     for (const follower of this.followers) follower.open(message);
+    if (message.begun) this.controls.flag(this.opening.frame, "Gone on from here", "Go to where it was gone on", "change");
     this.say(message.recorded ? "Opening the recorded run ..." : "Making the first frames ...", "starting");
   }
 
@@ -152,6 +154,7 @@ class Player extends Film {
     this.gauges.take(chunk);
     this.forget();
     this.opening.look();
+    if (this.opening.waits && chunk.again) this.say(`Remembering what was there: ${(this.clock.newest / this.clock.fps).toFixed(0)} s ...`, "starting");
     this.frames.get(this.clock.frame);
     this.openOnALayer(chunk);
     this.told ??= requestAnimationFrame(() => this.showHistory());
@@ -206,8 +209,15 @@ class Player extends Film {
     this.find("about").textContent += ` · from ${(first / this.history.run.fps).toFixed(1)} s: ${words}`;
   }
 
+  // From the moment on screen, in a new run.
+  goOn() {
+    this.clicked = performance.now();
+    this.tell.goOn({ run: this.run, seconds: (this.clock.frame + 1) / this.clock.fps });
+  }
+
   ends(message) {
     super.ends(message);
+    this.root.dataset.over = true;
     this.opening?.look();
     if (message.reason === "recorded" && this.root.closest("#player") && !this.history.run.recorded.panel) this.tour.offer();
   }

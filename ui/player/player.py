@@ -22,6 +22,7 @@ const send = {
   confirm: (data) => trigger('confirm', data),
   arrive: (data) => trigger('arrive', data),
   rejoin: (data) => trigger('rejoin', data),
+  goOn: (data) => trigger('go_on', data),
 };
 import(at(props.module)).then(({ mount }) => mount(element, props, (use) => watch('value', use), send));
 """
@@ -46,7 +47,7 @@ def player(
     keeps: by what name it finds its live run again after a reload; then its event `rejoin` has to be answered.
 
     Events: beat and pause of a live run, confirm of a recorded one, arrive when it is on the page, rejoin instead where
-    the page had a live run before it was loaded anew.
+    the page had a live run before it was loaded anew, go_on where a run that is over is to go on.
     """
     serve()
     return gr.HTML(

@@ -53,6 +53,10 @@ class Viewing:
             self._stopped = True
             self._changed.notify_all()
 
+    @property
+    def trace(self) -> Trace:
+        return self._opening.trace
+
     def parts(self) -> Iterator[list[dict]]:
         """The run's messages, numbered as those of a live one, some at a time; fewer when the page falls silent."""
         part, size, most = [], 0, FIRST_BYTES
@@ -107,13 +111,14 @@ class Viewings:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._now: dict[str, Viewing] = {}
+        self._latest: dict[str, Viewing] = {}  # until the page is gone
 
     def play(self, session: str, opening: Opening) -> Iterator[list[dict]]:
         """See `Viewing.parts`."""
         viewing = Viewing(opening)
         self.close(session)
         with self._lock:
-            self._now[session] = viewing
+            self._now[session] = self._latest[session] = viewing
         try:
             yield from viewing.parts()
         finally:
@@ -126,6 +131,18 @@ class Viewings:
             viewing = self._now.get(session)
         if viewing is not None and viewing.id == run:
             viewing.confirm(seen)
+
+    def trace_of(self, session: str, run: str) -> Trace | None:
+        """Of the recorded run that the session opened last, if that has this name."""
+        with self._lock:
+            viewing = self._latest.get(session)
+        return viewing.trace if viewing is not None and viewing.id == run else None
+
+    def leave(self, session: str) -> None:
+        """The session's page is gone."""
+        self.close(session)
+        with self._lock:
+            self._latest.pop(session, None)
 
     def close(self, session: str) -> None:
         """End what the session looks at, if anything."""

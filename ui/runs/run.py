@@ -87,6 +87,12 @@ class Run(PacedRun):
         self._recording: Recording | None = None
         self._asked: list[str] = []  # prompts asked for, not yet announced to the page
         self._changes: list[SettingsChanged] = []  # of the time before there is a file
+        self._begun = order.begun * pipeline.shape.fps
+        self.report(0, False)
+
+    def report(self, frame: float, playing: bool) -> None:
+        """What is there already is never waited with, wherever the playhead is."""
+        super().report(max(frame, self._begun), playing)
 
     def change_prompt(self, text: str) -> None:
         """Raises PromptError and changes nothing when the text cannot be used."""
@@ -105,7 +111,7 @@ class Run(PacedRun):
         if isinstance(event, StreamStarted):
             self._started = self._now = event
             self._meter = DriftMeter.of(event)
-            yield started_message(event)
+            yield {**started_message(event), "begun": self.order.begun}
         elif isinstance(event, SettingsChanged):
             self._changes.append(event)
             self._now = with_change(self._now, event)
@@ -115,7 +121,7 @@ class Run(PacedRun):
             message = chunk_message(event, sample_of(self._started), self.quality)
             gauges = self._meter.add(event)
             if self.carries:
-                message |= {"made": (event.prompt, event.latents), "again": event.again}
+                message["made"] = (event.prompt, event.latents)
             yield {**message, "gauges": gauges_message(gauges, self._started.fps)}  # first the viewer, then the file
             yield from self._record(event, gauges)
         elif isinstance(event, StreamEnded):
