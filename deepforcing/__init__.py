@@ -31,10 +31,12 @@ from .video_file import VideoError, VideoWriter, rewrite_metadata
 if TYPE_CHECKING:
     from .memory import describe
     from .method import dynamic_temporal_rope, participative_compression, sliding_window_with_sinks
+    from .models.ahead import TensorBlock, export_block, tensor_blocks
     from .models.components import ModelError, device_for
     from .models.fetch import Progress
     from .models.loading import Loading
     from .models.sources import SOURCES, Source, readable
+    from .models.speed import use_attention
     from .models.tiny import is_tiny
     from .needs import Needs, get_ready, needs_of, own_policy
     from .options import add_loading, loading_from
@@ -67,10 +69,12 @@ if TYPE_CHECKING:
 _LATER = {
     "memory": "describe",
     "method": "dynamic_temporal_rope participative_compression sliding_window_with_sinks",
+    "models.ahead": "TensorBlock export_block tensor_blocks",
     "models.components": "ModelError device_for",
     "models.fetch": "Progress",
     "models.loading": "Loading",
     "models.sources": "SOURCES Source readable",
+    "models.speed": "use_attention",
     "models.tiny": "is_tiny",
     "needs": "Needs get_ready needs_of own_policy",
     "options": "add_loading loading_from",
@@ -122,6 +126,7 @@ __all__ = [
     "Source",
     "StreamEnded",
     "StreamStarted",
+    "TensorBlock",
     "Timeline",
     "Timings",
     "Trace",
@@ -140,6 +145,7 @@ __all__ = [
     "describe",
     "device_for",
     "dynamic_temporal_rope",
+    "export_block",
     "generate_long_video",
     "get_ready",
     "is_tiny",
@@ -158,7 +164,9 @@ __all__ = [
     "settings_of",
     "show_time",
     "sliding_window_with_sinks",
+    "tensor_blocks",
     "told_unread",
+    "use_attention",
 ]
 
 

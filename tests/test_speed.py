@@ -130,6 +130,19 @@ def test_attention_on_a_cpu_is_pytorchs_own():
         use_attention(model, "magic")
 
 
+def test_a_kernel_for_one_kind_of_gpu_is_not_even_tried_on_a_later_one(monkeypatch):
+    model, flash = denoiser(), replace(speed.KERNELS["flash-3"], installed=lambda: True)
+    monkeypatch.setattr(speed, "KERNELS", {"flash-3": flash})
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (12, 0))
+    monkeypatch.setattr(CausalWan, "device", torch.device("cuda"))
+    monkeypatch.setattr(CausalWan, "dtype", torch.bfloat16)
+    monkeypatch.setattr(speed, "dispatch_attention_fn", lambda *_, **__: torch.zeros(1))
+    monkeypatch.setattr(torch, "zeros", lambda *_, **__: torch.empty(0))
+    assert use_attention(model) == "PyTorch"
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    assert use_attention(model) == "FlashAttention 3"
+
+
 def test_the_best_exact_kernel_that_works_is_taken_and_used(monkeypatch):
     model = denoiser()
     before, _, _ = flows(model, SlidingWindow(), 2)

@@ -27,7 +27,7 @@ from deepforcing import (
 
 from .app import App
 from .hosting.replicas import Replicas, Size, check_ray
-from .hosting.zero_gpu import on_zero_gpu
+from .hosting.zero_gpu import make_ready, on_zero_gpu
 from .lessons.lesson import LessonError
 from .loading.loader import Loader, TerminalLines
 from .loading.requirements import offer_of, prepare
@@ -87,8 +87,9 @@ def open_app(asked: argparse.Namespace) -> App:
         return _with_replicas(asked, model, loading)
     if is_tiny(model):
         return App(load_pipeline(model, loading=loading), lessons=asked.lessons, runs=asked.runs)
-    if on_zero_gpu():  # what a worker is to have must be there before the launch; it is too short-lived to compile
+    if on_zero_gpu():  # what a worker is to have must be there before the launch
         pipeline = prepare(model, loading, asked.accept_licence, TerminalLines())
+        make_ready(pipeline, compiled=asked.compile)
         return App(pipeline, own_policy(model, loading), lessons=asked.lessons, runs=asked.runs)
     needs = needs_of(model, loading)
     offer = offer_of(needs, asked.accept_licence)

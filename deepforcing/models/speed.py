@@ -130,17 +130,21 @@ def _mark_length(layer: LayerCache) -> None:
 
 @dataclass(frozen=True)
 class Kernel:
-    """An attention kernel that diffusers can call. `exact`: not quantised; `capability`: the least of a device."""
+    """An attention kernel that diffusers can call. `exact`: not quantised; `capability`: the least of a device; `only`:
+    the first number of the one kind that it is built for, None for later ones too."""
 
     title: str
     backend: AttentionBackendName
     installed: Callable[[], bool]
     exact: bool = True
     capability: tuple[int, int] = (8, 0)
+    only: int | None = None
 
 
 KERNELS = {  # best first
-    "flash-3": Kernel("FlashAttention 3", AttentionBackendName._FLASH_3, is_flash_attn_3_available, capability=(9, 0)),
+    "flash-3": Kernel(
+        "FlashAttention 3", AttentionBackendName._FLASH_3, is_flash_attn_3_available, capability=(9, 0), only=9
+    ),
     "cudnn": Kernel("cuDNN", AttentionBackendName._NATIVE_CUDNN, torch.backends.cudnn.is_available, capability=(9, 0)),
     "flash": Kernel("FlashAttention 2", AttentionBackendName.FLASH, is_flash_attn_available),
     "sage": Kernel("SageAttention", AttentionBackendName.SAGE, is_sageattention_available, exact=False),
@@ -201,7 +205,8 @@ def _works(denoiser: CausalWan, kernel: Kernel) -> bool:
     device, dtype = denoiser.device, denoiser.dtype
     if device.type != "cuda" or dtype not in (torch.float16, torch.bfloat16) or not kernel.installed():
         return False
-    if torch.cuda.get_device_capability(device) < kernel.capability:
+    capability = torch.cuda.get_device_capability(device)
+    if capability < kernel.capability or kernel.only not in (None, capability[0]):
         return False
     few = torch.zeros(1, 128, denoiser.heads, denoiser.head_dim, device=device, dtype=dtype)
     try:

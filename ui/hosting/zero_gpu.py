@@ -11,10 +11,11 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from deepforcing import Pipeline
+from deepforcing import Pipeline, use_attention
 
 from ..runs.files import Files
 from ..runs.paced_run import Order, PacedRun
+from .ahead import compile_ahead
 from .lent import LEAVE_SECONDS, Follower, LentRun
 from .wishes import WishFile
 
@@ -26,6 +27,14 @@ def on_zero_gpu() -> bool:
     """Whether this is a Space with ZeroGPU: the one place that decides which way runs go."""
     asked = os.environ.get("SPACES_ZERO_GPU", "").lower() in ("1", "t", "true")
     return asked and importlib.util.find_spec("spaces") is not None
+
+
+def make_ready(pipeline: Pipeline, compiled: bool) -> None:
+    """For workers, whose GPU is not the one that this process believes to have: no attention that is built for one kind
+    of them. compiled: also ahead of time, see `ahead`; takes minutes. Raises SettingsError where that cannot be."""
+    use_attention(pipeline.denoiser, "native")
+    if compiled:
+        compile_ahead(pipeline)
 
 
 def run_maker(pipeline: Pipeline) -> Callable[[Order, Path, str], PacedRun | LentRun]:
