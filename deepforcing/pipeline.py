@@ -120,10 +120,14 @@ class Pipeline(Components):
         """
         if not self.decoder.encodes:
             raise ModelError("this decoder comes without an encoder: to start from a picture, load the full one")
-        frames = torch.from_numpy(opening_frames(start, self.shape, self.chunk_frames))
-        pixels = frames.permute(0, 3, 1, 2)[None].to(self.denoiser.device).float() / 255
-        latents = self.decoder.encode(pixels)[0].float().cpu().numpy()
-        return Past.given(np.ascontiguousarray(latents), self.chunk_frames)
+        return Past.given(self.latents(opening_frames(start, self.shape, self.chunk_frames)), self.chunk_frames)
+
+    @torch.no_grad()
+    def latents(self, frames: np.ndarray) -> np.ndarray:
+        """Of frames uint8 [n, height, width, 3] of whole chunks, by a decoder that `encodes`: float32 [latent frames,
+        channels, rows, columns]."""
+        pixels = torch.from_numpy(frames).permute(0, 3, 1, 2)[None].to(self.denoiser.device).float() / 255
+        return np.ascontiguousarray(self.decoder.encode(pixels)[0].float().cpu().numpy())
 
 
 def load_pipeline(

@@ -1,14 +1,19 @@
 """A run that is over goes on from any second of it, with what the page asks for now."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from conftest import small_pipeline
 from test_trace import POLICY, record, run
 
-from deepforcing import SettingsError, Timeline, generate_long_video, read_trace
+from deepforcing import Chunk, SettingsError, Timeline, VideoShape, generate_long_video, read_trace
 from ui.hosting.sessions import Sessions
 from ui.player.messages import Codec
 from ui.runs.gone_on import gone_on
 from ui.runs.run import VideoOrder
+
+PIPELINE = small_pipeline()
 
 
 @pytest.fixture(scope="module")
@@ -22,21 +27,24 @@ def order(prompt="a red balloon", frames=None, policy=POLICY) -> VideoOrder:
 
 
 def test_it_has_the_chunks_that_were_whole_by_then_and_its_own_length_comes_after(trace):
-    on = gone_on(order(frames=48), trace, 35 / 16, 16)  # the third chunk ends at 33, the fourth at 45
+    on = gone_on(order(frames=48), trace, 35 / 16, PIPELINE)  # the third chunk ends at 33, the fourth at 45
     assert len(on.past) == 3 and on.begun == 33 / 16 and on.num_frames == 33 + 48
-    assert gone_on(order(), trace, 45 / 16, 16).begun == 45 / 16 and gone_on(order(), trace, 99, 16).num_frames is None
+    assert (
+        gone_on(order(), trace, 45 / 16, PIPELINE).begun == 45 / 16
+        and gone_on(order(), trace, 99, PIPELINE).num_frames is None
+    )
 
 
 def test_its_prompts_are_those_that_were_and_then_those_that_are_asked_for(trace):
     later = Timeline(((0.0, "a boat"), (2.0, "too early"), (9.0, "a star")), (0, 0, 2), "spherical")
-    story = gone_on(order(later), trace, 69 / 16, 16).prompt
+    story = gone_on(order(later), trace, 69 / 16, PIPELINE).prompt
     was = Timeline(tuple(trace.prompts)).entries
     assert len(was) == 2 and story.entries == (*was, (69 / 16, "a boat"), (9.0, "a star"))
     assert story.melts == (0, 0, 0, 2) and story.way == "spherical"
 
 
 def test_the_video_is_that_of_a_run_that_was_never_interrupted(trace):
-    messages = Sessions(small_pipeline()).play("a", gone_on(order(frames=36), trace, 45 / 16, 16), hurry=True)
+    messages = Sessions(small_pipeline()).play("a", gone_on(order(frames=36), trace, 45 / 16, PIPELINE), hurry=True)
     told = [message for message, _ in messages]
     chunks = [message for message in told if message["kind"] == "chunk"]
     assert told[0]["begun"] == 45 / 16 and [chunk["again"] for chunk in chunks] == [True] * 4 + [False] * 3
@@ -48,7 +56,7 @@ def test_the_video_is_that_of_a_run_that_was_never_interrupted(trace):
 
 def test_what_is_there_already_is_not_waited_with(trace):
     """A page that stands at the beginning, and does not play, gets all of it and a little more."""
-    messages = Sessions(small_pipeline()).play("a", gone_on(order(), trace, 99, 16))
+    messages = Sessions(small_pipeline()).play("a", gone_on(order(), trace, 99, PIPELINE))
     seen = 0
     for message, _ in messages:
         if message["kind"] == "chunk":
@@ -59,7 +67,23 @@ def test_what_is_there_already_is_not_waited_with(trace):
     assert seen > 113
 
 
-@pytest.mark.parametrize(("fps", "seconds"), [(24, 3.0), (16, 0.2)])
-def test_what_cannot_be_gone_on_with_is_refused(trace, fps, seconds):
-    with pytest.raises(SettingsError, match="cannot be gone on with"):
-        gone_on(order(), trace, seconds, fps)
+def test_without_latents_it_goes_on_from_the_pictures(trace, tmp_path):
+    events = [replace(event, latents=None) if isinstance(event, Chunk) else event for event in run(frames=33)]
+    older = read_trace(record(tmp_path, events))
+    made, drawn = (gone_on(order(), one, 33 / 16, PIPELINE).past for one in (trace, older))
+    assert drawn.prompts == made.prompts and [part.shape for part in drawn.latents] == [
+        part.shape for part in made.latents
+    ]
+    frames = np.concatenate([chunk.frames for chunk in older if isinstance(chunk, Chunk)])
+    assert np.array_equal(np.concatenate(drawn.latents), PIPELINE.latents(frames))
+    with pytest.raises(SettingsError, match="its latents were not kept"):
+        gone_on(order(), older, 33 / 16, PIPELINE, encode=False)
+
+
+@pytest.mark.parametrize(
+    ("shape", "seconds", "words"),
+    [(VideoShape(32, 64), 3.0, "another size"), (VideoShape(32, 48), 0.2, "at 0.2 s: its first chunk ends later")],
+)
+def test_what_cannot_be_gone_on_with_is_refused(trace, shape, seconds, words):
+    with pytest.raises(SettingsError, match=words):
+        gone_on(order(), trace, seconds, replace(PIPELINE, shape=shape))

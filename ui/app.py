@@ -261,7 +261,8 @@ class App:
         session, (run, seconds) = request.session_hash, told(event, run=str, seconds=float)
 
         def order() -> VideoOrder:
-            return gone_on(self._asked(*asked), self._trace_of(session, run), seconds, self.pipeline.shape.fps)
+            asks, trace = self._asked(*asked), self._trace_of(session, run)
+            return gone_on(asks, trace, seconds, self.pipeline, encode=not on_zero_gpu())
 
         yield from self._make(session, order)
 

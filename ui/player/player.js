@@ -260,7 +260,7 @@ class Player extends Film {
   // A video that is made more slowly than it is to be seen says so: it plays slowly, and goes on.
   showRate({ slow, ended, recorded, made, rate, fps }) {
     const label = this.find("rate");
-    label.hidden = recorded || ended || !slow;
+    label.hidden = recorded || ended || !slow || rate > 0.95 * fps;
     if (label.hidden) return;
     const shown = rate < 9.5 ? rate.toFixed(1) : Math.round(rate);
     label.textContent = `slow motion: ${shown} of ${fps} pictures a second`;
