@@ -1,6 +1,7 @@
 """The page for everybody: no serious finding of axe-core, light and dark; the tour and the terms, by keys too."""
 
 import os
+import re
 from itertools import pairwise
 from pathlib import Path
 
@@ -65,7 +66,8 @@ def test_nothing_serious_on_any_tab_or_drawer(app, browser, trouble, theme, only
     page.locator(".quiz summary").click()
     assert findings(page) == [], "the quiz"
     page.add_style_tag(content="* { transition: none !important; }")  # colours on their way are nobody's
-    for lesson in app.page.learn.lessons:
+    lessons = app.page.learn.lessons
+    for lesson in lessons[2:3] if only else lessons:  # the third has slider and choices: their colours are alike
         for number, step in enumerate(lesson.steps, 1):
             go_to(page, f"?lesson={lesson.name}&step={number}", step.heading)
             expect(page.locator("#lesson-progress")).to_contain_text(f"{lesson.title} Step {number} of")
@@ -182,8 +184,8 @@ def test_the_quiz_is_the_readers_own_and_terms_and_progress_are_marked(replay, b
     rows = [row.locator("td").all_inner_texts() for row in page.locator(".quiz tr").all()[1:]]
     assert rows[-1] == ["2 of 6", "6 of 6"] and rows[1] == ["not yet", "right"]
     assert not any("question-" in text or "quiz" in text for text in sent), "an answer left the device"
+    page.wait_for_url(re.compile(r"[?]tab=learn$"))
     page.reload()
-    page.locator("#lesson-leave").click()
     expect(page.locator(".quiz summary")).to_contain_text("before and after")
     expect(page.locator("button.card").first).to_have_attribute("data-at", "step 2 of 8")
     page.close()

@@ -350,6 +350,7 @@ def see_the_last_chunk(page):
 
 def gauges_and_marks(page):
     drawer(page, "Drift")
+    page.mouse.move(2, 2)  # a gauge under the pointer is explained as well
     gauge = page.get_by_role("img", name="Colour drift")
     expect(gauge).to_have_attribute("aria-label", re.compile("10 %, shifted a little"))
     expect(page.locator(".df-gauge[data-level='2']")).to_contain_text("jumped back to the first frames")

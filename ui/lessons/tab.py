@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -21,13 +22,15 @@ from ..recordings.links import LinkError, read_lesson_link
 from ..recordings.viewings import Opening, Viewings
 from ..runs.names import run_name
 from .lesson import Ask, Broken, Lesson, LessonError, Run, Sketch, Slider
-from .live import Lab
 from .notebook import Notebook
 from .outcome import ENOUGH_SECONDS, Collector
 from .quiz import desk
 from .sketch import read_sketch
 from .text_column import TextColumn, Updates
 from .verdict import Answer
+
+if TYPE_CHECKING:
+    from .live import Lab  # which needs a model
 
 QUIET = {"show_progress": "hidden", "api_visibility": "private"}
 TAB = "learn"
