@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import ClassVar
+from importlib import import_module
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -22,6 +24,11 @@ class SlidingWindow:
 
     def __post_init__(self) -> None:
         whole("window", self.window, 1)
+
+    def on(self, pipe: Any) -> AbstractContextManager[Any]:
+        """This policy's cache under a diffusers Wan pipeline, or a transformer, within a `with`; see
+        `deepforcing.attached.attached`, which stands above the policies."""
+        return import_module("deepforcing.attached").attached(self, pipe)
 
     @property
     def sink_frames(self) -> int:
