@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, fields
 from types import MappingProxyType
+from typing import TypeVar
 
+Row = TypeVar("Row")
 Table = MappingProxyType  # canonical name -> tuple of phrases
 
 
-def _table(**rows: tuple[str, ...]) -> Table:
+def _table(**rows: Row) -> MappingProxyType[str, Row]:
     return MappingProxyType(rows)
 
 
@@ -64,7 +66,7 @@ CAMERAS: Table = _table(
     right=("camera panning right", "panning right", "camera moving right"),
 )
 
-TABLES: Table = _table(subject=SUBJECTS, colour=COLOURS, motion=MOTIONS, place=PLACES, time=TIMES, camera=CAMERAS)
+TABLES = _table(subject=SUBJECTS, colour=COLOURS, motion=MOTIONS, place=PLACES, time=TIMES, camera=CAMERAS)
 FUNCTION_WORDS = frozenset(
     "a an the and or of in on at by to from with over under above into through for is are it its this that some "
     "as while very one".split()

@@ -18,7 +18,7 @@ from .begun import Begun
 from .bench import Row, bench, bench_shape
 from .config import SettingsError
 from .evaluation.command import add_evaluate
-from .events import Chunk, SettingsChanged, StreamEnded
+from .events import Chunk, EndReason, SettingsChanged, StreamEnded
 from .gauges import DriftMeter
 from .going_on import NONE, Past
 from .models.components import ModelError, device_for
@@ -241,7 +241,7 @@ def _recording(options: argparse.Namespace, pipeline: Pipeline, policy: Policy) 
         _finish(trace, options, "finished")
 
 
-def _finish(trace: TraceWriter, options: argparse.Namespace, reason: str, error: str | None = None) -> None:
+def _finish(trace: TraceWriter, options: argparse.Namespace, reason: EndReason, error: str | None = None) -> None:
     if trace.chunks:
         trace.write(StreamEnded(reason, trace.chunks, error))
         print(f"{trace.finish(options.output)}: {readable(Path(options.trace).stat().st_size)}")

@@ -147,11 +147,14 @@ class StreamStarted:
     device: str = ""
 
 
+EndReason = Literal["finished", "stopped", "error"]
+
+
 @dataclass(frozen=True)
 class StreamEnded:
     """Last event of a stream, always sent, once. `error` is the exception's message, for a person to read."""
 
-    reason: Literal["finished", "stopped", "error"]
+    reason: EndReason
     chunks: int
     error: str | None = None
 

@@ -80,7 +80,10 @@ def _smaller_pictures(sizes: Sizes, plan: Plan) -> Iterator[tuple[int, int]]:
     """About 5/6, 2/3 and 1/2 of the height and width, in whole tokens."""
     for share in (5 / 6, 2 / 3, 1 / 2):
         sides = zip((plan.height, plan.width), sizes.patch, strict=True)
-        yield tuple(max(1, round(side * share / (plan.space * patch))) * plan.space * patch for side, patch in sides)
+        height, width = (
+            max(1, round(side * share / (plan.space * patch))) * plan.space * patch for side, patch in sides
+        )
+        yield height, width
 
 
 _WORDS = {

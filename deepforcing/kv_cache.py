@@ -87,8 +87,11 @@ class LayerCache:
 
     def release(self) -> None:
         """Let go of keys, values and queries; what is known of the tokens stays."""
-        self._keys = self._values = None  # of the history, keys before RoPE
-        self._turned = self._read = self._mask = None  # keys and values as they are read, and which may be
+        self._keys: TokenBuffer | None = None  # of the history, before RoPE
+        self._values: TokenBuffer | None = None
+        self._turned: TokenBuffer | None = None  # keys and values as they are read, and which may be
+        self._read: TokenBuffer | None = None
+        self._mask: TokenBuffer | None = None
         self.slots: Tensor | None = None  # keys before RoPE, the chunk's own last: [B, n + chunk, heads, head_dim]
         self.reading: Reading | None = None
         self.query_sums: Tensor | None = None  # of the latest pass, by frame: [B, chunk_frames, heads, head_dim]
@@ -364,7 +367,8 @@ class KVCache:
     def _held(self, layers: int, device: torch.device) -> list[LayerCache]:
         if not self.layers:
             self._grid = self._chunk_grid(device)  # there, not brought there: a CUDA graph may be recording
-            rotation = rotation_3d(*self._grid.unbind(-1), self.dims)
+            frame, row, column = self._grid.unbind(-1)
+            rotation = rotation_3d(frame, row, column, self.dims)
             self.layers = {i: self._new_layer(rotation) for i in range(layers)}
         return list(self.layers.values())
 

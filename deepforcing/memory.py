@@ -214,7 +214,7 @@ def _extra(sizes: Sizes, plan: Plan, geometry: Geometry) -> int:
 
 def _in_one_place(plan: Plan) -> Plan:
     """What the plan comes to where the device is the CPU: nothing can be kept apart from it."""
-    text = "free" if plan.text == "free" else "device"
+    text: Keep = "free" if plan.text == "free" else "device"
     return replace(plan, text=text, weights="resident" if plan.weights == "offload" else plan.weights)
 
 

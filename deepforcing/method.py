@@ -77,7 +77,8 @@ def dynamic_temporal_rope(
         raise SettingsError(f"channels turn in pairs: their number must be even, not {channels!r}")
     first = training_length // 2 if sink is None else sink
     time = sink_beside_window(positions, current_time, training_length, first)
-    return tuple(part.squeeze(-2) for part in temporal_rotation(time, channels, theta))
+    cos, sin = temporal_rotation(time, channels, theta)
+    return cos.squeeze(-2), sin.squeeze(-2)
 
 
 def participative_compression(
@@ -137,16 +138,17 @@ def _as_videos(x: Tensor) -> Tensor:
 
 def _tokens(kv_cache: Cache) -> int:
     """How many there are. Raises SettingsError unless it is a cache."""
-    parts = (kv_cache,) if isinstance(kv_cache, Tensor) else tuple(kv_cache)
-    if not all(isinstance(part, Tensor) and part.ndim >= 2 for part in parts) or len(parts) not in (1, 2):
+    parts: tuple[Tensor, ...] = (kv_cache,) if isinstance(kv_cache, Tensor) else tuple(kv_cache)
+    if not all(isinstance(part, Tensor) and part.ndim >= 2 for part in parts) or len(parts) > 2 or not parts:
         raise SettingsError("a cache is a tensor [..., tokens, channels], or a pair of them: keys and values")
-    if len({part.shape[:-1] for part in parts}) > 1:
-        raise SettingsError(f"keys {list(parts[0].shape)} and values {list(parts[1].shape)} are not of the same tokens")
+    if parts[0].shape[:-1] != parts[-1].shape[:-1]:
+        shapes = f"keys {list(parts[0].shape)} and values {list(parts[-1].shape)}"
+        raise SettingsError(f"{shapes} are not of the same tokens")
     return parts[0].shape[-2]
 
 
 def _each(kv_cache: Cache, change: Callable[[Tensor], Tensor]) -> Cache:
-    return change(kv_cache) if isinstance(kv_cache, Tensor) else tuple(map(change, kv_cache))
+    return change(kv_cache) if isinstance(kv_cache, Tensor) else (change(kv_cache[0]), change(kv_cache[1]))
 
 
 def _check_share(name: str, value: float) -> None:

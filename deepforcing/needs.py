@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -133,7 +134,7 @@ def model_sizes(source: Source, loading: Loading, here: Parts) -> Sizes:
     """Sizes of a model: of each part that is here as it is, of the others as they are published."""
     shape, (text,) = SHAPES[source.size], source.choose(["text_encoder"])
     transformer = dict(here.denoiser.transformer.config) if here.denoiser else transformer_config(shape)
-    decoders = {"full": vae_config(shape), "small": taehv_config(shape)}
+    decoders: dict[str, Any] = {"full": vae_config(shape), "small": taehv_config(shape)}
     if here.decoder:
         decoders[loading.decoder] = here.decoder.config
     as_published = text.bytes // torch.float32.itemsize

@@ -107,7 +107,7 @@ def _checked(picture: Image.Image, name: str) -> Image.Image:
     if picture.mode.startswith(("I", "F")):
         raise SettingsError(f"{name} has more than 8 bits a channel: save it with 8")
     picture = ImageOps.exif_transpose(picture)
-    if picture.has_transparency_data and picture.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+    if picture.has_transparency_data and np.asarray(picture.convert("RGBA"))[..., 3].min() < 255:
         raise SettingsError(f"{name} is transparent in places: put it on a background first")
     return picture.convert("RGB")
 

@@ -9,11 +9,12 @@ goes on beside the denoising of the next; on a CPU they take turns.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -108,8 +109,8 @@ class Pipeline(Components):
         """Of a blend, see `blend`, the mixture. Raises PromptError when `check_prompt` does."""
         blend = Blend.read(check_prompt(text))
         prompts = blend.prompts if blend else (check_prompt(text),)
-        embeds = [self.text.encode([prompt]) for prompt in prompts]
-        embeds = mix(embeds, blend.weights, blend.way) if blend else embeds[0]
+        each = [self.text.encode([prompt]) for prompt in prompts]
+        embeds = mix(each, blend.weights, blend.way) if blend else each[0]
         return Prompt(text, embeds.to(self.denoiser.device, self.denoiser.dtype))
 
     @torch.no_grad()
@@ -237,7 +238,7 @@ def denoise(
     seed: int,
     stale_prompt: bool = False,
     past: Past = NONE,
-) -> Iterator[LatentChunk | SettingsChanged]:
+) -> Generator[LatentChunk | SettingsChanged]:
     """Denoise chunk after chunk, for ever. `prompt_for(chunk index)` is asked at each chunk boundary; what it changes
     of the settings holds from that chunk on, and is told before it."""
     cache = pipeline.denoiser.new_cache(settings.policy, pipeline.geometry, seed)
@@ -370,7 +371,7 @@ def generate_long_video(
     stale_prompt: bool = False,
     past: Past = NONE,
     start: Start | None = None,
-) -> Iterator[Chunk]:
+) -> Generator[Chunk]:
     """Generate a video of any length, a chunk at a time, with constant memory (arXiv 2512.05081, Algorithm 1).
 
         for chunk in generate_long_video("a red balloon over the sea", num_frames=1440): ...
@@ -397,7 +398,8 @@ def generate_long_video(
     prompt_for = prompt if callable(prompt) else _by_chunk(Timeline.of(prompt), pipeline)
     settings = RunSettings(policy, probe, switch)
     past = past_from(pipeline, start, past)
-    return long_video(pipeline, prompt_for, settings, num_frames, seed, overlap, stale_prompt, past)
+    made = long_video(pipeline, prompt_for, settings, num_frames, seed, overlap, stale_prompt, past)
+    return cast("Generator[Chunk]", made)  # but for changes of settings, which only a past brings along
 
 
 def _which_model(pipeline: Pipeline | Wish, prompt: Wish | None) -> tuple[Pipeline, Wish]:
@@ -429,7 +431,7 @@ def long_video(
     overlap: bool | None,
     stale_prompt: bool,
     past: Past,
-) -> Iterator[Chunk | SettingsChanged]:
+) -> Generator[Chunk | SettingsChanged]:
     """As `generate_long_video`, for a run whose `prompt_for` may change its settings; those are told between chunks."""
     if num_frames is not None and (isinstance(num_frames, bool) or not isinstance(num_frames, int) or num_frames < 1):
         raise SettingsError(f"num_frames must be a whole number of at least 1, not {num_frames!r}")
@@ -447,7 +449,7 @@ def _by_chunk(timeline: Timeline, pipeline: Pipeline) -> Callable[[int], str]:
     return lambda index: timeline.at(pipeline.starts(index))
 
 
-def _cut(chunks: Iterator, source: Iterator, num_frames: int | None) -> Iterator[Chunk | SettingsChanged]:
+def _cut(chunks: Iterator, source: Generator, num_frames: int | None) -> Generator[Chunk | SettingsChanged]:
     """End after `num_frames` video frames, and close the source however this ends."""
     try:
         for chunk in chunks:

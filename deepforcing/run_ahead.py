@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import nullcontext
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ Item = TypeVar("Item")
 _POLL_SECONDS = 0.1
 
 
-def run_ahead(source: Iterator[Item], device: torch.device) -> Iterator[Item]:
+def run_ahead(source: Generator[Item], device: torch.device) -> Generator[Item]:
     """Yield what `source` yields, computed while the reader still works on the item before.
 
     Errors of the source are raised here; closing this iterator stops the thread and closes the source. The source
@@ -39,9 +39,9 @@ def run_ahead(source: Iterator[Item], device: torch.device) -> Iterator[Item]:
         worker.join()
 
 
-def _produce(source: Iterator, device: torch.device, items: queue.Queue, closed: threading.Event) -> None:
+def _produce(source: Generator, device: torch.device, items: queue.Queue, closed: threading.Event) -> None:
     stream = torch.cuda.stream(torch.cuda.Stream(device)) if device.type == "cuda" else nullcontext()
-    last = (None, None)
+    last: tuple[None, BaseException | None] = (None, None)
     try:
         with stream:
             for item in source:

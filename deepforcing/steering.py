@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from typing import Any, ClassVar
 
 import torch
 
 from .config import SettingsError
-from .events import StreamEnded
+from .events import EndReason, StreamEnded
 from .out_of_memory import release
 from .turns import Turn
 
@@ -36,7 +36,7 @@ class Steered:
 
     item: ClassVar[type]
     thread_name: ClassVar[str]
-    _items: Iterator
+    _items: Generator
 
     def __init__(self, device: torch.device, max_queued: int, ahead: int = 0) -> None:
         """ahead: items that have to be under way besides those that wait to be read."""
@@ -170,7 +170,8 @@ class Steered:
             self._changed.notify_all()
 
     def _run(self) -> None:
-        made, reason, error = 0, "finished", None
+        made, error = 0, None
+        reason: EndReason = "finished"
         try:
             self._put(self._started())
             for item in self._items:

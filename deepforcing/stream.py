@@ -23,7 +23,8 @@ class Prompted(Steered):
     def __init__(self, pipeline: Pipeline, prompt: str | Timeline, max_queued: int, ahead: int = 0) -> None:
         super().__init__(pipeline.denoiser.device, max_queued, ahead)
         self.pipeline = pipeline
-        self._timeline, self._typed = Timeline.of(prompt), None
+        self._timeline = Timeline.of(prompt)
+        self._typed: str | None = None
 
     def change_prompt(self, text: str) -> None:
         """Use another prompt from the next chunk on, until the timeline's next one.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -50,7 +52,7 @@ def compression(cache: KVCache) -> Compression | None:
     candidate = np.zeros(_grid_shape(cache, len(fired), len(frames)), bool)
     kept, scores = candidate.copy(), np.full(candidate.shape, np.nan, np.float32)
     for i, (positions, chosen, score) in enumerate(contests):
-        at = (i, np.searchsorted(frames, positions[:, 0]), positions[:, 1], positions[:, 2])
+        at: Any = (i, np.searchsorted(frames, positions[:, 0]), positions[:, 1], positions[:, 2])
         candidate[at], scores[at] = True, 0
         np.add.at(scores, at, score)
         kept[tuple(index[chosen] for index in np.broadcast_arrays(*at))] = True
@@ -72,11 +74,16 @@ def _read(layer: LayerCache) -> tuple[np.ndarray, np.ndarray]:
     reading, n = layer.reading, layer.reading.time.shape[1]
     frames, time = reading.frames[: layer.rows, :n], reading.time[: layer.rows]
     real = ... if reading.mask is None else reading.mask[: layer.rows, 0, 0, :n]
-    return tuple(t[real].flatten().cpu().numpy() for t in (frames, time))
+    return _numbers(frames[real]), _numbers(time[real])
 
 
 def _contest(layer: LayerCache) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Candidates of the first video: positions [n, 3], whether chosen [n], scores [n]."""
     positions, selection = layer.dropped
     stood = selection.candidates[: layer.rows]
-    return tuple(t[: layer.rows][stood].cpu().numpy() for t in (positions, selection.chosen, selection.scores))
+    chosen, scores = selection.chosen[: layer.rows][stood], selection.scores[: layer.rows][stood]
+    return positions[: layer.rows][stood].cpu().numpy(), _numbers(chosen), _numbers(scores)
+
+
+def _numbers(values: torch.Tensor) -> np.ndarray:
+    return values.flatten().cpu().numpy()

@@ -32,3 +32,13 @@ def test_torch_comes_only_with_what_needs_it():
     code = "import sys, deepforcing as d; print('torch' in sys.modules); d.POLICIES; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], capture_output=True, text=True)
     assert done.stdout.split() == ["False", "True"], done.stderr
+
+
+def test_every_module_has_its_page():
+    """What makes the pages is not needed to know of which modules."""
+    code = "import runpy; print(*runpy.run_path('docs/api.py')['modules']())"
+    root = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    files = (path.relative_to(root).with_suffix("").parts for path in (root / "deepforcing").rglob("*.py"))
+    names = {".".join(parts).removesuffix(".__init__") for parts in files} - {"deepforcing.__main__"}
+    assert set(done.stdout.split()) == names, done.stderr

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants, hf_hub_url
@@ -194,7 +195,7 @@ def _run(jobs: list[_Job], store: Store, progress: Callable[[Progress], None]) -
     for index, job in enumerate(jobs):
         meter.tell(index, job.bytes_there, now=True)
         with _explained(job.part):
-            _fetch_file(job, store, lambda count, index=index: meter.tell(index, count))
+            _fetch_file(job, store, partial(meter.tell, index))
         meter.finish(index)
 
 

@@ -22,4 +22,4 @@ def fingerprint(module: nn.Module) -> str:
 
 def _bytes(weight: Tensor) -> memoryview:
     rounded = weight.detach().to(torch.bfloat16).cpu().contiguous()
-    return memoryview(rounded.flatten().view(torch.uint8).numpy())
+    return rounded.flatten().view(torch.uint8).numpy().data

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
@@ -25,7 +24,7 @@ KINDS = {  # how a name ends, or what follows the weight's own -> what that is
 }
 
 
-def check_not_quantised(tensors: Mapping[str, Tensor], path: Path) -> Mapping[str, Tensor]:
+def check_not_quantised(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     """The tensors. Raises ModelError where some of them are what is needed to read others."""
     for name in tensors:
         for mark, kind in KINDS.items():

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -67,9 +68,10 @@ def _load(
 ) -> Parts:
     """home: of the transformer."""
     paths, source = found.parts, found.source
-    denoiser = text = decoder = None
+    denoiser = text = None
+    decoder: WanDecoder | TinyCodec | None = None
     if "transformer" in paths:
-        options = {"lora": paths.get("lora"), "head_dim": head_dim, "device": home}
+        options: dict[str, Any] = {"lora": paths.get("lora"), "head_dim": head_dim, "device": home}
         denoiser = CausalWan(load_transformer(paths["transformer"], dtype, **options), source.sampling)
     if {"text_encoder", "tokenizer"} <= paths.keys():
         text = load_text_encoder(_common_folder(paths), device, dtype, keep=loading.text)

@@ -104,6 +104,13 @@ class NoDecoder:
     def __init__(self, shape: VideoShape) -> None:
         self.shape = shape
 
+    @property
+    def encodes(self) -> bool:
+        return False
+
+    def encode(self, frames: Tensor) -> Tensor:
+        raise NotImplementedError("there is no encoder")
+
     def decode(self, latents: Tensor, state: bool | None = None) -> tuple[Tensor, bool]:
         frames = self.shape.frames(latents.shape[1]) if state is None else self.shape.time * latents.shape[1]
         return latents.new_zeros(latents.shape[0], frames, 3, self.shape.height, self.shape.width), True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from ..config import Sampling, SettingsError, VideoShape
 
@@ -75,13 +76,13 @@ def readable(size: int) -> str:
     return f"{size} B"
 
 
-_APACHE = {"licence": "Apache-2.0", "licence_url": "https://www.apache.org/licenses/LICENSE-2.0"}
-_BY_NC_SA = {
+_APACHE: dict[str, Any] = {"licence": "Apache-2.0", "licence_url": "https://www.apache.org/licenses/LICENSE-2.0"}
+_BY_NC_SA: dict[str, Any] = {
     "licence": "CC BY-NC-SA 4.0",
     "licence_url": "https://creativecommons.org/licenses/by-nc-sa/4.0/",
     "non_commercial": True,
 }
-_MIT = {"licence": "MIT", "licence_url": "https://opensource.org/license/mit"}
+_MIT: dict[str, Any] = {"licence": "MIT", "licence_url": "https://opensource.org/license/mit"}
 
 _WAN = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
 _WAN_PARTS = (

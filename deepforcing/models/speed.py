@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
@@ -72,7 +73,7 @@ def compile_blocks(denoiser: CausalWan, mode: str = "default", backend: str = "i
         raise SettingsError(f"compile mode must be one of {', '.join(MODES)}, not {mode!r}")
     if has_passing_weights(denoiser.transformer):
         raise SettingsError("weights that are offloaded or stored in fp8 cannot be compiled: use one or the other")
-    options = {} if mode == "default" else {"mode": mode}
+    options: dict[str, Any] = {} if mode == "default" else {"mode": mode}
     restore_blocks(denoiser)
     for block in denoiser.transformer.blocks:
         block.forward = _either(block, torch.compile(block.forward, fullgraph=True, backend=backend, **options))
@@ -99,11 +100,11 @@ def eager_blocks(denoiser: CausalWan) -> Iterator[None]:
 
 def has_passing_weights(module: nn.Module) -> bool:
     """Whether diffusers brings this module's weights in as it runs, from another device or from fp8."""
-    registries = (part._diffusers_hook for part in module.modules() if hasattr(part, "_diffusers_hook"))
+    registries: Iterator[Any] = (part._diffusers_hook for part in module.modules() if hasattr(part, "_diffusers_hook"))
     return any(hook in registry.hooks for registry in registries for hook in ("group_offloading", "layerwise_casting"))
 
 
-def _either(block: nn.Module, graph: Callable) -> Callable:
+def _either(block: Any, graph: Callable) -> Callable:
     """The block's forward: the graph where a pass only reads and writes, eager where it first opens the cache.
 
     Without a history the cache is as long as the chunk, and a graph would take that for a rule.
@@ -210,6 +211,6 @@ def _works(denoiser: CausalWan, kernel: Kernel) -> bool:
         return False
     few = torch.zeros(1, 128, denoiser.heads, denoiser.head_dim, device=device, dtype=dtype)
     try:
-        return dispatch_attention_fn(few, few, few, backend=kernel.backend).isfinite().all().item()
+        return dispatch_attention_fn(few, few, few, backend=kernel.backend).isfinite().all().item() is True
     except (RuntimeError, TypeError, ValueError, ImportError):  # built for another device, or another version of torch
         return False

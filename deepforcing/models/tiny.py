@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -18,6 +19,7 @@ from .tiny_text import TinyTextConfig, TinyTextEncoder
 from .wan import CausalWan
 from .weight_files import check_tensors, read_safetensors
 
+Part = TypeVar("Part", bound=nn.Module)
 _PACKAGE = Path(__file__).parents[1]
 _PLACES = (_PACKAGE.parent / "assets" / "tiny", _PACKAGE / "tiny")  # in a checkout; in a wheel, see pyproject.toml
 TINY_FOLDER = next((folder for folder in _PLACES if (folder / "model.json").is_file()), _PLACES[0])
@@ -77,7 +79,7 @@ def _config(kind: type, values: dict):
     return kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
 
 
-def _filled(module: nn.Module, path: Path) -> nn.Module:
+def _filled(module: Part, path: Path) -> Part:
     """The module with the file's weights, in float32, ready for inference."""
     tensors = read_safetensors(path)
     check_tensors(module.state_dict(), tensors, path)

@@ -136,13 +136,16 @@ def _decoder(config: CodecConfig) -> nn.Sequential:
 class TinyCodec(nn.Module):
     """Encoder and streaming decoder; latents are normalised by the buffers `mean` and `std` to about unit variance."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: CodecConfig = CodecConfig()) -> None:
         super().__init__()
         self.config = config
         self.encoder, self.decoder = _encoder(config), _decoder(config)
         self.register_buffer("mean", torch.zeros(config.latent_channels))
         self.register_buffer("std", torch.ones(config.latent_channels))
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # for modules its stub has no such form
 
     @property
     def channels(self) -> int:
@@ -202,7 +205,7 @@ def _as_weights(x: Tensor, layers: nn.Sequential) -> Tensor:
 
 def _run(layers: nn.Sequential, x: Tensor, batch: int, memory: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple]:
     """All layers over the frames x [B*T, C, h, w]; the memory blocks continue from `memory` and return the next."""
-    kept = []
+    kept: list[Tensor] = []
     for layer in layers:
         if isinstance(layer, MemoryBlock):
             x, last = layer(x, batch, None if memory is None else memory[len(kept)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,9 +16,10 @@ from torch.serialization import safe_globals
 from .components import ModelError
 from .quantised import INSTEAD, check_not_quantised
 
-NUMBERS = [  # numpy's, which trainers leave beside the weights; there is nothing in them to run
-    np._core.multiarray.scalar,
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+_SCALAR = np._core.multiarray.scalar  # type: ignore[attr-defined]
+NUMBERS: list[Any] = [  # numpy's, which trainers leave beside the weights; there is nothing in them to run
+    _SCALAR,
+    (_SCALAR, "numpy.core.multiarray.scalar"),
     np.dtype,
     *{type(np.dtype(kind)) for kind in "?bhilqBHILQefd"},
 ]

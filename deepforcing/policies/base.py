@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -84,9 +84,13 @@ class Selection:
 class Policy(Protocol):
     """The seam between a run and its cache; see the module docstring. Implementations are frozen dataclasses."""
 
+    __dataclass_fields__: ClassVar[dict[str, Any]]
     name: ClassVar[str]
     summary: ClassVar[str]
-    window: int
+
+    @property
+    def window(self) -> int:
+        """The most latent frames that are attended to, the chunk in flight included."""
 
     @property
     def sink_frames(self) -> int:

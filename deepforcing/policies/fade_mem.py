@@ -61,8 +61,8 @@ class FadeMem(SlidingWindow):
         size = view.geometry.tokens_per_frame
         tokens = (index[:, None] * size + torch.arange(size, device=index.device)).flatten()
         frames = _lengths(first, view.next_frame)
-        contents = tuple(_means(x, groups, frames, size) for x in (view.unturned, view.values))
-        return Selection(tokens.expand(len(view.frames), -1), contents=contents)
+        keys, values = (_means(x, groups, frames, size) for x in (view.unturned, view.values))
+        return Selection(tokens.expand(len(view.frames), -1), contents=(keys, values))
 
     def _merged(self, first: list[int], now: int, room: int) -> list[list[int]]:
         """Entries, given by the first of their frames, in groups that become one: `room` of them, or all."""

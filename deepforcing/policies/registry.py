@@ -5,6 +5,7 @@ from __future__ import annotations
 import pkgutil
 from dataclasses import fields, is_dataclass
 from importlib import import_module
+from typing import Any
 
 from ..config import SettingsError
 from .base import Policy
@@ -30,8 +31,9 @@ def find_policies() -> dict[str, type[Policy]]:
 
 
 def _policies_in(module: str) -> list[type[Policy]]:
-    own = [thing for thing in vars(import_module(module)).values() if getattr(thing, "__module__", None) == module]
-    return [thing for thing in own if isinstance(thing, type) and is_dataclass(thing) and "name" in vars(thing)]
+    own = (thing for thing in vars(import_module(module)).values() if getattr(thing, "__module__", None) == module)
+    found: list[Any] = [each for each in own if isinstance(each, type) and is_dataclass(each) and "name" in vars(each)]
+    return found
 
 
 POLICIES: dict[str, type[Policy]] = find_policies()

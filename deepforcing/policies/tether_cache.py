@@ -82,7 +82,7 @@ class TetherCache(StreamingLLM):
         keep = (first < self.sink) | memory | recent
         index = keep.nonzero()[:, 1].view(len(first), -1)
         trusted = (first < self.sink) | (candidates & ~entering)
-        contents = tuple(
+        keys, values = (
             _taken(self._aligned(x.unflatten(1, (-1, size)), trusted, entering & memory), index)
             for x in (view.unturned, view.values)
         )
@@ -90,7 +90,7 @@ class TetherCache(StreamingLLM):
         chosen, stood, scores = (
             each.repeat_interleave(size, 1) for each in (memory, candidates, relevance.masked_fill(~candidates, 0))
         )
-        return Selection(tokens, contents=contents, chosen=chosen, candidates=stood, scores=scores)
+        return Selection(tokens, contents=(keys, values), chosen=chosen, candidates=stood, scores=scores)
 
     def _recent_before(self, view: CacheView) -> int:
         """From which frame on frames were recent for the chunk before; all that there are before the first choice."""

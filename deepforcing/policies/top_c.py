@@ -101,7 +101,8 @@ class TopC(DeepSink):
         chosen = torch.zeros_like(keep).scatter(1, top.indices, True if top.valid is None else top.valid)
         valid = None
         if top.valid is not None:
-            valid = torch.cat((torch.ones_like(sink, dtype=bool), top.valid, torch.ones_like(recent, dtype=bool)), 1)
+            first, last = (torch.ones_like(whole, dtype=torch.bool) for whole in (sink, recent))
+            valid = torch.cat((first, top.valid, last), 1)
         kept = torch.cat((sink, top.indices, recent), 1)
         return Selection(kept, valid, chosen=chosen, candidates=candidates, scores=scores)
 

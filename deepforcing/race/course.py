@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 
 from ..blend import leading
@@ -60,7 +60,7 @@ def race(
     seed: int = 0,
     num_frames: int | None = None,
     probe: bool = True,
-) -> Iterator[Round]:
+) -> Generator[Round]:
     """Run two to four runners on the same prompt, seed and noise, a chunk each at a time.
 
     prompt, num_frames, probe are as in `generate_long_video`; a function is asked once a round. Each runner has a cache
@@ -131,7 +131,7 @@ def _in_turn(lanes: list[_Lane], index: int) -> tuple[Lap, ...]:
 
 def _rounds(
     lanes: list[_Lane], script: _Script, num_frames: int | None, judge: Judge, warm_up: Callable[[], object]
-) -> Iterator[Round]:
+) -> Generator[Round]:
     index = made = 0
     try:
         while num_frames is None or made < num_frames:

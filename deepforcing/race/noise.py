@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..evaluation.measure import WINDOW_SECONDS
 from ..evaluation.scenery import Scene
-from ..evaluation.statistics import Values, difference
+from ..evaluation.statistics import difference
 from ..evaluation.story import SWITCH_AT, Story
 from ..evaluation.table import Table
 
@@ -56,7 +56,7 @@ def evidence_noise(quantity: str, weights: str, folder: Path = EVIDENCE) -> Nois
 
 
 def _widest(rows: Iterable, column: str) -> Iterable[tuple[int, float]]:
-    windows: dict[int, dict[str, Values]] = {}
+    windows: dict[int, dict[str, dict]] = {}
     for row in rows:
         windows.setdefault(row.second, {}).setdefault(row.policy, {})[row.prompt, row.seed] = getattr(row, column)
     for second in sorted(windows):

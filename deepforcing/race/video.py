@@ -16,6 +16,7 @@ from .runner import Runner
 
 _LEAST_WIDTH = 320  # pixels of a runner's picture, so that the words above it can be read
 _GAP, _HEAD = 8, 52  # pixels between pictures; of the words above one
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _LARGE, _SMALL = ImageFont.load_default(17), ImageFont.load_default(13)  # Pillow's own: no font of the system is needed
 _GROUND, _INK, _SOFT = (16, 20, 30), (238, 242, 248), (160, 170, 188)
 _COLOURS = ((0, 119, 187), (238, 119, 51), (0, 153, 136), (238, 51, 119))  # Tol's vibrant ones, told apart by all eyes
@@ -83,11 +84,11 @@ def _numbers(lap: Lap) -> str:
     return " · ".join(parts)
 
 
-def _length(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont) -> int:
+def _length(draw: ImageDraw.ImageDraw, text: str, font: Font) -> int:
     return math.ceil(draw.textlength(text, font))
 
 
-def _shortened(draw: ImageDraw.ImageDraw, text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+def _shortened(draw: ImageDraw.ImageDraw, text: str, font: Font, width: int) -> str:
     """As much of the text as fits into so many pixels."""
     if _length(draw, text, font) <= width:
         return text

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from typing import Any, cast, get_args
 
-from ..events import Chunk, SettingsChanged, StreamEnded, StreamStarted, Timings
+from ..events import Chunk, EndReason, SettingsChanged, StreamEnded, StreamStarted, Timings
 from ..gauges import Gauges
 from ..version import __version__
 from .fields import MOST_TEXT, Fields, TraceError
@@ -58,7 +59,8 @@ class Index:
     @property
     def prompts(self) -> tuple[tuple[float, str], ...]:
         """(second of the video, prompt that holds from there on)."""
-        prompts, frame = [], 0
+        prompts: list[tuple[float, str]] = []
+        frame = 0
         for chunk in self.chunks:
             if not prompts or prompts[-1][1] != chunk.prompt:
                 prompts.append((frame / self.started.fps, chunk.prompt))
@@ -123,9 +125,11 @@ def _started(fields: Fields) -> StreamStarted:
     rows, columns = fields.pair("grid", 1024)
     if not rows or not columns:
         raise fields.wrong("grid", "rows and columns of tokens")
+    texts: dict[str, Any] = {name: fields.text(name) for name in ("model", "weights", "prompt", "policy", "attention")}
+    numbers: dict[str, Any] = {name: fields.whole(name, 1, most) for name, most in sizes.items()}
     return StreamStarted(
-        **{name: fields.text(name) for name in ("model", "weights", "prompt", "policy", "attention")},
-        **{name: fields.whole(name, 1, most) for name, most in sizes.items()},
+        **texts,
+        **numbers,
         seed=fields.whole("seed", 0, 2**63 - 1),
         settings=_settings(fields, "settings"),
         grid=(rows, columns),
@@ -193,8 +197,8 @@ def _chunk(fields: Fields, prompts: list[str], started: StreamStarted, first_fra
 
 
 def _ended(fields: Fields, chunks: int) -> StreamEnded:
-    reason, error = fields.text("reason"), fields.values.get("error")
-    if reason not in ("finished", "stopped", "error"):
+    reason, error = cast(EndReason, fields.text("reason")), fields.values.get("error")
+    if reason not in get_args(EndReason):
         raise fields.wrong("reason", "finished, stopped or error")
     return StreamEnded(reason, fields.whole("chunks", chunks, chunks), None if error is None else fields.text("error"))
 
