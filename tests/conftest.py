@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow down a shared machine many times over
+if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
+    os.environ.setdefault("GRADIO_SERVER_PORT", "7960")  # the first that is tried: processes do not race for one
 
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,6 +24,21 @@ from deepforcing.models.wan import CausalWan
 from deepforcing.pipeline import Pipeline
 
 CHANNELS, TEXT_DIM = 4, 16
+UI = Path(__file__).parent / "ui"
+
+
+def pytest_xdist_auto_num_workers(config) -> int:
+    """The whole suite in two processes, files that are named in this one."""
+    if config.args_source is not config.ArgsSource.TESTPATHS:
+        return 0
+    config.option.dist = "loadgroup"
+    return 2
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """A file's tests stay together, and all with a browser do: one at a time is enough for a machine."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("browser" if UI in item.path.parents else item.path.stem))
 
 
 class WordHash:
