@@ -24,6 +24,7 @@ from deepforcing import (
 from deepforcing.__main__ import main
 from deepforcing.pipeline import started_event
 
+pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 SMALL = {"window": 9, "sink": 3, "budget": 8, "recent": 4}
 THEIR_OWN = {"memory": 2, "dense": 3}
 STORY = Timeline(((0.0, "a red balloon"), (3.0, "a blue boat")))

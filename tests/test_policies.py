@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,7 @@ from deepforcing.policies import (
     settings_of,
 )
 from deepforcing.policies.registry import find_policies
+from deepforcing.policies.top_c import TopC
 
 LATENTS = 45
 FRAMES = 1 + 4 * (LATENTS - 1)
@@ -158,6 +161,32 @@ def test_a_barred_token_leaves_its_place_to_the_next_oldest():
     kept = [c.compression for c in run(DeepForcing(score="oldest", max_reuse=1)) if c.compression]
     assert kept[0].frames[kept[0].kept.any((0, 2, 3))].tolist() == [10, 11]
     assert kept[1].frames[kept[1].kept.any((0, 2, 3))].tolist() == [20, 21]
+
+
+class Latest(TopC):
+    """The later a frame, the better."""
+
+    name = "latest"
+
+    def scores(self, view):
+        return view.frames.float()
+
+
+def test_a_row_with_too_few_real_candidates_keeps_those_and_says_what_is_padding():
+    frames = torch.arange(10).expand(2, -1)
+    valid = torch.ones_like(frames, dtype=bool)
+    valid[1, [2, 3, 4, 6, 7, 8]] = False
+    geometry = Geometry(1, 1, 3)
+    view = SimpleNamespace(
+        frames=frames, valid=valid, reused=torch.full_like(frames, 5), next_frame=10, fired_at=None, geometry=geometry
+    )
+    chosen = Latest(window=12, sink=2, budget=8, recent=4).choose(view)
+    assert chosen.indices[0].tolist() == [0, 1, 7, 8, 9] and chosen.valid[0].all()
+    assert chosen.indices[1, [0, 1, 2, 4]].tolist() == [0, 1, 5, 9]
+    assert chosen.valid[1].tolist() == [True, True, True, False, True]
+    assert [row.nonzero().flatten().tolist() for row in chosen.chosen] == [[7, 8], [5]]
+    barred = Latest(window=12, sink=2, budget=8, recent=4, max_reuse=5).choose(view)
+    assert barred.indices.tolist() == [[0, 1, 9]] * 2 and not barred.chosen.any()
 
 
 @pytest.mark.parametrize("score", ["random", "oldest", "newest"])

@@ -32,6 +32,7 @@ from deepforcing.race.table import table
 from deepforcing.race.verdict import SCENERY, WAY_BACK, Judge
 from deepforcing.race.video import RaceVideo
 
+pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 WAIT = 20  # seconds, far more than any of this takes
 SHORT = DeepForcing(window=9, sink=3, budget=8, recent=4)
 TWO = (Runner("deep", SHORT), Runner("window", SlidingWindow(window=9)))

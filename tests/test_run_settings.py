@@ -17,6 +17,7 @@ from deepforcing.policies.rolling_sink import RollingSink
 from deepforcing.run_settings import RunSettings
 from deepforcing.stream import VideoStream
 
+pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 SMALL = DeepForcing(window=9, sink=3, budget=8, recent=4)  # 3 frames a chunk: full after three chunks
 
 

@@ -13,6 +13,7 @@ from deepforcing import DeepForcing, StreamEnded, Turns, VideoStream
 from ui.hosting.room import FULL, Room
 from ui.hosting.waiting_line import WaitingLine
 
+pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
 
 

@@ -12,6 +12,7 @@ from ui.recordings.library import messages_of
 from ui.runs.changes import Taken, take_up
 from ui.runs.run import VideoOrder
 
+pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
 ORDER = VideoOrder("a red balloon", 7, POLICY)
 

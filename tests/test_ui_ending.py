@@ -16,6 +16,7 @@ from deepforcing import DeepForcing, read_trace
 from ui.hosting.sessions import STOPPING, Sessions
 from ui.runs.run import VideoOrder
 
+pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 ROOT = Path(__file__).parents[1]
 POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
 SERVE = """

@@ -16,6 +16,7 @@ from ui.runs.files import Files
 from ui.runs.paced_run import GAVE_WAY
 from ui.runs.run import VideoOrder
 
+pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 WAIT = 20
 POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
 

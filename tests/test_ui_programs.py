@@ -20,6 +20,7 @@ from ui.hosting.programs import MOST_SECONDS
 from ui.loading.loader import Loader, Offer
 from ui.recordings.library import Recordings
 
+pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 SETTINGS = {"window": 9, "sink": 3, "budget": 8, "recent": 4}
 JUNK = (None, {}, [], "x", -1, {"a": [1]}, 1e300, True, [[{}]])
 TOLD = {"run": [], "seen": {}, "frame": "x", "playing": 3, "search": None, "was": 1, "now": [], "paused": "y"}

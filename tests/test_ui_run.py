@@ -17,6 +17,7 @@ from ui.runs.files import ELSEWHERE, Recording, file_name
 from ui.runs.pace import AHEAD_SECONDS, Pace
 from ui.runs.run import VideoOrder
 
+pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
 
 

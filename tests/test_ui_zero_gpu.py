@@ -27,6 +27,7 @@ from ui.hosting.wishes import Wishes, WishFile
 from ui.hosting.zero_gpu import MOST_SECONDS, lent_seconds, on_zero_gpu, run_maker
 from ui.runs.run import Run, VideoOrder
 
+pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
 FORK = multiprocessing.get_context("fork")
 WAIT = 30  # seconds, far more than any of this takes
