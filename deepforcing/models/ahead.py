@@ -6,8 +6,9 @@ read and write, and those that a probe samples or that know padding, are made as
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class TensorBlock(nn.Module):
     def __init__(self, block: CausalBlock) -> None:
         super().__init__()
         self.block = block
-        self._eager = block.forward
+        self._eager: Callable[..., Tensor] = block.forward
         self._like: LayerCache | None = None  # the layer that was read last
 
     def forward(
@@ -89,7 +90,7 @@ def tensor_blocks(denoiser: CausalWan) -> list[TensorBlock]:
         raise SettingsError("weights that are offloaded or stored in fp8 cannot be compiled: use one or the other")
     blocks = [TensorBlock(block) for block in denoiser.transformer.blocks]
     for block in blocks:
-        block.block.forward = block.call
+        block.block.forward = block.call  # type: ignore[method-assign]
     return blocks
 
 
@@ -97,7 +98,8 @@ def export_block(block: TensorBlock, inputs: tuple) -> ExportedProgram:
     """The block as a graph for any length of history; inputs: those of any call."""
     x, _, _, slots, keys, values, *_ = inputs
     own = x.shape[1]  # the chunk's own tokens, which the history is added to
-    lengths, history = ShapesCollection(), Dim("history", min=own)
+    lengths: Any = ShapesCollection()
+    history = Dim("history", min=own)
     lengths[slots], lengths[keys], lengths[values] = {1: Dim("slots", min=own)}, {1: history}, {1: history}
     with torch.no_grad():
         return torch.export.export(block, inputs, dynamic_shapes=lengths)
