@@ -20,6 +20,7 @@ from .events import (
 )
 from .gauges import DriftMeter, Gauges, Jump
 from .going_on import Past
+from .opening import LEAST_LIKENESS, likeness, opening_frames
 from .prompt import MAX_PROMPT_CHARACTERS, PromptError, told_unread
 from .proxies import mind_proxies
 from .timeline import Timeline, read_time, show_time
@@ -65,6 +66,7 @@ if TYPE_CHECKING:
     )
     from .stream import VideoStream
     from .switching import SWITCHES
+    from .training.world import render
 
 _LATER = {
     "memory": "describe",
@@ -84,11 +86,13 @@ _LATER = {
     "race": "LEADER_RULE RaceStarted RaceStream RaceVideo Round Runner check_field read_runner",
     "stream": "VideoStream",
     "switching": "SWITCHES",
+    "training.world": "render",
 }
 _MODULES = {name: module for module, names in _LATER.items() for name in names.split()}
 
 __all__ = [
     "LEADER_RULE",
+    "LEAST_LIKENESS",
     "MAX_PROMPT_CHARACTERS",
     "POLICIES",
     "SOURCES",
@@ -149,17 +153,20 @@ __all__ = [
     "generate_long_video",
     "get_ready",
     "is_tiny",
+    "likeness",
     "load_pipeline",
     "loading_from",
     "make_policy",
     "mind_proxies",
     "needs_of",
+    "opening_frames",
     "own_policy",
     "participative_compression",
     "read_runner",
     "read_time",
     "read_trace",
     "readable",
+    "render",
     "rewrite_metadata",
     "settings_of",
     "show_time",

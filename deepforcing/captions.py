@@ -125,6 +125,24 @@ def _article(noun: str, rng) -> str:
     return "an " if noun[0] in "aeiou" else "a "
 
 
+def caption_in(text: str) -> Caption | None:
+    """What a prompt says of this world; parts that it leaves out are as in the first caption that is suggested. None
+    where it names no subject."""
+    said = f" {' '.join(words(text))} "
+    found = {name: _named(table, said) for name, table in TABLES.items()}
+    if found["subject"] is None:
+        return None
+    return Caption(**{name: key or getattr(SUGGESTED[0], name) for name, key in found.items()})
+
+
+def _named(table: Table, said: str) -> str | None:
+    """The name of which the text has the longest phrase, or else a word that says something."""
+    phrases = [(phrase, name) for name, row in table.items() for phrase in row if phrase]
+    whole = [(len(phrase), name) for phrase, name in phrases if f" {phrase} " in said]
+    single = [(1, name) for phrase, name in phrases for word in content_words(phrase) if f" {word} " in said]
+    return max(whole or single, key=lambda found: found[0], default=(0, None))[1]
+
+
 def camera_moves(text: str) -> bool:
     """Whether a prompt of this world asks for a camera that moves."""
     phrases = (phrase for name, row in CAMERAS.items() if name != "still" for phrase in row)

@@ -119,14 +119,21 @@ class Pipeline(Components):
 
         Raises SettingsError and OSError as `opening_frames` does, ModelError where the decoder came without an encoder.
         """
-        if not self.decoder.encodes:
-            raise ModelError("this decoder comes without an encoder: to start from a picture, load the full one")
         return Past.given(self.latents(opening_frames(start, self.shape, self.chunk_frames)), self.chunk_frames)
+
+    @torch.no_grad()
+    def redrawn(self, frames: np.ndarray) -> np.ndarray:
+        """What is left of frames uint8 [n, height, width, 3] of whole chunks once they are latents: as this model's own
+        decoder draws them. Raises ModelError as `opening` does."""
+        latents = torch.from_numpy(self.latents(frames))[None].to(self.denoiser.device, self.denoiser.dtype)
+        return _pictures(self.decoder.decode(latents)[0])
 
     @torch.no_grad()
     def latents(self, frames: np.ndarray) -> np.ndarray:
         """Of frames uint8 [n, height, width, 3] of whole chunks, by a decoder that `encodes`: float32 [latent frames,
-        channels, rows, columns]."""
+        channels, rows, columns]. Raises ModelError where it does not."""
+        if not self.decoder.encodes:
+            raise ModelError("this decoder comes without an encoder: to start from a picture, load the full one")
         pixels = torch.from_numpy(frames).permute(0, 3, 1, 2)[None].to(self.denoiser.device).float() / 255
         return np.ascontiguousarray(self.decoder.encode(pixels)[0].float().cpu().numpy())
 
@@ -324,8 +331,13 @@ def decode(pipeline: Pipeline, chunks: Iterator[LatentChunk | SettingsChanged]) 
 def _decode_one(pipeline: Pipeline, chunk: LatentChunk, state):
     frames, state = pipeline.decoder.decode(chunk.latents, state)
     check_finite(frames, "decoder", chunk.index)
+    return _pictures(frames), state
+
+
+def _pictures(frames: Tensor) -> np.ndarray:
+    """Frames [1, n, 3, H, W] in 0..1 -> uint8 [n, H, W, 3]."""
     pixels = frames[0].clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1)
-    return np.ascontiguousarray(pixels.cpu().numpy()), state
+    return np.ascontiguousarray(pixels.cpu().numpy())
 
 
 def started_event(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
@@ -145,7 +146,7 @@ class App:
         self.blocks.unload(self.leave)
 
     def _wire_run(self, page: Page) -> None:
-        asked = [page.prompt, page.later, page.seed, page.length, page.switch, page.stale, page.policy]
+        asked = [page.prompt, page.later, page.start.file, page.seed, page.length, page.switch, page.stale, page.policy]
         inputs = [*asked, *page.settings.values()]
         buttons = [page.generate, page.change, page.stop, page.download, page.save, page.live, page.again]
         outputs = [page.player, *buttons, page.note]
@@ -191,6 +192,7 @@ class App:
             trigger_mode="always_last",
             **QUIET,
         )
+        page.start.wire(page.prompt, lambda: self.pipeline, see=not on_zero_gpu())
         asked = [page.prompt, page.later]
         page.note.offer(take, asked, asked, **QUIET).then(self.look_at_prompts, asked, page.note, **QUIET)
         for button, text in page.examples:
@@ -404,8 +406,9 @@ class App:
     def _policy(self, name: str, values: tuple):
         return read_policy(name, dict(zip(self.page.settings, values, strict=True)), self.pipeline.geometry)
 
-    def _asked(self, prompt, later, seed, length, switch, stale, policy, *values) -> VideoOrder:
-        return self._order(read_prompts(prompt, later), seed, length, switch, stale, policy, values)
+    def _asked(self, prompt, later, start, seed, length, switch, stale, policy, *values) -> VideoOrder:
+        order = self._order(read_prompts(prompt, later), seed, length, switch, stale, policy, values)
+        return replace(order, start=self.page.start.frames(start))
 
     def _order(self, prompt, seed, length, switch, stale, policy, values) -> VideoOrder:
         frames = read_length(length, self.pipeline.shape.fps)

@@ -4,8 +4,9 @@ import re
 
 import pytest
 from browsing import expect
-from chromium import drawer, look, wait
+from chromium import PLAYER, drawer, look, wait
 from conftest import soon
+from PIL import Image
 
 from deepforcing import load_pipeline
 from ui.app import App
@@ -133,6 +134,30 @@ def test_a_run_that_is_over_goes_on_from_the_moment_on_screen_with_another_promp
     assert red.startswith("a red balloon") and white.startswith("a white boat")
     assert look(page, "p.history.chunks.find(({ prompt }) => prompt.startsWith('a white')).first") == 33
     expect(page.get_by_role("button", name="Go to where it was gone on")).to_be_visible()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+
+
+def test_a_video_starts_from_the_frame_on_screen_or_from_a_file(page, tmp_path):
+    runs(page)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    page.get_by_role("button", name="More ...").click()
+    page.get_by_role("button", name="Start from a picture or a clip").click()
+    page.get_by_role("button", name="The frame on screen").click()
+    expect(page.locator("#start-note")).to_contain_text("Right: as the model draws that")
+    page.get_by_role("button", name="Starts from your picture").click()
+    expect(page.locator("#start-note")).to_be_empty()
+    Image.new("RGB", (64, 64), (20, 200, 40)).save(tmp_path / "green.png")
+    page.locator("#start-file input[type=file]").set_input_files(tmp_path / "green.png")
+    expect(page.get_by_role("button", name="Starts from your picture")).to_be_visible()
+    run = look(page, "p.run")
+    page.get_by_role("button", name="Generate", exact=True).click()
+    wait(page, f"p.run !== '{run}' && p.history?.chunks.length > 1 && p.stage.shown >= 0")
+    assert look(page, "p.history.chunks.map(({ again }) => again).slice(0, 2)") == [True, False]
+    look(page, "(p.pause(true), p.seek(0))")
+    wait(page, "p.stage.shown === 0")
+    red, green, blue = page.evaluate(f"[...{PLAYER}.stage.canvas.getContext('2d').getImageData(9, 9, 1, 1).data]")[:3]
+    assert green > red + 60 and green > blue + 60
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
 

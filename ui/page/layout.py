@@ -19,6 +19,7 @@ from ..prompts import words
 from ..prompts.examples import LONG
 from ..prompts.later import later_prompts
 from ..prompts.offers import prompt_note_box
+from ..prompts.start import StartFrom
 from ..race.tab import RaceTab
 from ..recordings.library import Recordings
 from ..recordings.menu import RecordingsMenu
@@ -34,6 +35,7 @@ TOGGLE_MORE = """() => {
   document.getElementById("more-button").setAttribute("aria-expanded", open);
 }"""
 ALL_POLICIES = "() => { document.body.dataset.policies = 'all'; }"
+STARTS = "× Starts from your picture"
 LOOK_SECONDS = 0.7  # between two looks at the progress of loading
 
 
@@ -48,6 +50,7 @@ class Page:
     header: gr.HTML = None
     prompt: gr.Textbox = None
     later: gr.HTML = None
+    start: StartFrom = None
     generate: gr.Button = None
     change: gr.Button = None
     stop: gr.Button = None
@@ -173,11 +176,13 @@ def _ask(page: Page, small: bool, recordings: Recordings) -> None:
     page.note = prompt_note_box("note")
     page.problem = gr.HTML(elem_id="problem", apply_default_css=False)
     with gr.Row(elem_id="examples"):
+        badge = gr.Button(STARTS, size="sm", visible=False, elem_classes="chip", elem_id="start-badge")
         page.examples = [(gr.Button(title, size="sm", elem_classes="chip"), text) for title, text in examples.items()]
         gr.Button("More ...", size="sm", elem_classes="chip", elem_id="more-button").click(fn=None, js=TOGGLE_MORE)
     with gr.Column(elem_id="more"):
         page.menu = RecordingsMenu(recordings)
         page.later = later_prompts("later")
+        page.start = StartFrom(small, badge)
         if small:
             _builder(page)
 

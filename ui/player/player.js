@@ -209,6 +209,13 @@ class Player extends Film {
     this.find("about").textContent += ` · from ${(first / this.history.run.fps).toFixed(1)} s: ${words}`;
   }
 
+  // The frame on screen, as the data of an address; empty where there is none.
+  picture() {
+    const blob = this.frames?.blobs.get(this.clock.frame);
+    if (!blob) return "";
+    return new Promise((done) => Object.assign(new FileReader(), { onload: ({ target }) => done(target.result) }).readAsDataURL(blob));
+  }
+
   // From the moment on screen, in a new run.
   goOn() {
     this.clicked = performance.now();

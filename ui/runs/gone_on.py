@@ -35,7 +35,7 @@ def gone_on(order: VideoOrder, trace: Trace, seconds: float, pipeline: Pipeline,
     frames = order.num_frames and order.num_frames + round(now * fps)
     past = _drawn(chunks, pipeline) if chunks[0].latents is None and encode else Past.of(chunks)
     prompt = _story(Timeline.of(order.prompt), [(at, text) for at, text in trace.prompts if at < now], now)
-    return replace(order, prompt=prompt, past=past, begun=now, num_frames=frames)
+    return replace(order, prompt=prompt, past=past, begun=now, num_frames=frames, start=None)
 
 
 def _chunks(trace: Trace):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+import numpy as np
 
 from deepforcing import (
     Chunk,
@@ -40,7 +42,7 @@ NOTHING = Past()
 class VideoOrder:
     """What a viewer asked for. num_frames: video frames, None = until stopped. switch: the cache at a new prompt.
 
-    stale_prompt, past: see `generate_long_video`. begun: seconds of video that the past has.
+    stale_prompt, past, start: see `generate_long_video`. begun: seconds of video that the past has.
     """
 
     prompt: str | Timeline
@@ -51,6 +53,7 @@ class VideoOrder:
     stale_prompt: bool = False
     past: Past = NOTHING
     begun: float = 0.0
+    start: np.ndarray | None = field(default=None, compare=False)
 
     def stream(self, pipeline: Pipeline) -> VideoStream:
         """Not started. Raises PromptError or SettingsError for an order that cannot work."""
@@ -64,12 +67,13 @@ class VideoOrder:
             max_queued=0,
             stale_prompt=self.stale_prompt,
             past=self.past,
+            start=self.start,
         )
 
     def gone_on(self, past: Past, prompt: str, seconds: float) -> VideoOrder:
         """The same from where the past ends, at so many seconds of video, with the prompt of that moment."""
         story = Timeline.of(self.prompt)
-        return replace(self, past=past, prompt=story.interrupted(seconds, prompt), begun=seconds)
+        return replace(self, past=past, prompt=story.interrupted(seconds, prompt), begun=seconds, start=None)
 
     def run(self, pipeline: Pipeline, folder: Path, name: str) -> Run:
         """Its run, for when its turn has come. Raises as `stream` does."""
