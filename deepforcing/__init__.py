@@ -23,7 +23,7 @@ from .going_on import Past
 from .opening import LEAST_LIKENESS, likeness, opening_frames
 from .prompt import MAX_PROMPT_CHARACTERS, PromptError, told_unread
 from .proxies import mind_proxies
-from .timeline import Timeline, read_time, show_time
+from .timeline import Timeline, read_span, read_time, show_time
 from .trace import Trace, TraceError, TraceWriter, read_trace
 from .turns import Turn, Turns
 from .version import __version__
@@ -163,6 +163,7 @@ __all__ = [
     "own_policy",
     "participative_compression",
     "read_runner",
+    "read_span",
     "read_time",
     "read_trace",
     "readable",

@@ -19,6 +19,8 @@ def test_without_rows_the_prompt_is_as_it_was():
 def test_rows_become_a_timeline():
     timeline = read_prompts("a", rows(("0:10", "b"), ("1m30s", "<b>c</b>")))
     assert timeline == Timeline(((0, "a"), (10, "b"), (90, "<b>c</b>")))
+    melting = read_prompts("a", rows(("0:10..0:14", "b"), ("30s", "c")))
+    assert melting == Timeline(((0, "a"), (10, "b"), (30, "c")), melts=(0, 4, 0))
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,7 @@ def test_rows_become_a_timeline():
         (rows(("0:20", "b"), ("0:10", "c")), SettingsError, "out of order: 0:10 comes after 0:20"),
         (rows(("0:10", "b"), ("10s", "c")), SettingsError, "two prompts are at 0:10"),
         (rows(("soon", "b")), SettingsError, "a time is written as"),
+        (rows(("0:10..0:08", "b")), SettingsError, "from a time to a later one"),
         (rows(("0:10", "  ")), PromptError, "At 0:10: The prompt is empty"),
         (rows(*((str(i + 1), "b") for i in range(MOST_ROWS + 1))), SettingsError, "There can be 12 later prompts"),
         ('[{"at": 7, "prompt": "b"}]', SettingsError, "each a time and a text"),

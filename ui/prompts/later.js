@@ -1,6 +1,7 @@
 // Rows of a time and a prompt, and a strip that shows which prompt holds when.
 
 const TIME = /^\s*((\d+:)?\d+:\d{1,2}(\.\d+)?|(?=.*\d)(\d+h)?(\d+m)?(\d+(\.\d+)?s?)?)\s*$/i; // as `read_time` reads it
+const isTime = (text) => text.split("..").length < 3 && text.split("..").every((part) => TIME.test(part)); // `read_span`
 const STEP_SECONDS = 10; // a new row is so much later than the last
 
 class Later {
@@ -53,14 +54,15 @@ class Later {
     const at = field("lp-at", row.at, `Time of prompt ${index + 2}`, "0:10");
     const text = field("lp-text", row.prompt, `Prompt ${index + 2}`, "What the video shows from then on");
     at.inputMode = "text";
-    at.maxLength = 12;
+    at.maxLength = 24;
+    at.title = "When it begins, such as 0:10; or from when to when it melts in, such as 0:10..0:14";
     const remove = document.createElement("button");
     Object.assign(remove, { type: "button", className: "lp-remove", textContent: "×" });
     remove.setAttribute("aria-label", `Remove prompt ${index + 2}`);
     remove.addEventListener("click", () => this.remove(index));
     for (const [input, name] of [[at, "at"], [text, "prompt"]]) {
       input.addEventListener("input", () => ((row[name] = input.value), this.changed(false)));
-      input.addEventListener("change", () => (at.setAttribute("aria-invalid", !TIME.test(at.value)), this.changed(true)));
+      input.addEventListener("change", () => (at.setAttribute("aria-invalid", !isTime(at.value)), this.changed(true)));
     }
     item.append("at ", at, text, remove);
     return item;
@@ -91,9 +93,10 @@ function field(className, value, label, placeholder) {
   return input;
 }
 
-// NaN for what is no time.
-function seconds(text) {
-  if (!TIME.test(text)) return NaN;
+// When it begins; NaN for what is no time.
+function seconds(at) {
+  if (!isTime(at)) return NaN;
+  const text = at.split("..")[0];
   if (text.includes(":")) return text.split(":").reduce((sum, part) => 60 * sum + Number(part), 0);
   const of = (unit) => Number(text.match(new RegExp(`([\\d.]+)${unit}`, "i"))?.[1] ?? 0);
   return 3600 * of("h") + 60 * of("m") + of("s?\\s*$");

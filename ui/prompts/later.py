@@ -6,7 +6,7 @@ import json
 
 import gradio as gr
 
-from deepforcing import SettingsError, Timeline, read_time
+from deepforcing import SettingsError, Timeline, read_span
 
 from ..look.web import AT, html, module, serve
 
@@ -37,11 +37,16 @@ def later_prompts(name: str) -> gr.HTML:
 
 
 def read_prompts(first: str, rows: str | None) -> str | Timeline:
-    """All prompts; the first alone where there are no rows. Raises SettingsError, PromptError for what cannot be."""
+    """All prompts; the first alone where there are no rows. A row at `0:10..0:14` melts in meanwhile.
+
+    Raises SettingsError, PromptError for what cannot be.
+    """
     later = _rows(rows)
     if not later:
         return first
-    return Timeline(((0.0, first), *((read_time(at), prompt) for at, prompt in later)))
+    begins, melts = zip(*(read_span(at) for at, _ in later), strict=True)
+    entries = ((0.0, first), *((start, prompt) for start, (_, prompt) in zip(begins, later, strict=True)))
+    return Timeline(entries, (0.0, *melts))
 
 
 def later_than(prompts: str | Timeline) -> tuple[tuple[float, str], ...]:
