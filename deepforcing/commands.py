@@ -29,7 +29,7 @@ from .models.sources import SOURCES, Part, Source, readable
 from .models.tiny import is_tiny
 from .needs import needs_of, own_policy
 from .opening import LEAST_LIKENESS, check_start, likeness, opening_frames
-from .options import add_loading, loading_from
+from .options import add_loading, loading_from, read_lora
 from .out_of_memory import explain_out_of_memory, is_out_of_memory
 from .output import check_place
 from .pipeline import Pipeline, generate_long_video, load_pipeline, past_from, started_event
@@ -253,6 +253,7 @@ def _metadata(
     settings = ", ".join(f"{name}={value}" for name, value in settings_of(policy).items())
     settings += "".join(f"; from {pipeline.starts(change.chunk):.2f} s: {change.words}" for change in past.changes)
     made_by = f"model {pipeline.name} on {pipeline.device}; deepforcing {__version__}"
+    made_by += "".join(f"; LoRA {as_text(file.name)} x {strength:g}" for file, strength in map(read_lora, options.lora))
     began = f"; started from {as_text(options.start.name)}" if options.start else ""
     comment = f"seed {options.seed}; {policy.name} ({settings}); {made_by}{began}"
     return {**prompt_metadata(timeline, options.switch), "comment": comment}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from .config import SettingsError
 from .models.loading import Loading
@@ -20,6 +21,9 @@ def add_loading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--text", help="the text encoder's place: device, move, cpu or free")
     parser.add_argument("--weights", help="the transformer's: resident, fp8 or offload")
     parser.add_argument("--chunk", type=int, help="latent frames made together, as the model was trained (default: 3)")
+    parser.add_argument(
+        "--lora", action="append", default=[], metavar="FILE[=STRENGTH]", help="changes to merge, as many as wanted"
+    )
     parser.add_argument("--graphs", action="store_true", help="whole passes as CUDA graphs; not tried on a GPU yet")
     parser.add_argument("--size", metavar="HEIGHTxWIDTH", help="pixels of the video, such as 320x576")
 
@@ -29,7 +33,19 @@ def loading_from(options: argparse.Namespace, compiled: bool = False) -> Loading
     height, width = (None, None) if options.size is None else _sides(options.size)
     given = {name: getattr(options, name) for name in ("device", "decoder", "text", "weights", "chunk")}
     speed = {"compiled": compiled, "graphs": options.graphs}
-    return loading_for(options.tier, **given, height=height, width=width, **speed)
+    loras = tuple(map(read_lora, options.lora)) or None
+    return loading_for(options.tier, **given, height=height, width=width, loras=loras, **speed)
+
+
+def read_lora(text: str) -> tuple[Path, float]:
+    """`style.safetensors=0.8` -> its path and strength; 1 without one. Raises SettingsError."""
+    path, equals, strength = text.rpartition("=")
+    if not equals or Path(text).exists():
+        return Path(text), 1.0
+    try:
+        return Path(path), float(strength)
+    except ValueError:
+        raise SettingsError(f"a LoRA is FILE or FILE=STRENGTH, such as style.safetensors=0.8, not {text!r}") from None
 
 
 def _sides(size: str) -> tuple[int, int]:

@@ -153,7 +153,7 @@ def load_pipeline(
     device = device or device_for(loading.device)
     if is_tiny(model):
         if replace(loading, device="auto", graphs=False) != Loading():
-            choices = "decoder, text encoder, weights, size, chunk or compiling"
+            choices = "decoder, text encoder, weights, size, chunk, LoRA or compiling"
             raise SettingsError(f"a tiny model leaves no choice of {choices}")
         return _load_tiny(model, device, loading)
     try:

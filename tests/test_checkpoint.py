@@ -12,10 +12,12 @@ from diffusers.loaders.single_file_utils import convert_wan_transformer_to_diffu
 from parity import deviation, last_chunk, official_weights, read_recorded, roll_out
 from safetensors.torch import save_file
 
-from deepforcing.config import Sampling
+from deepforcing.config import Sampling, SettingsError
 from deepforcing.models.checkpoint import WEIGHTS, load_transformer
 from deepforcing.models.components import ModelError
+from deepforcing.models.loading import Loading
 from deepforcing.models.wan import CausalWan
+from deepforcing.options import read_lora
 
 RECORDED, RUNS = read_recorded()
 OFFICIAL = official_weights(RECORDED)
@@ -23,8 +25,9 @@ HEAD_DIM = 32
 QUERY = "blocks.1.self_attn.q.weight"
 
 
-def load(path: Path, dtype: torch.dtype = torch.float32, **options) -> WanTransformer3DModel:
-    return load_transformer(path, dtype, head_dim=HEAD_DIM, **options)
+def load(path: Path, dtype: torch.dtype = torch.float32, lora: Path | None = None, **options) -> WanTransformer3DModel:
+    loras = [(lora, 1.0)] if lora else []
+    return load_transformer(path, dtype, head_dim=HEAD_DIM, **{"loras": loras} | options)
 
 
 def released(path: Path, weights: dict = OFFICIAL, key: str = "generator_ema", **other) -> Path:
@@ -169,6 +172,46 @@ def test_a_lora_is_merged_whatever_its_prefixes(tmp_path, prefix, suffix):
     expected = with_changes(halves)
     for name, tensor in convert_wan_transformer_to_diffusers(expected).items():
         torch.testing.assert_close(transformer.state_dict()[name], tensor, rtol=0, atol=1e-6, msg=name)
+
+
+def test_several_loras_add_up_each_with_its_strength(tmp_path):
+    first, second = lora_tensors(), {name: tensor.flip(0) for name, tensor in lora_tensors().items()}
+    loras = []
+    for name, halves, strength in (("one", first, 0.5), ("other", second, -2.0)):
+        save_file(contiguous(halves), tmp_path / f"{name}.safetensors")
+        loras.append((tmp_path / f"{name}.safetensors", strength))
+    loaded = load(released(tmp_path / "base.pt"), loras=loras).state_dict()
+    names = convert_wan_transformer_to_diffusers(dict(OFFICIAL))
+    one, other = (convert_wan_transformer_to_diffusers(with_changes(halves)) for halves in (first, second))
+    changed = 0
+    for name, weight in names.items():
+        expected = weight + 0.5 * (one[name] - weight) - 2 * (other[name] - weight)
+        torch.testing.assert_close(loaded[name], expected, rtol=0, atol=1e-5, msg=name)
+        changed += not torch.equal(loaded[name], weight)
+    assert changed == len(first) // 2
+
+
+def test_what_is_added_as_it_is_has_a_strength_too(tmp_path):
+    added = torch.randn(OFFICIAL[QUERY].shape)
+    save_file({QUERY.replace("weight", "diff"): added}, tmp_path / "lora.safetensors")
+    loaded = load(released(tmp_path / "base.pt"), loras=[(tmp_path / "lora.safetensors", 0.25)])
+    torch.testing.assert_close(loaded.blocks[1].attn1.to_q.weight, OFFICIAL[QUERY] + 0.25 * added)
+
+
+def test_a_lora_in_diffusers_own_names_is_merged(tmp_path):
+    halves = lora_tensors("")
+    names = {name: f"transformer.{_diffusers_lora(name)}" for name in halves}
+    assert any("attn1.to_q.lora_A" in name for name in names.values())
+    save_file({names[name]: tensor for name, tensor in halves.items()}, tmp_path / "lora.safetensors")
+    transformer = load(released(tmp_path / "base.pt"), lora=tmp_path / "lora.safetensors")
+    for name, tensor in convert_wan_transformer_to_diffusers(with_changes(halves)).items():
+        torch.testing.assert_close(transformer.state_dict()[name], tensor, rtol=0, atol=1e-6, msg=name)
+
+
+def _diffusers_lora(name: str) -> str:
+    module, half, end = name.partition(".lora_")
+    (whole,) = convert_wan_transformer_to_diffusers({f"{module}.weight": None})
+    return whole.removesuffix(".weight") + half + end
 
 
 def test_a_lora_is_merged_before_it_is_rounded(tmp_path):
@@ -424,3 +467,28 @@ def test_an_empty_folder_of_weights_is_refused(folder):
         file.unlink()
     with pytest.raises(ModelError, match=f"{WEIGHTS} is missing"):
         load_transformer(folder, torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [("a.safetensors", ("a.safetensors", 1.0)), ("a.pt=0.8", ("a.pt", 0.8)), ("b=c/a.pt=-1", ("b=c/a.pt", -1.0))],
+)
+def test_a_lora_is_asked_for_with_its_strength(text, read):
+    assert read_lora(text) == (Path(read[0]), read[1])
+
+
+def test_a_lora_whose_name_has_an_equals_sign_is_found(tmp_path):
+    (tmp_path / "rank=4").write_bytes(b"")
+    assert read_lora(str(tmp_path / "rank=4")) == (tmp_path / "rank=4", 1.0)
+
+
+@pytest.mark.parametrize("strength", ["strong", "", "1,5"])
+def test_a_strength_that_is_a_word_is_refused(strength):
+    with pytest.raises(SettingsError, match=r"such as style\.safetensors=0\.8, not 'a.pt="):
+        read_lora(f"a.pt={strength}")
+
+
+@pytest.mark.parametrize("strength", [float("nan"), 11, float("-inf"), True, "1"])
+def test_a_strength_that_is_none_is_refused(strength):
+    with pytest.raises(SettingsError, match="strength of a LoRA is a number from -10 to 10"):
+        Loading(loras=((Path("a.pt"), strength),))

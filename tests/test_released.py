@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
+from safetensors.torch import save_file
 from small_wan import CHECKPOINT, save_small_wan, save_text, save_transformer, small_transformer
 from transformers import UMT5Config, UMT5EncoderModel
 
@@ -21,7 +22,7 @@ from deepforcing import (
     needs_of,
 )
 from deepforcing.events import Chunk, StreamEnded
-from deepforcing.models.found import Found, locate
+from deepforcing.models.found import Found, find, locate
 from deepforcing.models.released import load_released, rehearse
 from deepforcing.models.sources import SELF_FORCING
 from deepforcing.pipeline import generate_long_video
@@ -169,3 +170,19 @@ def test_a_chunk_that_no_window_holds_is_refused(folder):
 def test_choices_that_cannot_be_are_refused(options):
     with pytest.raises(SettingsError, match="must be"):
         Loading(**options)
+
+
+def test_loras_are_merged_as_the_model_is_loaded_and_refused_before(folder, tmp_path):
+    width = 2 * 128
+    halves = {"A": torch.randn(3, width) / 8, "B": torch.randn(width, 3) / 8}
+    names = {f"blocks.1.self_attn.q.lora_{half}.weight": tensor for half, tensor in halves.items()}
+    save_file(names, tmp_path / "style.safetensors")
+    plain, styled = (
+        load_pipeline(folder, CPU, Loading(loras=loras)) for loras in ((), ((tmp_path / "style.safetensors", 0.5),))
+    )
+    was, now = (each.denoiser.transformer.blocks[1].attn1.to_q.weight.float() for each in (plain, styled))
+    torch.testing.assert_close(now - was, 0.5 * halves["B"] @ halves["A"], atol=1e-2, rtol=1e-2)
+    assert plain.weights != styled.weights
+    save_file({name.replace("blocks.1", "blocks.7"): t for name, t in names.items()}, tmp_path / "other.safetensors")
+    with pytest.raises(ModelError, match="is a LoRA for another model"):
+        rehearse(find(folder), Loading(loras=((tmp_path / "other.safetensors", 1.0),)))

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -45,26 +46,35 @@ def load_transformer(
     path: Path,
     dtype: torch.dtype,
     *,
-    lora: Path | None = None,
+    loras: Sequence[tuple[Path, float]] = (),
     head_dim: int = 128,
     device: torch.device = torch.device("cpu"),
 ) -> WanTransformer3DModel:
     """The transformer in `path`, in `dtype` save for what diffusers keeps in float32, ready for inference.
 
-    lora: a file of changes to merge. head_dim: channels of a head, which weights do not tell; a folder's config does.
+    loras: files of changes to merge, each with its strength. head_dim: channels of a head, which weights do not tell; a
+    folder's config does.
     device: on "meta" everything is checked and nothing is loaded. Memory peaks at the loaded model and one tensor.
     Nothing in the files is ever executed.
     Raises ModelError that names the file and the first tensor that is missing, unexpected or wrongly shaped.
     """
     transformer, weights = _from_folder(path) if path.is_dir() else _from_file(path, head_dim)
-    changes = Lora(path) if lora is None else load_lora(lora, _diffusers_name)
-    changes.check(weights)
+    changes = [load_lora(file, _diffusers_name, strength) for file, strength in loras]
+    for change in changes:
+        change.check(weights)
     loaded = {
-        name: _copied(changes.merged(name, tensor.to(device)), _dtype_of(name, dtype))
+        name: _copied(_changed(name, tensor.to(device), changes), _dtype_of(name, dtype))
         for name, tensor in weights.items()
     }
     transformer.load_state_dict(loaded, assign=True)
     return transformer.eval()
+
+
+def _changed(name: str, weight: Tensor, changes: Sequence[Lora]) -> Tensor:
+    """With all changes added, one after another, in float32."""
+    for change in changes:
+        weight = change.merged(name, weight)
+    return weight
 
 
 def _from_folder(folder: Path) -> tuple[WanTransformer3DModel, dict[str, Tensor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, get_args
 
 from ..config import SettingsError
@@ -13,6 +14,7 @@ from .wan_text import Keep
 Decoder = Literal["full", "small"]
 Device = Literal["auto", "cuda", "cpu"]
 MOST_CHUNK = 21  # latent frames, all of the five seconds that published models were trained on
+STRONGEST = 10  # times a LoRA can be added
 _PASSING = {"fp8": "cast from fp8", "offload": "offloaded"}
 
 
@@ -27,6 +29,7 @@ class Loading:
     chunk          latent frames denoised together, as the transformer was trained; None for as many as its model's
     compiled       compile the transformer's blocks: the first chunks take minutes, later ones are faster
     graphs         record whole passes as CUDA graphs
+    loras          files of low-rank changes to merge into the transformer, each with its strength, see `lora`
     device         where it runs; auto: on CUDA where there is one, else on the CPU, which `needs_of` refuses if the
                    model is large
     """
@@ -40,12 +43,17 @@ class Loading:
     compiled: bool = False
     graphs: bool = False
     device: Device = "auto"
+    loras: tuple[tuple[Path, float], ...] = ()
 
     def __post_init__(self) -> None:
         for name, allowed in (("decoder", Decoder), ("text", Keep), ("weights", Weights), ("device", Device)):
             if getattr(self, name) not in get_args(allowed):
                 known = ", ".join(get_args(allowed))
                 raise SettingsError(f"{name} must be one of {known}, not {getattr(self, name)!r}")
+        for _, strength in self.loras:
+            if isinstance(strength, bool) or not isinstance(strength, int | float) or not abs(strength) <= STRONGEST:
+                number = f"a number from -{STRONGEST} to {STRONGEST}"
+                raise SettingsError(f"the strength of a LoRA is {number}, not {strength!r}")
         for name in ("height", "width"):
             if (side := getattr(self, name)) is not None and side < 1:
                 raise SettingsError(f"{name} must be at least 1 pixel, not {side}")

@@ -45,20 +45,21 @@ FLAT = (  # Wan's names with their dots made `_`
 @dataclass(frozen=True)
 class Lora:
     """Changes, by the name of a weight W. A product (A [rank, in], B [out, rank], scale) makes it W + scale * B @ A,
-    a sum is added as it is."""
+    a sum is added as it is; both times `strength`."""
 
     path: Path
     products: dict[str, tuple[Tensor, Tensor, float]] = field(default_factory=dict)
     sums: dict[str, Tensor] = field(default_factory=dict)
+    strength: float = 1.0
 
     def merged(self, name: str, weight: Tensor) -> Tensor:
         """The weight with its changes added in float32, or, where there are none, as it is."""
         if name in self.products:
             down, up, scale = self.products[name]
             down, up = (half.to(weight.device).float() for half in (down, up))
-            weight = weight.float().addmm(up, down, alpha=scale)
+            weight = weight.float().addmm(up, down, alpha=scale * self.strength)
         if name in self.sums:
-            weight = weight.float() + self.sums[name].to(weight.device).float()
+            weight = weight.float() + self.strength * self.sums[name].to(weight.device).float()
         return weight
 
     def check(self, weights: Mapping[str, Tensor]) -> None:
@@ -86,8 +87,8 @@ def is_lora(names) -> bool:
     return any(_kind(name) or any(name.endswith(mark) or f"{mark}." in name for mark in marks) for name in names)
 
 
-def load_lora(path: Path, rename: Callable[[str], str]) -> Lora:
-    """A LoRA from disk; `rename` turns Wan's name of a weight into the model's own.
+def load_lora(path: Path, rename: Callable[[str], str], strength: float = 1.0) -> Lora:
+    """A LoRA from disk, to be added so many times; `rename` turns Wan's name of a weight into the model's own.
 
     The scale is alpha / rank. Alpha stands beside the halves or, as PEFT has it, in adapter_config.json beside the
     file; without either the scale is 1: LongLive trains with alpha = rank = 256.
@@ -108,9 +109,8 @@ def load_lora(path: Path, rename: Callable[[str], str]) -> Lora:
         else:
             halves.setdefault(rename(f"{module}.weight"), {})[what] = tensor
     scale = _scale(path)
-    return Lora(
-        path, {name: _product(name, both, alphas.get(name), scale, path) for name, both in halves.items()}, sums
-    )
+    products = {name: _product(name, both, alphas.get(name), scale, path) for name, both in halves.items()}
+    return Lora(path, products, sums, strength)
 
 
 def _product(

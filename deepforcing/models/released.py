@@ -71,7 +71,8 @@ def _load(
     denoiser = text = None
     decoder: WanDecoder | TinyCodec | None = None
     if "transformer" in paths:
-        options: dict[str, Any] = {"lora": paths.get("lora"), "head_dim": head_dim, "device": home}
+        own = [(paths["lora"], 1.0)] if "lora" in paths else []
+        options: dict[str, Any] = {"loras": [*own, *loading.loras], "head_dim": head_dim, "device": home}
         denoiser = CausalWan(load_transformer(paths["transformer"], dtype, **options), source.sampling)
     if {"text_encoder", "tokenizer"} <= paths.keys():
         text = load_text_encoder(_common_folder(paths), device, dtype, keep=loading.text)
