@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Any, get_args
 
 import torch
 
@@ -43,7 +43,7 @@ def _variants(sizes: Sizes, plan: Plan) -> Iterator[tuple[tuple[int, ...], Plan]
     """The plan with settings lowered in every combination, and how far each was: text, decoder, weights, window and
     resolution, from what changes the video least to what changes it most."""
     lighter = sorted(sizes.decoders, key=lambda name: -sizes.decoders[name].work)
-    lowered = (
+    lowered: tuple[list[Any], ...] = (
         _from(["device", "cpu"], plan.text),
         _from(lighter, plan.decoder),
         _from(list(get_args(Weights)), plan.weights),

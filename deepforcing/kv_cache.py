@@ -24,6 +24,8 @@ from .policies import CacheView, Policy, Selection
 from .rope import RopeDims, Rotation, rotate, rotation_3d, spatial_rope
 from .token_buffer import TokenBuffer
 
+CLEAN = -1  # the `step` of the pass over finished latents
+
 
 @dataclass
 class Reading:
@@ -76,6 +78,7 @@ class LayerCache:
         self.past = PastQueries(dims, policy.window, policy.query_frames)
         self.tokens = 0
         self.fired_at: int | None = None  # first frame of the latest chunk that dropped tokens
+        self.alone = False  # whether the pass in flight attends to its own tokens only
         self.sample: Tensor | None = None  # which queries a probe wants of the pass in flight
         self._room = policy.window * geometry.tokens_per_frame
         self._whole_queries = policy.query_frames > 0 or policy.sums_attention
@@ -156,7 +159,12 @@ class LayerCache:
             self.queries.copy_(queries)
         if self.sample is not None:
             self.sampled.copy_(queries[:, self.sample])
-        return self.reading
+        return self._own(own) if self.alone else self.reading
+
+    def _own(self, own: slice) -> Reading:
+        """Of what is read, the chunk's own part; none of it is padding."""
+        read = self.reading
+        return Reading(read.keys[:, own], read.values[:, own], None, read.frames[:, own], read.time[:, :0])
 
     def keep(self, selection: Selection) -> None:
         """Drop every token that the selection leaves out."""
@@ -295,6 +303,7 @@ class KVCache:
         sample = self._sample(step, device)
         for layer in held:
             layer.watch(sample)
+            layer.alone = step == CLEAN and self.policy.clean_alone
             if layer.reading is None and layer.begun and not self._waits(layer):
                 self.open(layer)
         yield held

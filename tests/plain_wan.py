@@ -37,6 +37,8 @@ class PlainSelfAttention(CausalSelfAttention):
         made = self.cache.next_frame * self.cache.geometry.tokens_per_frame
         self.keys, self.values = self._grown(self.keys, k, made), self._grown(self.values, v, made)
         keys, values = self._history()
+        if layer.alone:
+            keys, values = keys[:, :0], values[:, :0]
         keys, values = (torch.cat(t, 1).transpose(1, 2) for t in ((keys, own), (values, v)))
         out = scaled_dot_product_attention(q.transpose(1, 2), keys, values, reading.mask).transpose(1, 2)
         return attn.to_out[0](layer.as_heads(out).flatten(2)[:, :m])

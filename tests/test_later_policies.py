@@ -165,6 +165,30 @@ def test_an_admitted_frame_is_edited_once():
         assert torch.equal(was, now)
 
 
+def later_keys(policy):
+    """Layer 1's keys of the latest chunk after two pasts that differ, and after none."""
+    clean, other = videos(1, chunks=8), videos(2, chunks=8)[:, 1:]
+    other[-2:] = clean[-2:]
+    kept = [last_flow(policy, chunks, ["a"])[1].layers[1].keys[0, -3 * TOKENS :] for chunks in (clean, other)]
+    return *kept, last_flow(policy, clean[-2:], ["a"])[1].layers[1].keys[0, -3 * TOKENS :]
+
+
+def test_a_chunk_is_remembered_by_itself():
+    one, other, alone = later_keys(make_policy("id-forcing"))
+    torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
+    torch.testing.assert_close(one, alone, atol=1e-6, rtol=0)
+    one, other, _ = later_keys(make_policy("streaming-llm", window=12, sink=3))
+    assert not torch.allclose(one, other, atol=1e-3)
+
+
+def test_but_made_with_a_look_at_the_past():
+    policy, clean = make_policy("id-forcing"), videos(1, chunks=8)
+    flow, cache = last_flow(policy, clean, ["a"])
+    assert frames_of(cache.layers[0]) == [0, 1, 2, *range(15, 21)]
+    assert cache.layers[0].reading.time[0, ::TOKENS].tolist() == list(range(-9, 0))
+    assert not torch.allclose(flow, last_flow(policy, clean[-1:], ["a"])[0], atol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [

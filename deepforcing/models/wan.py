@@ -13,14 +13,12 @@ from torch import Tensor
 
 from ..attention import CausalSelfAttention, LayerPrompt, Prompt, PromptCrossAttention
 from ..config import Geometry, Sampling, SettingsError
-from ..kv_cache import KVCache, LayerCache
+from ..kv_cache import CLEAN, KVCache, LayerCache
 from ..policies import Policy
 from ..rope import RopeDims
 from .graphs import Recorder, Recordings, places
 from .network import Moments, make_causal
 from .schedule import Step, steps_of
-
-CLEAN = -1  # the `step` of the pass over finished latents
 
 Network = Callable[[Tensor, float], Tensor]  # latents and their timestep -> what the network predicts
 Work = Callable[..., Tensor]

@@ -123,6 +123,10 @@ class Policy(Protocol):
     def compares_predictions(self) -> bool:
         """Whether the cache shall know how much the predictions of each token changed from step to step."""
 
+    @property
+    def clean_alone(self) -> bool:
+        """Whether the clean pass attends to its own chunk only, so that what is cached depends on nothing before it."""
+
     def check(self, geometry: Geometry) -> None:
         """Raise SettingsError when the settings cannot work with chunks of this size."""
 

@@ -58,6 +58,10 @@ class SlidingWindow:
     def compares_predictions(self) -> bool:
         return False
 
+    @property
+    def clean_alone(self) -> bool:
+        return False
+
     def check(self, geometry: Geometry) -> None:
         if self.sink_frames + geometry.chunk_frames > self.window:
             raise SettingsError(

@@ -19,6 +19,7 @@ PLAIN = {
     "rolling-sink": "Plays its first seconds to and fro as its past",
     "relax-forcing": "Reads four frames only",
     "tether-cache": "Keeps frames looked at and far apart, pulled to the first",
+    "id-forcing": "Remembers each chunk by itself, for a short while",
     "decoprune": "Keeps what it changed its mind about",
     "fade-mem": "Forgets nothing, and merges what is long ago",
     "future-forcing": "Keeps what the next frames will look at",
