@@ -23,6 +23,7 @@ from deepforcing.__main__ import main
 from deepforcing.blend import Blend, leading, melts_into, prompts_in
 from deepforcing.mixing import mix
 from deepforcing.pipeline import started_event
+from deepforcing.race import Runner, race, read_runner
 from deepforcing.timeline import read_span
 
 BALLOON, KITE = "a red balloon", "a blue kite"
@@ -191,3 +192,26 @@ def test_a_command_that_cannot_melt_ends_in_one_line(more, message, tmp_path, ca
     assert main(["generate", BALLOON, *more, "-o", str(tmp_path / "out.mp4")]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert message in line
+
+
+def test_a_melt_is_raced_against_a_cut():
+    pipeline = small_pipeline()
+    policy = DeepForcing(window=9, sink=3, budget=8, recent=4)
+    runners = [Runner("cut", policy), Runner("melt", policy, melt=3.0)]
+    rounds = list(race(pipeline, Timeline(MELT.entries), runners, seed=3, num_frames=93))
+    cut, melt = ([one.laps[number].chunk for one in rounds] for number in range(2))
+    alone = Timeline(((0, BALLOON), (pipeline.starts(2), KITE)), (0, 3))  # from the first chunk on that has it
+    assert [chunk.prompt for chunk in cut] == [BALLOON] * 2 + [KITE] * 6
+    assert [chunk.prompt for chunk in melt] == [chunk.prompt for chunk in made(alone, pipeline, policy=policy)]
+    assert all(
+        np.array_equal(a.frames, b.frames) for a, b in zip(melt, made(alone, pipeline, policy=policy), strict=True)
+    )
+
+
+def test_a_runner_that_melts_is_read_and_told():
+    runner = read_runner("deep-forcing melt=4s")
+    assert (runner.melt, runner.words, runner.settings["melt"]) == (4, "deep-forcing melt=4", 4)
+    assert read_runner(runner.words).melt == 4 and "melt" not in read_runner("deep-forcing").settings
+    for wrong in ("melt=soon", "melt=90"):
+        with pytest.raises(SettingsError, match=r"time|0 to 60 seconds"):
+            read_runner(f"deep-forcing {wrong}")

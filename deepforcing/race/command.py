@@ -31,7 +31,7 @@ def add_race(parser: argparse.ArgumentParser, load: Load) -> None:
     """The command's options, for `deepforcing.commands`."""
     parser.set_defaults(run=lambda options: _run(options, load))
     add_prompts(parser)
-    known = f"a policy ({', '.join(POLICIES)}) and its settings, such as 'deep-forcing phase=none'; also switch=sink"
+    known = f"a policy ({', '.join(POLICIES)}) and its settings, such as 'deep-forcing phase=none'; also switch=, melt="
     parser.add_argument("--runner", action="append", default=[], metavar="RUNNER", help=f"{known}; two to four times")
     parser.add_argument("-o", "--output", default="race.mp4", help="MP4 file (default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=60.0, help="length of each video (default: %(default)s)")

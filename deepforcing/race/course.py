@@ -12,6 +12,7 @@ from ..gauges import DriftMeter
 from ..pipeline import Pipeline, check_seed, generate_long_video
 from ..prompt import check_prompt
 from ..timeline import Timeline
+from .melting import Melting
 from .runner import Runner, check_field
 from .standing import Standing, Standings
 from .verdict import Judge, Verdict
@@ -99,7 +100,7 @@ class _Lane:
     ) -> None:
         self._chunks = generate_long_video(
             pipeline,
-            script,
+            Melting(script, pipeline.starts, runner.melt) if runner.melt else script,
             num_frames=num_frames,
             policy=runner.policy,
             seed=seed,
@@ -140,7 +141,7 @@ def _rounds(
                 warm_up()
             laps = _in_turn(lanes, index)
             begins, made = made, made + len(laps[0].chunk.frames)
-            verdict = judge.verdict(leading(laps[0].chunk.prompt), begins, made, [lap.standing for lap in laps])
+            verdict = judge.verdict(leading(script(index)), begins, made, [lap.standing for lap in laps])
             yield Round(index, laps, verdict)
             index += 1
     finally:

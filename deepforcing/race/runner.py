@@ -10,21 +10,25 @@ from ..config import SettingsError
 from ..evaluation.experiments import label
 from ..policies import Policy, make_policy, read_words, settings_of
 from ..switching import check_switch
+from ..timeline import read_time
 
 LEAST, MOST = 2, 4
 LONGEST_LABEL = 80  # characters
+LONGEST_MELT = 60  # seconds
 
 
 @dataclass(frozen=True)
 class Runner:
     """A name for people to read, and the settings that are this runner's own.
 
-    switch: what becomes of its cache at a new prompt. Raises SettingsError for a label that cannot be shown.
+    switch: what becomes of its cache at a new prompt. melt: for how many seconds a new prompt melts in, 0 for a cut,
+    which leaves the cache alone. Raises SettingsError for a label that cannot be shown.
     """
 
     label: str
     policy: Policy
     switch: str = "keep"
+    melt: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.label.strip() or not self.label.isprintable():
@@ -32,28 +36,32 @@ class Runner:
         if len(self.label) > LONGEST_LABEL:
             raise SettingsError(f"a runner's label can have {LONGEST_LABEL} characters, not {len(self.label)}")
         check_switch(self.switch)
+        if not 0 <= self.melt <= LONGEST_MELT:
+            raise SettingsError(f"a prompt melts in for 0 to {LONGEST_MELT} seconds, not {self.melt:g}")
 
     @property
     def words(self) -> str:
         """The policy, every setting that is not its default, and the switch: as `read_runner` reads them."""
-        return " ".join([label(self.policy), *([] if self.switch == "keep" else [f"switch={self.switch}"])])
+        switch = [] if self.switch == "keep" else [f"switch={self.switch}"]
+        return " ".join([label(self.policy), *switch, *([f"melt={self.melt:g}"] if self.melt else [])])
 
     @property
     def settings(self) -> dict:
         """All of them as plain values, for files and messages."""
-        return {"policy": self.policy.name, **settings_of(self.policy), "switch": self.switch}
+        melt = {"melt": self.melt} if self.melt else {}
+        return {"policy": self.policy.name, **settings_of(self.policy), "switch": self.switch, **melt}
 
 
 def read_runner(text: str, switch: str = "keep", name: str = "") -> Runner:
-    """`deep-forcing phase=none switch=sink`: a policy's name and settings; the words are the label too, unless another
-    name is given.
+    """`deep-forcing phase=none switch=sink`, `deep-forcing melt=4s`: a policy's name and settings; the words are the
+    label too, unless another name is given.
 
     switch: of a runner that names none. Raises SettingsError for an unknown policy or setting, or one that cannot be.
     """
     policy, given = read_words(text)
     settings = {"switch": switch, **given}
-    switch = str(settings.pop("switch"))
-    return Runner(name or " ".join(text.split()), make_policy(policy, **settings), switch)
+    switch, melt = str(settings.pop("switch")), read_time(str(settings.pop("melt", 0)))
+    return Runner(name or " ".join(text.split()), make_policy(policy, **settings), switch, melt)
 
 
 def widest(runners: Sequence[Runner]) -> Policy:
