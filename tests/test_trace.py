@@ -480,13 +480,15 @@ def arrays_changed(recorded, folder, change) -> Path:
         (lambda a: a.pop("cache.kept"), "cache.kept does not fit"),
         (lambda a: a.update({"cache.kept": a["cache.kept"][:, 1:]}), "cache.kept does not fit"),
         (lambda a: a.update({"cache.time": a["cache.time"].astype(np.float64)}), "cache.time does not fit"),
-        (lambda a: a.update({"cache.frames": a["cache.frames"] + 100}), "cache.frames are not frames of the run"),
+        (lambda a: a.update({"cache.frames": a["cache.frames"] + 1}), "cache.frames are not frames of the run"),
+        (lambda a: a.update({"cache.frames": a["cache.frames"] - 1}), "cache.frames are not frames of the run"),
         (lambda a: a.update({"cache.frames": a["cache.frames"][::-1]}), "cache.frames are not frames"),
-        (lambda a: a.update({"cache.roles": a["cache.roles"] + 9}), "cache.roles are unknown"),
+        (lambda a: a.update({"cache.roles": np.full_like(a["cache.roles"], 4)}), "cache.roles are unknown"),
         (lambda a: a.update({"attention.mass": a["attention.mass"] * 0 - 1}), "attention.mass is not a share"),
         (lambda a: a.update({"attention.mass": a["attention.mass"] * np.nan}), "attention.mass is not a share"),
         (lambda a: a.update({"compression.scores": a["compression.scores"][1:]}), "compression.scores does not fit"),
         (lambda a: a.update({"compression.kept": a["compression.kept"][:1]}), "compression.kept does not fit"),
+        (lambda a: a.update({"compression.candidate": np.tile(a["compression.candidate"], (2, 1, 1))}), "does not fit"),
     ],
 )
 def test_arrays_that_do_not_fit_the_run_are_refused(recorded, tmp_path, change, words):

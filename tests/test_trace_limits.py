@@ -1,13 +1,18 @@
 """Every limit of a trace, each where nothing else would refuse: as it is opened, as it is read, as it is written."""
 
+from dataclasses import replace
 from zipfile import ZipFile
 
+import numpy as np
 import pytest
 from conftest import small_pipeline
+from safetensors.numpy import load
 
 from deepforcing import DeepForcing, StreamEnded, TraceError, TraceWriter, VideoWriter, generate_long_video
+from deepforcing.events import Compression
 from deepforcing.pipeline import started_event
-from deepforcing.trace import archive, writer
+from deepforcing.trace import archive, arrays, writer
+from deepforcing.trace.index import ChunkFacts
 
 POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
 
@@ -67,12 +72,45 @@ def test_each_file_inside_has_a_limit_of_its_own(trace, monkeypatch, limit, name
     refused_when_opened(trace, f"its {name} is larger than 0 MB")
 
 
+@pytest.mark.parametrize("names", [["trace.json"], ["video.mp4"], ["trace.json", "video.mp4"]])
+def test_what_lacks_a_part_is_no_trace(tmp_path, names):
+    with ZipFile(tmp_path / "run.trace", "w") as files:
+        for name in names:
+            files.writestr(name, "{}")
+    refused_when_opened(tmp_path / "run.trace", "it is no trace, or lacks a part")
+
+
+def test_what_is_encrypted_is_no_trace(trace):
+    packed = bytearray(trace.read_bytes())
+    packed[packed.index(b"PK\x01\x02") + 8] |= 1  # the flags of the first file that the directory lists
+    trace.write_bytes(packed)
+    refused_when_opened(trace, r"its chunks/000000\.safetensors is packed in a way that no trace is")
+
+
 def test_what_is_read_ends_at_the_limit_whatever_was_declared(trace):
     with archive.opened(trace) as files:
         size = files.getinfo("trace.json").file_size
         assert len(archive.entry(files, "trace.json", size)) == size
         with pytest.raises(TraceError, match=r"its trace\.json is larger than 0 MB"):
             archive.entry(files, "trace.json", size - 1)
+
+
+def test_scores_below_zero_come_back(run):
+    started, (chunk, *_), _ = run
+    stood = np.ones((started.layers, 1, *started.grid), bool)
+    scores = -1000 * (1 + np.arange(stood.size, dtype=np.float32).reshape(stood.shape))
+    chunk = replace(chunk, compression=Compression(np.array([0]), stood, stood, scores))
+    facts = replace(ChunkFacts.of(chunk), latent_frames=(3, 6))
+    back = arrays.unpack(arrays.pack(chunk), started, facts)["compression"]
+    np.testing.assert_allclose(back.scores, scores, rtol=1e-3)
+
+
+def test_latents_are_kept_where_they_are_small(run, monkeypatch):
+    _, (chunk, *_), _ = run
+    monkeypatch.setattr(arrays, "MOST_LATENT_BYTES", chunk.latents.nbytes)
+    assert "latents" in load(arrays.pack(chunk))
+    monkeypatch.setattr(arrays, "MOST_LATENT_BYTES", chunk.latents.nbytes - 1)
+    assert "latents" not in load(arrays.pack(chunk))
 
 
 def test_a_chunk_that_no_reader_would_take_is_not_written(run, tmp_path, monkeypatch):

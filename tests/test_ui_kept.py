@@ -92,6 +92,16 @@ def test_a_run_without_a_page_makes_little_ahead_and_gives_way_to_those_who_wait
     assert 0 < sum(len(m["frames"]) for m in back if m["kind"] == "chunk") < 16 * 6, "it did not wait for its page"
 
 
+def test_a_page_that_left_just_now_keeps_its_run_from_those_who_wait():
+    sessions = Sessions(small_pipeline(), grace_seconds=60, most=1)
+    watching(sessions, "a", sessions.packets("a", order()), lambda last: last["kind"] == "chunk")
+    sessions.leave("a")
+    waits = sessions.packets("b", order(frames=9))
+    assert next(waits)[1]["kind"] == "waiting" and sessions.wants("a")
+    sessions.close("a")
+    assert watching(sessions, "b", waits)[-1]["reason"] == "finished"
+
+
 def test_a_reload_within_the_grace_keeps_the_run_though_another_waits():
     sessions = Sessions(small_pipeline(), grace_seconds=0.5, most=1)
     seen = watching(sessions, "a", sessions.packets("a", order()), lambda last: last["kind"] == "chunk")
@@ -186,9 +196,25 @@ def test_the_next_packet_waits_for_the_page_and_a_lost_one_is_sent_again(monkeyp
     began = time.monotonic()
     assert numbers(next(packets))[:2] == [0, 1] and time.monotonic() - began > 0.4, "it was not confirmed: again"
     run.confirm(2)
+    run.confirm(1)  # came late
     told.give(chunk(3), {"run": "r", "seq": 4, "kind": "ended"})
     assert soon(lambda: run.over)
     assert numbers(next(packets)) == [3, 4] and list(packets) == []
+    run.forget()
+
+
+def test_a_large_packet_has_more_time_to_arrive(monkeypatch):
+    monkeypatch.setattr("ui.hosting.kept.AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr("ui.hosting.kept.AGAIN_BYTES", 2000)
+    told = Told()
+    run = KeptRun("r", told)
+    told.give(chunk(0, 1000))
+    packets = run.follow()
+    next(packets)
+    began = time.monotonic()
+    assert numbers(next(packets)) == [0] and time.monotonic() - began > 0.5
+    told.give({"run": "r", "seq": 1, "kind": "ended"})
+    packets.close()
     run.forget()
 
 
@@ -220,7 +246,7 @@ def test_a_slow_link_is_measured_and_gets_smaller_pictures():
     assert link.rate is None, "after a change it is measured anew"
     packets(1.0)
     assert link.rate == pytest.approx(1e5), "what was fast is long ago"
-    packets(0.001, size=100)
+    packets(0.0001, size=100)
     assert link.rate == pytest.approx(1e5), "small ones tell nothing"
     assert link.quality(WORST, 10**9) == WORST
     assert link.quality(WORST, 30_000) == WORST and link.quality(WORST, 20_000) == WORST - 1, "fast again"

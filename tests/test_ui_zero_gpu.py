@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import types
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -121,6 +122,8 @@ def test_runs_stay_here_unless_it_is_zero_gpu(pipeline, monkeypatch, tmp_path, z
 def test_gpu_time_follows_the_length_asked_for():
     assert lent_seconds(order(), 16) == MOST_SECONDS and lent_seconds(order(frames=16 * 3600), 16) == MOST_SECONDS
     assert 10 < lent_seconds(order(frames=160), 16) < 60
+    rest, again = order(frames=80), replace(order(frames=160), begun=5.0)
+    assert lent_seconds(again, 16) == lent_seconds(rest, 16) + 3, "what is made again takes two of five passes"
 
 
 def test_a_run_in_a_worker_hears_prompts_and_leaves_a_file(pipeline, zero_gpu, tmp_path):
