@@ -24,6 +24,7 @@ from .going_on import NONE, Past
 from .models.components import ModelError, device_for
 from .models.fetch import LicenceError, Progress, fetch, present
 from .models.found import find, unknown_model
+from .models.lora_hub import is_hub_lora, lora_source
 from .models.shapes import SHAPES, shape_named
 from .models.sources import SOURCES, Part, Source, readable
 from .models.tiny import is_tiny
@@ -109,7 +110,7 @@ def _add_bench(parser: argparse.ArgumentParser) -> None:
 
 def _add_fetch(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_fetch)
-    parser.add_argument("model", help=" or ".join(SOURCES))
+    parser.add_argument("model", help=f"{', '.join(SOURCES)}, or a LoRA, as owner/name/file.safetensors")
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="where to put it (default: the hub's cache)")
     parser.add_argument("--parts", metavar="NAME,NAME", help="only these, such as vae,text_encoder,tokenizer")
     parser.add_argument("--small-decoder", action="store_true", help="also the small video decoder")
@@ -294,9 +295,9 @@ def _bar(items: Iterable) -> tqdm:
 
 
 def _fetch(options: argparse.Namespace) -> int:
-    if options.model not in SOURCES:
-        raise SettingsError(unknown_model(options.model, SOURCES))
-    source = SOURCES[options.model]
+    if options.model not in SOURCES and not is_hub_lora(options.model):
+        raise SettingsError(unknown_model(options.model, SOURCES, "a LoRA, as owner/name/file.safetensors"))
+    source = SOURCES[options.model] if options.model in SOURCES else lora_source(options.model)
     names = [part.name for part in source.parts if options.small_decoder or not part.optional]
     names = options.parts.split(",") if options.parts else names
     parts = source.choose(names)

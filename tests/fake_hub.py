@@ -35,6 +35,7 @@ class FakeHub:
     downloads: list[tuple[str, str | None]] = field(default_factory=list)
     ranges: bool = True
     damage: bool = False
+    licences: dict[str, str] = field(default_factory=dict)
 
     def __enter__(self) -> FakeHub:
         hub = self
@@ -89,7 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send_listing(self, repo: str, path: str) -> None:
         if "/tree/" not in path:
-            return self._send(200, json.dumps({"id": repo, "sha": COMMIT}).encode())
+            card = {"cardData": {"license": licence}} if (licence := self.hub.licences.get(repo)) else {}
+            return self._send(200, json.dumps({"id": repo, "sha": COMMIT, **card}).encode())
         folder = path.partition("/tree/")[2].partition("/")[2] or "."
         files = self.hub.repos[repo]
         inside = [_entry(name, files[name]) for name in files if str(PurePosixPath(name).parent) == folder]

@@ -151,7 +151,7 @@ class _Job:
 
 def _jobs(part: Part, store: Store, endpoint: str | None) -> list[_Job]:
     """The part's files as the hub lists them now, small ones first: an index comes before what it lists."""
-    with _explained(part):
+    with explained(part):
         hub = HfApi(endpoint=endpoint)
         commit = hub.model_info(part.repo).sha
         folders = {name.rpartition("/")[0] for name in part.files + part.also}
@@ -194,7 +194,7 @@ def _run(jobs: list[_Job], store: Store, progress: Callable[[Progress], None]) -
     meter = _Meter(jobs, progress)
     for index, job in enumerate(jobs):
         meter.tell(index, job.bytes_there, now=True)
-        with _explained(job.part):
+        with explained(job.part):
             _fetch_file(job, store, partial(meter.tell, index))
         meter.finish(index)
 
@@ -248,7 +248,7 @@ def _names(parts: tuple[Part, ...]) -> str:
 
 
 @contextmanager
-def _explained(part: Part) -> Iterator[None]:
+def explained(part: Part) -> Iterator[None]:
     """Turns what may go wrong between here and the hub into a ModelError that says what to do."""
     try:
         yield

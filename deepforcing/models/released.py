@@ -15,6 +15,7 @@ from .checkpoint import load_transformer
 from .components import Components, ModelError, best_device, fastest_dtype
 from .found import Found, find
 from .loading import Loading
+from .lora_hub import find_lora
 from .shapes import LATENT_CHANNELS, PATCH, SHAPES
 from .sources import Source
 from .taehv import load_taehv
@@ -72,7 +73,11 @@ def _load(
     decoder: WanDecoder | TinyCodec | None = None
     if "transformer" in paths:
         own = [(paths["lora"], 1.0)] if "lora" in paths else []
-        options: dict[str, Any] = {"loras": [*own, *loading.loras], "head_dim": head_dim, "device": home}
+        options: dict[str, Any] = {
+            "loras": [*own, *((find_lora(file), strength) for file, strength in loading.loras)],
+            "head_dim": head_dim,
+            "device": home,
+        }
         denoiser = CausalWan(load_transformer(paths["transformer"], dtype, **options), source.sampling)
     if {"text_encoder", "tokenizer"} <= paths.keys():
         text = load_text_encoder(_common_folder(paths), device, dtype, keep=loading.text)
