@@ -357,7 +357,8 @@ def test_fetch_without_agreement_ends_with_status_2_and_one_line(published, tmp_
 
 def test_fetch_of_an_unknown_model_names_the_known_ones(capsys):
     assert main(["fetch", "tiny"]) == 2
-    assert capsys.readouterr().err.strip() == "deepforcing: unknown model 'tiny': expected self-forcing, longlive, or a LoRA, as owner/name/file.safetensors"
+    known = "self-forcing, longlive, or a LoRA, as owner/name/file.safetensors"
+    assert capsys.readouterr().err.strip() == f"deepforcing: unknown model 'tiny': expected {known}"
 
 
 def test_fetch_that_fails_ends_with_status_2_and_one_line_below_the_bar(published, tmp_path, capsys):
