@@ -35,6 +35,7 @@ def pytest_xdist_auto_num_workers(config) -> int:
     return 2
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items) -> None:
     """A file's tests stay together, and all with a browser do: one at a time is enough for a machine."""
     for item in items:
