@@ -78,4 +78,6 @@ def test_a_step_of_that_schedule_makes_new_noise_of_the_next_level():
         stepped = schedule.step(flow, t, x, generator=seed(), return_dict=False)[0]
         noise = torch.randn(x.shape, generator=seed())
         torch.testing.assert_close(stepped, (1 - following) * (x - now * flow) + following * noise)
-        assert torch.equal(steps_of(Sampling())[step].take(x, flow, noise), stepped)
+        own = steps_of(Sampling())[step]
+        assert torch.equal(own.take(x, flow, noise), stepped)
+        torch.testing.assert_close(own.clean(stepped, noise), x - now * flow, atol=1e-4, rtol=1e-4)

@@ -1,14 +1,17 @@
 """Settings that are changed while a run goes on: what is told, what holds from then on, what has to wait."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import pairwise
+from threading import Event
+from time import sleep
 
 import numpy as np
 import pytest
 from conftest import small_pipeline
 
 from deepforcing.config import SettingsError
-from deepforcing.events import Chunk, SettingsChanged
+from deepforcing.events import Chunk, SettingsChanged, StreamEnded
 from deepforcing.going_on import NONE, Past
 from deepforcing.pipeline import generate_long_video, long_video
 from deepforcing.policies import AttentionSink, DeepForcing, DeepSink, SlidingWindow
@@ -196,3 +199,29 @@ def test_who_waits_for_a_boundary_is_told_when_there_will_be_none():
         list(stream)
         with pytest.raises(SettingsError, match="over"):
             stream.change(probe=False)
+
+
+def test_who_asks_during_the_last_chunk_is_told_that_there_is_no_other(monkeypatch):
+    pipeline, at_work, go_on = small_pipeline(), Event(), Event()
+    real = pipeline.denoiser.remember
+
+    def remember(*given):
+        at_work.set()
+        go_on.wait(60)
+        return real(*given)
+
+    monkeypatch.setattr(pipeline.denoiser, "remember", remember)
+    with VideoStream(pipeline, "a", policy=SMALL, num_frames=9) as stream, ThreadPoolExecutor(1) as pool:
+        assert at_work.wait(60)
+        asked = pool.submit(stream.change, switch="sink")
+        while not stream._jobs:
+            sleep(0.001)
+        go_on.set()
+        with pytest.raises(SettingsError, match="this run is over"):
+            asked.result(60)
+
+
+def test_a_change_is_no_chunk():
+    with VideoStream(small_pipeline(), "a", policy=SMALL, num_frames=33, max_queued=0) as stream:
+        stream.get(), stream.get(), stream.change(switch="sink")
+        assert list(stream)[-1] == StreamEnded("finished", 3)

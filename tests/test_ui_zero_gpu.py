@@ -11,6 +11,7 @@ import types
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import Mock, call
 
 import gradio as gr
 import imageio_ffmpeg
@@ -19,7 +20,7 @@ import pytest
 import torch
 from conftest import soon
 
-from deepforcing import DeepForcing, PromptError, SettingsError, Timeline, generate_long_video, read_trace
+from deepforcing import DeepForcing, PromptError, SettingsError, Timeline, generate_long_video, read_trace, settings_of
 from ui.hosting import lent
 from ui.hosting import zero_gpu as lending
 from ui.hosting.lent import GOES_ON, GONE, TIME_IS_UP, Gone, LentRun
@@ -108,6 +109,22 @@ def test_a_mailbox_without_a_folder_means_that_nobody_wants_anything(tmp_path):
     mailbox = WishFile(tmp_path / "gone" / "wishes.json")
     mailbox.write(Wishes(paused=True))
     assert mailbox.read() is None
+
+
+def test_each_wish_reaches_the_run_once(tmp_path):
+    run, mailbox = Mock(), WishFile(tmp_path / "wishes.json")
+    follow = lent.Follower(run, mailbox)
+    settings = {"name": POLICY.name, "values": settings_of(POLICY), "switch": "cut"}
+    wishes = Wishes(("a", "b"), paused=True, frame=3.0, playing=True, beats=1, quality=2, rate=5.0, hurry=True)
+    for now in (
+        wishes,
+        replace(wishes, settings=settings),
+        replace(wishes, settings=settings, stopping=True, note="so"),
+    ):
+        mailbox.write(now)
+        follow()
+    first = [call.change_prompt("a"), call.change_prompt("b"), call.report(3.0, True), call.hurry(), call.adapt(2, 5.0)]
+    assert run.mock_calls == [*first, call.pause(True), call.change(POLICY, "cut"), call.stop("so")]
 
 
 def test_runs_stay_here_unless_it_is_zero_gpu(pipeline, monkeypatch, tmp_path, zero_gpu):
@@ -216,6 +233,17 @@ def test_a_video_goes_on_in_another_worker_as_if_it_were_one(pipeline, tmp_path,
     story = Timeline(((0.0, "a red balloon"), (pipeline.starts(heard), "a blue boat")))
     whole = generate_long_video(pipeline, story, num_frames=frames, policy=POLICY, seed=7)
     assert all(np.array_equal(a.latents, b.latents) for a, b in zip(recorded, whole, strict=True))
+
+
+def test_a_video_that_its_viewer_stopped_does_not_go_on(pipeline, tmp_path):
+    orders, messages = [], []
+    lend = short_lived(pipeline, TIME_IS_UP, orders)
+    run = LentRun(pipeline, lend, WishFile(tmp_path / "wishes.json"), order(), tmp_path, "r")
+    for message in run.messages(lambda: False):
+        messages.append(message)
+        if message.get("index") == 3:
+            run.stop()  # as the time is up
+    assert messages[-1]["reason"] == "stopped" and len(orders) == 1
 
 
 def test_what_cannot_go_on_ends_before_the_time_is_up(pipeline, zero_gpu, monkeypatch):
