@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 from conftest import soon
 from test_trace import record, run
@@ -254,7 +255,20 @@ def test_links_open_a_step(without_model):
     for link, words in {"?lesson=<b>": "no lesson &#x27;&lt;b&gt;&#x27;", "?lesson=lesson&step=x": "a number"}.items():
         reader.see(reader.tab.follow(link, Notebook()))
         assert words in reader.seen[reader.tab.trouble]
-    assert list(reader.tab.follow("?trace=my-run", Notebook())) == []
+
+
+def test_an_event_that_changes_nothing_says_so(reader):
+    """Gradio empties the components of one that yields nothing: a lesson that is just opened would be blank."""
+    tab, nobody = reader.tab, Notebook()
+    events = [
+        tab.follow("?trace=my-run", nobody),
+        tab.predict(nobody, 1, None, ""),
+        tab.run_it(nobody, READER),
+        tab.play_it(nobody, READER),
+    ]
+    for event in events:
+        (updates,) = event
+        assert all(update == gr.skip() for update in updates.values()) and len(updates) == 1
 
 
 def test_another_lesson_begins_anew_and_the_same_goes_on(reader):

@@ -138,6 +138,7 @@ class LessonTab:
 
     def follow(self, search: str, notebook: Notebook) -> Iterator[Updates]:
         """A link to a lesson's step."""
+        yield {self.trouble: gr.skip()}  # from an event that yields nothing Gradio (6.31) makes its components empty
         try:
             asked = read_lesson_link(search)
             if asked is not None:
@@ -195,6 +196,7 @@ class LessonTab:
     def predict(self, notebook: Notebook, number: float, choice: str | None, drawn: str) -> Iterator[Updates]:
         """Write down what the reader thinks."""
         if notebook.lesson is None or not isinstance(notebook.step.block, Ask):
+            yield {self.trouble: gr.skip()}
             return
         try:
             notebook.answer(_answer(notebook.step.block, number, choice, drawn))
@@ -207,6 +209,7 @@ class LessonTab:
         """The experiment itself, from the click to its end."""
         run, lab = _run_of(notebook), self._lab()
         if run is None or lab is None or run.recorded:
+            yield {self.player: gr.skip()}
             return
         self.viewings.close(request.session_hash)
         values = self._remembered(notebook, lab.run(request.session_hash, run, notebook.runner(run)))
@@ -239,6 +242,7 @@ class LessonTab:
         """Its recording, as far as the experiment goes."""
         run = _run_of(notebook)
         if run is None or run.trace is None:
+            yield {self.player: gr.skip()}
             return
         parts = self.viewings.play(request.session_hash, self._opening(run))
         yield from self._take(notebook, run, True, ((packet(part), part) for part in parts))
