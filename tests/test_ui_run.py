@@ -179,6 +179,23 @@ def test_a_slow_viewer_holds_generation_back(pipeline):
     assert frames <= AHEAD_SECONDS * 16 + 12 + 2 * 12 + 12  # what may run ahead, what the stream had made, one more
 
 
+def test_a_run_makes_a_chunk_in_advance_only_while_it_is_not_ahead(pipeline, tmp_path):
+    run, in_advance = order().run(pipeline, tmp_path, "r"), []
+    for message in run.messages(lambda: len(in_advance) > 2):
+        if message["kind"] == "chunk":
+            in_advance.append(run._stream.max_queued)
+    assert in_advance[:3] == [1, 1, 0], "9, 21 and 33 frames, of which none is seen"
+
+
+def test_a_page_that_falls_silent_ends_its_run_and_the_first_reason_is_told(pipeline, tmp_path, monkeypatch):
+    monkeypatch.setattr("ui.runs.paced_run.SILENT_SECONDS", 0.0)
+    run = order().run(pipeline, tmp_path, "r")
+    *_, last = run.messages(lambda: True)
+    assert last["reason"] == "stopped" and last["note"] == "The page fell silent, so the run was ended."
+    run.stop("Another.")
+    assert run.note == last["note"]
+
+
 def test_a_second_session_waits_its_turn_and_then_runs(pipeline):
     sessions, second = Sessions(pipeline, most=1), []
     first_has_it = threading.Event()
