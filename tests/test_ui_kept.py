@@ -246,7 +246,7 @@ def test_a_slow_link_is_measured_and_gets_smaller_pictures():
     assert link.rate is None, "after a change it is measured anew"
     packets(1.0)
     assert link.rate == pytest.approx(1e5), "what was fast is long ago"
-    packets(0.0001, size=100)
+    packets(0.001, size=10_000)
     assert link.rate == pytest.approx(1e5), "small ones tell nothing"
     assert link.quality(WORST, 10**9) == WORST
     assert link.quality(WORST, 30_000) == WORST and link.quality(WORST, 20_000) == WORST - 1, "fast again"

@@ -219,9 +219,10 @@ def test_metadata_that_cannot_be_rewritten_leaves_the_file_as_it_was(tmp_path):
     assert os.listdir(tmp_path) == ["out.mp4"] and (tmp_path / "out.mp4").read_bytes() == b"no video"
 
 
-def test_frames_of_another_size_are_refused(tmp_path):
+@pytest.mark.parametrize("change", [lambda frames: frames[:, :16], lambda frames: frames.astype(np.float32)])
+def test_frames_of_another_size_or_kind_are_refused(tmp_path, change):
     with VideoWriter(tmp_path / "out.mp4", SHAPE) as video, pytest.raises(ValueError, match="expected uint8 frames"):
-        video.write(frames()[:, :16])
+        video.write(change(frames()))
 
 
 def as_read(path, shape=SHAPE):
