@@ -47,6 +47,11 @@ class Begun:
     def policy(self) -> Policy:
         return make_policy(self.trace.started.policy, **self.trace.started.settings)
 
+    @property
+    def steps(self) -> int | None:
+        """Of a chunk, at the run's beginning; None where that was not recorded."""
+        return self.trace.started.steps or None
+
     def timeline(self, options: argparse.Namespace) -> Timeline:
         """The run's prompts, then those asked for. Raises SettingsError, PromptError."""
         before = [(seconds, prompt) for seconds, prompt in self.trace.prompts if seconds < self.seconds]

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -92,6 +91,7 @@ def _add_generate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=int, help="latent frames' worth of tokens left by compression")
     parser.add_argument("--recent", type=int, help="latest latent frames that compression leaves whole")
     parser.add_argument("--phase", help="released, contiguous or none: where in time the sink stands")
+    parser.add_argument("--steps", type=int, help="denoising steps of a chunk (default: as many as the model has)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="any setting of the policy")
 
 
@@ -157,7 +157,9 @@ def _generate(options: argparse.Namespace) -> int:
     options.seed = options.seed if options.seed is not None else begun.trace.started.seed if begun else 0
     policy = begun.policy if begun and not _asks_policy(options) else _policy(options)
     past = begun.past if begun else NONE
-    past = replace(past, changes=()) if _asks_policy(options) else past
+    past = past.keeping("scene", "steps") if _asks_policy(options) else past
+    past = past if options.steps is None else past.without("steps")
+    options.steps = begun.steps if begun and options.steps is None else options.steps
     if options.start is not None and begun:
         raise SettingsError("--start and --from do not go together: a run starts from a picture, or goes on")
     if options.start is not None:
@@ -174,6 +176,7 @@ def _generate(options: argparse.Namespace) -> int:
         switch=options.switch,
         probe=options.trace is not None,
         past=past,
+        steps=options.steps,
     )
     check_words(pipeline.text, timeline, options)
     started = time.perf_counter()
@@ -227,7 +230,7 @@ def _recording(options: argparse.Namespace, pipeline: Pipeline, policy: Policy) 
     if options.trace is None:
         yield lambda chunk: None
         return
-    started = started_event(pipeline, options.prompt.strip(), policy, options.seed, options.switch)
+    started = started_event(pipeline, options.prompt.strip(), policy, options.seed, options.switch, steps=options.steps)
     meter = DriftMeter.of(started)
     with TraceWriter(options.trace) as trace:
         trace.write(started)
@@ -253,6 +256,7 @@ def _metadata(
 ) -> dict[str, str]:
     settings = ", ".join(f"{name}={value}" for name, value in settings_of(policy).items())
     settings += "".join(f"; from {pipeline.starts(change.chunk):.2f} s: {change.words}" for change in past.changes)
+    settings += "" if options.steps is None else f"; {options.steps} steps"
     made_by = f"model {pipeline.name} on {pipeline.device}; deepforcing {__version__}"
     made_by += "".join(f"; LoRA {as_text(file.name)} x {strength:g}" for file, strength in map(read_lora, options.lora))
     began = f"; started from {as_text(options.start.name)}" if options.start else ""

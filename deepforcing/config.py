@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -54,6 +54,15 @@ class Sampling:
             raise SettingsError(f"shift must be positive, not {self.shift}")
         if self.prediction not in ("flow", "x0"):
             raise SettingsError(f"prediction must be 'flow' or 'x0', not {self.prediction!r}")
+
+    def thinned(self, count: int) -> Sampling:
+        """The same schedule with so many of its steps, evenly chosen, the first and the last among them; of one step it
+        is the first. Raises SettingsError unless there are as many."""
+        most = len(self.steps)
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= most:
+            raise SettingsError(f"steps must be a whole number from 1 to {most}, which this model has, not {count!r}")
+        gaps = max(1, count - 1)
+        return replace(self, steps=tuple(self.steps[(2 * i * (most - 1) + gaps) // (2 * gaps)] for i in range(count)))
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ class CacheState:
     time     float32 [layers, F]         temporal position RoPE gives the frame's tokens (mean), 0 = first frame of
                                          the chunk in flight; NaN where the layer holds none, or reads none of them
     tokens   tokens held, summed over layers, by each head where they differ; bytes: memory of their keys and values
+    origin   the video's latent frame with which this scene began: the cache was emptied then; 0 where it never was
     """
 
     frames: np.ndarray
@@ -40,6 +41,7 @@ class CacheState:
     time: np.ndarray
     tokens: int
     bytes: int
+    origin: int = 0
 
 
 @dataclass(frozen=True)
@@ -123,6 +125,7 @@ class StreamStarted:
     layers, heads   of the transformer; heads of one layer
     switch          what becomes of the cache at a new prompt, see `switching`
     stale_prompt    a mistake made on purpose: the model is not told of a new prompt, see `generate_long_video`
+    steps           denoising steps of a chunk; 0 where that was not recorded
     device          what computed it, for people to read: another gives another video for the same seed; empty where it
                     was not recorded
     """
@@ -145,6 +148,7 @@ class StreamStarted:
     switch: str = "keep"
     stale_prompt: bool = False
     device: str = ""
+    steps: int = 0
 
 
 EndReason = Literal["finished", "stopped", "error"]
@@ -164,7 +168,9 @@ class SettingsChanged:
     """From a chunk on, a run has other settings; told before that chunk.
 
     chunk           number of the first chunk that is made with them
-    before, after   of what changed, by name: settings of the policy, `probe`, `switch`; plain JSON-able values
+    before, after   of what changed, by name: settings of the policy, `probe`, `switch`, `steps`; `scene`, one more
+                    where the cache was emptied; of another `policy` all settings, before only those that both have.
+                    Plain JSON-able values
     """
 
     chunk: int
@@ -173,8 +179,14 @@ class SettingsChanged:
 
     @property
     def words(self) -> str:
-        """Such as `sink 10 → 4`, for people to read."""
-        return ", ".join(f"{name} {_shown(self.before[name])} → {_shown(self.after[name])}" for name in self.after)
+        """Such as `new scene, sink 10 → 4`, for people to read."""
+        return ", ".join(self._worded(name) for name in self.after if self.after[name] != self.before.get(name))
+
+    def _worded(self, name: str) -> str:
+        if name == "scene":
+            return "new scene"
+        was = f"{_shown(self.before[name])} → " if name in self.before else ""
+        return f"{name} {was}{_shown(self.after[name])}"
 
 
 def _shown(value: object) -> object:

@@ -8,7 +8,7 @@ chunk takes two passes instead of five, and nothing has to be stored but its lat
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 
 import numpy as np
@@ -56,6 +56,23 @@ class Past:
     def changed(self, index: int) -> dict:
         """The settings that were changed at a chunk, by name."""
         return next((change.after for change in self.changes if change.chunk == index), {})
+
+    def without(self, *names: str) -> Past:
+        """The same, with nothing changed of these settings."""
+        return self._changed_in(lambda name: name not in names)
+
+    def keeping(self, *names: str) -> Past:
+        """The same, with nothing changed but these settings."""
+        return self._changed_in(lambda name: name in names)
+
+    def _changed_in(self, wanted: Callable[[str], bool]) -> Past:
+        parts = (
+            SettingsChanged(
+                change.chunk, *({n: v for n, v in d.items() if wanted(n)} for d in (change.before, change.after))
+            )
+            for change in self.changes
+        )
+        return replace(self, changes=tuple(part for part in parts if part.after))
 
     def check(self, shape: tuple[int, int, int, int]) -> None:
         """Raises SettingsError unless the latents are those of a model whose chunks have this shape."""

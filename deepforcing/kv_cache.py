@@ -257,15 +257,21 @@ def _taken(x: Tensor, index: Tensor) -> Tensor:
 
 
 class KVCache:
-    """The cache of one video, all layers; bounded by its policy however long the video gets."""
+    """The cache of one video, or of one scene of it, all layers; bounded by its policy however long the video gets.
 
-    def __init__(self, policy: Policy, geometry: Geometry, dims: RopeDims, heads: int, seed: int = 0) -> None:
-        """heads: of the model's self-attention.
+    All frames here count from the cache's own first one; events count from the video's, `origin` frames earlier.
+    """
+
+    def __init__(
+        self, policy: Policy, geometry: Geometry, dims: RopeDims, heads: int, seed: int = 0, origin: int = 0
+    ) -> None:
+        """heads: of the model's self-attention. origin: latent frames that the video has before this cache's first.
 
         Raises SettingsError when the policy cannot work with chunks of this geometry.
         """
         policy.check(geometry)
         self.policy, self.geometry, self.dims = policy, geometry, dims
+        self.heads, self.seed, self.origin = heads, seed, origin
         self.rows = heads if policy.heads_apart else 1  # of a layer's batch that are one video
         self.next_frame = 0
         self._new_prompt = False  # whether one begins with the chunk in flight
@@ -275,6 +281,14 @@ class KVCache:
         self._prediction: Tensor | None = None  # of the chunk in flight, the latest
         self._changed: Tensor | None = None  # of each of its tokens, float32 [videos, m]
         self._generator = torch.Generator().manual_seed(seed)
+
+    def anew(self, policy: Policy) -> KVCache:
+        """An empty cache for the same video from here on: its first frames are those that come next.
+
+        Raises SettingsError as `__init__` does.
+        """
+        origin = self.origin + self.next_frame
+        return KVCache(policy, self.geometry, self.dims, self.heads, self.seed, origin)
 
     def _chunk_grid(self, device: torch.device) -> Tensor:
         """(frame, row, column) of a chunk's tokens, frames from 0: int64 [m, 3]."""

@@ -9,7 +9,7 @@ goes on beside the denoising of the next; on a CPU they take turns.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -33,6 +33,7 @@ from .models.fingerprint import fingerprint
 from .models.loading import Loading
 from .models.placement import place_weights
 from .models.released import load_released
+from .models.schedule import Step
 from .models.speed import attention_title, compile_blocks, join_projections, use_attention, use_graphs
 from .models.tiny import is_tiny, load_tiny
 from .opening import Start, opening_frames
@@ -209,24 +210,36 @@ class LatentChunk:
     again: bool
 
 
-def denoise_chunk(pipeline: Pipeline, cache: KVCache, prompt: Prompt, generator: torch.Generator) -> Tensor:
-    """Clean latents [1, channels, chunk frames, h, w] of the next chunk, from noise; nothing is cached yet."""
+def denoise_chunk(
+    pipeline: Pipeline,
+    cache: KVCache,
+    prompt: Prompt,
+    generator: torch.Generator,
+    steps: Sequence[Step] | None = None,
+) -> Tensor:
+    """Clean latents [1, channels, chunk frames, h, w] of the next chunk, from noise; nothing is cached yet. steps: None
+    for all of the model's."""
     channels, height, width = pipeline.latent_shape
     denoiser, shape = pipeline.denoiser, (1, channels, pipeline.chunk_frames, height, width)
     x = _noise(shape, generator, denoiser.device)
-    for step in denoiser.steps:
+    for step in steps or denoiser.steps:
         x = denoiser.denoise(x, _noise(shape, generator, denoiser.device), step, cache, prompt)
     return x
 
 
 def pass_again(
-    pipeline: Pipeline, cache: KVCache, prompt: Prompt, generator: torch.Generator, latents: np.ndarray
+    pipeline: Pipeline,
+    cache: KVCache,
+    prompt: Prompt,
+    generator: torch.Generator,
+    steps: Sequence[Step],
+    latents: np.ndarray,
 ) -> Tensor:
     """As `denoise_chunk`, for a chunk whose clean latents are known: all noise is drawn, and the first pass made, which
     makes room for the chunk, perhaps by its queries; all passes where the policy compares what they predict."""
     denoiser, made = pipeline.denoiser, torch.from_numpy(latents).transpose(0, 1)[None].contiguous()
     x = _noise(made.shape, generator, denoiser.device)
-    for number, step in enumerate(denoiser.steps):
+    for number, step in enumerate(steps):
         noise = _noise(made.shape, generator, denoiser.device)
         if number == 0 or cache.policy.compares_predictions:
             x = denoiser.denoise(x, noise, step, cache, prompt)
@@ -248,17 +261,15 @@ def denoise(
 ) -> Generator[LatentChunk | SettingsChanged]:
     """Denoise chunk after chunk, for ever. `prompt_for(chunk index)` is asked at each chunk boundary; what it changes
     of the settings holds from that chunk on, and is told before it."""
-    cache = pipeline.denoiser.new_cache(settings.policy, pipeline.geometry, seed)
-    settings.begin(pipeline.denoiser, cache)
+    settings.begin(pipeline.denoiser, pipeline.denoiser.new_cache(settings.policy, pipeline.geometry, seed))
     try:
-        yield from _denoise(pipeline, cache, prompt_for, settings, seed, stale_prompt, past)
+        yield from _denoise(pipeline, prompt_for, settings, seed, stale_prompt, past)
     finally:
         settings.end()
 
 
 def _denoise(
     pipeline: Pipeline,
-    cache: KVCache,
     prompt_for: Callable[[int], str],
     settings: RunSettings,
     seed: int,
@@ -272,7 +283,8 @@ def _denoise(
         settings.repeat(past.changed(index))
         if changed := settings.news(index):
             yield changed
-        watch, started = settings.watch, time.perf_counter()
+        cache, steps, watch = settings.cache, settings.schedule, settings.watch
+        started = time.perf_counter()
         if prompt is None or prompt.text != text:
             before, prompt = prompt, _encode(pipeline, text, prompt if stale_prompt else None)
             if before is None or not melts_into(before.text, text):
@@ -280,12 +292,12 @@ def _denoise(
                 cache.begin_prompt()
         with cache.probed(watch) if watch else nullcontext():
             x = (
-                pass_again(pipeline, cache, prompt, generator, past.latents[index])
+                pass_again(pipeline, cache, prompt, generator, steps, past.latents[index])
                 if index < len(past)
-                else denoise_chunk(pipeline, cache, prompt, generator)
+                else denoise_chunk(pipeline, cache, prompt, generator, steps)
             )
         telemetry = cache_state(cache), compression(cache), watch.collect(cache) if watch else None
-        first = cache.next_frame
+        first = cache.origin + cache.next_frame
         denoiser.remember(x, cache, prompt)
         settings.at_switch.made(x)
         _finish(x.device)
@@ -341,9 +353,15 @@ def _pictures(frames: Tensor) -> np.ndarray:
 
 
 def started_event(
-    pipeline: Pipeline, prompt: str, policy: Policy, seed: int, switch: str = "keep", stale_prompt: bool = False
+    pipeline: Pipeline,
+    prompt: str,
+    policy: Policy,
+    seed: int,
+    switch: str = "keep",
+    stale_prompt: bool = False,
+    steps: int | None = None,
 ) -> StreamStarted:
-    """What a run tells before its first chunk."""
+    """What a run tells before its first chunk. steps: None for as many as the model has."""
     shape, geometry = pipeline.shape, pipeline.geometry
     return StreamStarted(
         model=pipeline.name,
@@ -364,6 +382,7 @@ def started_event(
         switch=switch,
         stale_prompt=stale_prompt,
         device=pipeline.device,
+        steps=steps or len(pipeline.denoiser.steps),
     )
 
 
@@ -383,6 +402,7 @@ def generate_long_video(
     stale_prompt: bool = False,
     past: Past = NONE,
     start: Start | None = None,
+    steps: int | None = None,
 ) -> Generator[Chunk]:
     """Generate a video of any length, a chunk at a time, with constant memory (arXiv 2512.05081, Algorithm 1).
 
@@ -401,6 +421,8 @@ def generate_long_video(
                   SettingsChanged stands before one where its settings were changed, and they stay so
     start         a picture or a clip, see `opening`, that the video begins with, as a file, a PIL picture, or frames
                   uint8 [n, height, width, 3]; its chunks come first, marked `again`
+    steps         denoising steps of a chunk, at most as many as the model has, which is what None means; fewer are
+                  quicker, and worse: see `Sampling.thinned`
 
     The same prompt, seed and settings give the same video on the same device, not on another. Raises SettingsError and
     PromptError before the first chunk, and ModelError at the first chunk that has a number that is none, such as NaN.
@@ -408,7 +430,7 @@ def generate_long_video(
     pipeline, prompt = _which_model(pipeline, prompt)
     policy = policy or DeepForcing()
     prompt_for = prompt if callable(prompt) else _by_chunk(Timeline.of(prompt), pipeline)
-    settings = RunSettings(policy, probe, switch)
+    settings = RunSettings(policy, probe, switch, steps)
     past = past_from(pipeline, start, past)
     made = long_video(pipeline, prompt_for, settings, num_frames, seed, overlap, stale_prompt, past)
     return cast("Generator[Chunk]", made)  # but for changes of settings, which only a past brings along
@@ -448,6 +470,8 @@ def long_video(
     if num_frames is not None and (isinstance(num_frames, bool) or not isinstance(num_frames, int) or num_frames < 1):
         raise SettingsError(f"num_frames must be a whole number of at least 1, not {num_frames!r}")
     settings.policy.check(pipeline.geometry)
+    if settings.steps is not None:
+        pipeline.denoiser.sampling.thinned(settings.steps)
     channels, height, width = pipeline.latent_shape
     past.check((pipeline.chunk_frames, channels, height, width))
     latents = denoise(pipeline, past.first(prompt_for), settings, check_seed(seed), stale_prompt, past)

@@ -41,7 +41,7 @@ class AttentionProbe:
         mass = np.zeros((len(seen), seen[0][1].shape[0], len(frames)), np.float32)
         for i, (held, share) in enumerate(seen):
             mass[i][:, np.searchsorted(frames, held)] = share
-        return AttentionMass(frames, roles_of(frames, cache), mass)
+        return AttentionMass(frames + cache.origin, roles_of(frames, cache), mass)
 
 
 def _mass_by_frame(queries: Tensor, reading: Reading) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,5 @@
-"""What of a run can be set otherwise while it goes on: its policy, within one class; the probe; the switch."""
+"""What of a run can be set otherwise while it goes on: its policy, within one class, or of any with an emptied cache;
+the probe; the switch; the number of denoising steps."""
 
 from __future__ import annotations
 
@@ -6,11 +7,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from .config import Geometry, SettingsError
+from .config import Geometry, Sampling, SettingsError
 from .events import SettingsChanged
 from .kv_cache import KVCache, LayerCache
+from .models.schedule import steps_of
 from .models.wan import CausalWan
-from .policies import Policy, settings_of
+from .policies import Policy, make_policy, settings_of
 from .probe import AttentionProbe
 from .switching import check_switch, new_switch
 
@@ -20,48 +22,60 @@ LATER = "it is for the next run"
 class RunSettings:
     """The settings of one run; `change` is for the run's own thread, between two chunks."""
 
-    def __init__(self, policy: Policy, probe: bool = False, switch: str = "keep") -> None:
-        self.policy, self.probe, self.switch = policy, probe, check_switch(switch)
-        self._told = self._plain()
+    def __init__(self, policy: Policy, probe: bool = False, switch: str = "keep", steps: int | None = None) -> None:
+        """steps: None for as many as the model has."""
+        self.policy, self.probe, self.switch, self.steps = policy, probe, check_switch(switch), steps
+        self.scene = 0  # how often the cache was emptied
 
     def begin(self, denoiser: CausalWan, cache: KVCache) -> None:
-        """The run has a model and an empty cache."""
-        self._denoiser, self._cache = denoiser, cache
+        """The run has a model and an empty cache. Raises SettingsError where the model has not as many steps."""
+        self._denoiser, self.cache = denoiser, cache
         self.at_switch = new_switch(self.switch, denoiser, cache)
-        self._probe = AttentionProbe(step=len(denoiser.sampling.steps) - 1)
+        self._take_steps(denoiser.sampling if self.steps is None else denoiser.sampling.thinned(self.steps))
+        self._told = self._plain()
 
     def end(self) -> None:
         """The run is over: its cache is nobody's."""
-        self._denoiser = self._cache = self.at_switch = None
+        self._denoiser = self.cache = self.at_switch = None
 
     @property
     def watch(self) -> AttentionProbe | None:
         """The probe, where attention is measured."""
         return self._probe if self.probe else None
 
-    def change(self, policy: Policy | None = None, probe: bool | None = None, switch: str | None = None) -> None:
-        """From the chunk on that comes next; what is None stays.
+    def change(
+        self,
+        policy: Policy | None = None,
+        probe: bool | None = None,
+        switch: str | None = None,
+        steps: int | None = None,
+        anew: bool = False,
+    ) -> None:
+        """From the chunk on that comes next; what is None stays. anew: with an emptied cache, a new scene, which can be
+        that of any policy, and whose first frames are its sink.
 
         Raises SettingsError, and changes nothing, for what cannot be, and for what has to wait for the next run.
         """
         policy, switch = policy or self.policy, check_switch(switch or self.switch)
-        if policy != self.policy:
-            self.check(policy, self._cache.geometry)
-            for layer in self._cache.layers.values() if self._cache.next_frame else ():
-                _check_layer(policy, self._cache, layer)
-        if switch == "reencode" != self.switch and self._cache.next_frame:
-            raise SettingsError(f"re-encoding needs a record that this run has not kept: {LATER}")
-        if switch != self.switch:
-            self.at_switch = new_switch(switch, self._denoiser, self._cache)
+        sampling = self._denoiser.sampling.thinned(self.steps if steps is None else steps)
+        if anew:
+            cache = self.cache.anew(policy)
+            self.scene += self.cache.next_frame > 0  # what is empty already is no scene
+        else:
+            cache = self.cache
+            self._check_held(policy, switch)
+        if anew or switch != self.switch:
+            self.at_switch = new_switch(switch, self._denoiser, cache)
+        self._take_steps(sampling)
         self.probe = self.probe if probe is None else bool(probe)
-        self.policy = self._cache.policy = policy
-        self.switch = switch
+        self.cache, self.switch = cache, switch
+        self.policy = cache.policy = policy
 
     def repeat(self, values: dict) -> None:
         """Change again what was changed at this chunk before, plain values by name. Raises as `change` does."""
-        own = settings_of(self.policy)
-        policy = replace(self.policy, **{name: value for name, value in values.items() if name in own})
-        self.change(policy, values.get("probe"), values.get("switch"))
+        policy = _policy_of(self.policy, values) if values else self.policy
+        anew = "scene" in values or "policy" in values
+        self.change(policy, values.get("probe"), values.get("switch"), values.get("steps"), anew)
 
     def check(self, policy: Policy, geometry: Geometry) -> None:
         """What can be said of a change of policy whatever the cache holds. Raises SettingsError as `change` does."""
@@ -71,17 +85,42 @@ class RunSettings:
         if policy.heads_apart != self.policy.heads_apart:
             raise SettingsError(f"whether heads keep tokens of their own is settled at the start: {LATER}")
 
+    def _check_held(self, policy: Policy, switch: str) -> None:
+        """Raise SettingsError unless the cache still has what these need."""
+        if policy != self.policy:
+            self.check(policy, self.cache.geometry)
+            for layer in self.cache.layers.values() if self.cache.next_frame else ():
+                _check_layer(policy, self.cache, layer)
+        if switch == "reencode" != self.switch and self.cache.next_frame:
+            raise SettingsError(f"re-encoding needs a record that this run has not kept: {LATER}")
+
     def news(self, chunk: int) -> SettingsChanged | None:
         """What is otherwise since this was asked last, for the chunk that comes next."""
         was, now = self._told, self._plain()
-        names = [name for name in now if was[name] != now[name]]
+        names = [name for name in now if name not in was or was[name] != now[name]]
+        if "policy" in names:
+            names += [name for name in settings_of(self.policy) if name not in names]
         self._told = now
         if not names:
             return None
-        return SettingsChanged(chunk, {name: was[name] for name in names}, {name: now[name] for name in names})
+        before = {name: was[name] for name in names if name in was}
+        return SettingsChanged(chunk, before, {name: now[name] for name in names})
 
     def _plain(self) -> dict:
-        return {**settings_of(self.policy), "probe": self.probe, "switch": self.switch}
+        run = {"scene": self.scene, "policy": self.policy.name}
+        return {**run, **settings_of(self.policy), "probe": self.probe, "switch": self.switch, "steps": self.steps}
+
+    def _take_steps(self, sampling: Sampling) -> None:
+        self.steps, self.schedule = len(sampling.steps), steps_of(sampling)
+        self._probe = AttentionProbe(step=self.steps - 1)
+
+
+def _policy_of(now: Policy, values: dict) -> Policy:
+    """The policy with plain values by name, or the one that they name. Raises SettingsError for an unknown one."""
+    named = values.get("policy", now.name)
+    policy = now if named == now.name else make_policy(named)
+    own = settings_of(policy)
+    return replace(policy, **{name: value for name, value in values.items() if name in own})
 
 
 @dataclass(frozen=True)

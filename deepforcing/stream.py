@@ -77,11 +77,12 @@ class VideoStream(Prompted):
         stale_prompt: bool = False,
         past: Past = NONE,
         start: Start | None = None,
+        steps: int | None = None,
     ) -> None:
         """Raises PromptError or SettingsError at once for what cannot work; see `generate_long_video`."""
         ahead = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
         super().__init__(pipeline, prompt, max_queued, ahead)
-        self.settings = RunSettings(policy or DeepForcing(), probe, switch)
+        self.settings = RunSettings(policy or DeepForcing(), probe, switch, steps)
         self.seed, self.stale_prompt = check_seed(seed), stale_prompt
         past = past_from(pipeline, start, past)
         self._items = long_video(
@@ -89,14 +90,21 @@ class VideoStream(Prompted):
         )
 
     def change(
-        self, *, policy: Policy | None = None, probe: bool | None = None, switch: str | None = None
+        self,
+        *,
+        policy: Policy | None = None,
+        probe: bool | None = None,
+        switch: str | None = None,
+        steps: int | None = None,
+        anew: bool = False,
     ) -> tuple[int, float]:
-        """Other settings from the next chunk on; what is None stays. Returns its number, and its second of the video.
+        """Other settings from the next chunk on; what is None stays. anew: a new scene, with an emptied cache, which
+        can have any policy. Returns the chunk's number, and its second of the video.
 
         Waits for the chunk in flight; a SettingsChanged is told before the one that has them. Raises SettingsError, and
         changes nothing, for what cannot be, for what has to wait for the next run, and where this one is over.
         """
-        return self._at_boundary(lambda index: self._change(index, policy, probe, switch))
+        return self._at_boundary(lambda index: self._change(index, policy, probe, switch, steps, anew))
 
     def _change(self, index: int, *wanted) -> tuple[int, float]:
         self.settings.change(*wanted)
@@ -110,5 +118,11 @@ class VideoStream(Prompted):
     def _started(self) -> StreamStarted:
         settings = self.settings
         return started_event(
-            self.pipeline, self._first_prompt, settings.policy, self.seed, settings.switch, self.stale_prompt
+            self.pipeline,
+            self._first_prompt,
+            settings.policy,
+            self.seed,
+            settings.switch,
+            self.stale_prompt,
+            settings.steps,
         )

@@ -12,7 +12,7 @@ from .kv_cache import KVCache, LayerCache
 
 
 def roles_of(frames: np.ndarray, cache: KVCache) -> tuple[str, ...]:
-    """The role of each latent frame for the chunk in flight: 'sink', 'top-C', 'recent' or 'current'."""
+    """The role of each of the cache's latent frames for the chunk in flight: 'sink', 'top-C', 'recent' or 'current'."""
     fired_at = max((layer.fired_at or 0 for layer in cache.layers.values()), default=0) or None
     recent = cache.policy.recent_from(fired_at, cache.geometry)
 
@@ -39,7 +39,8 @@ def cache_state(cache: KVCache) -> CacheState:
         count = np.bincount(slot, minlength=len(frames))
         total = np.bincount(slot, when, len(frames))
         np.divide(total, count, out=time[i], where=count > 0, casting="same_kind")
-    return CacheState(frames, kept, roles_of(frames, cache), time, cache.tokens, cache.bytes)
+    roles = roles_of(frames, cache)
+    return CacheState(frames + cache.origin, kept, roles, time, cache.tokens, cache.bytes, cache.origin)
 
 
 def compression(cache: KVCache) -> Compression | None:
@@ -56,7 +57,7 @@ def compression(cache: KVCache) -> Compression | None:
         candidate[at], scores[at] = True, 0
         np.add.at(scores, at, score)
         kept[tuple(index[chosen] for index in np.broadcast_arrays(*at))] = True
-    return Compression(frames, candidate, kept, scores)
+    return Compression(frames + cache.origin, candidate, kept, scores)
 
 
 def _grid_shape(cache: KVCache, layers: int, frames: int) -> tuple[int, int, int, int]:

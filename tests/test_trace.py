@@ -397,8 +397,8 @@ def test_two_files_of_one_name_are_refused(recorded, tmp_path):
 
 
 def test_a_newer_trace_asks_for_an_update(recorded, tmp_path):
-    path = with_index(recorded, tmp_path, lambda index: index.update(schema=4, news=[]))
-    refuse(path, "it has schema 4, and this version reads up to 3. Update Deep Forcing")
+    path = with_index(recorded, tmp_path, lambda index: index.update(schema=5, news=[]))
+    refuse(path, "it has schema 5, and this version reads up to 4. Update Deep Forcing")
 
 
 @pytest.mark.parametrize(

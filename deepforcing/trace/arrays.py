@@ -129,7 +129,8 @@ def _cache(arrays: _Arrays, end: int, facts: ChunkFacts) -> CacheState:
     frames = arrays.frames("cache.frames", end)
     kept = arrays.mask("cache.kept", len(frames), arrays.layers)
     time = arrays.take("cache.time", np.float32, arrays.layers, len(frames))
-    return CacheState(frames, kept, arrays.roles("cache.roles", len(frames)), time, facts.tokens, facts.bytes)
+    roles = arrays.roles("cache.roles", len(frames))
+    return CacheState(frames, kept, roles, time, facts.tokens, facts.bytes, facts.origin)
 
 
 def _compression(arrays: _Arrays, end: int) -> Compression:

@@ -14,14 +14,14 @@ from .fields import MOST_TEXT, Fields, TraceError
 from .measured import gauges_row, read_gauges
 
 KIND = "deepforcing trace"
-SCHEMA = 3  # the first had no gauges, the second no changes of settings
+SCHEMA = 4  # the first had no gauges, the second no changes of settings, the third no steps and scenes
 MOST_CHUNKS = 10_000  # two hours at 16 frames a second
 MOST_SETTINGS = 20_000  # characters of all settings as JSON
 
 
 @dataclass(frozen=True)
 class ChunkFacts:
-    """A chunk without its frames and arrays. frames: how many video frames; tokens, bytes: as in CacheState.
+    """A chunk without its frames and arrays. frames: how many video frames; tokens, bytes, origin: as in CacheState.
 
     gauges: what was measured of it, where that was recorded.
     """
@@ -33,6 +33,7 @@ class ChunkFacts:
     tokens: int
     bytes: int
     gauges: Gauges | None = None
+    origin: int = 0
 
     @classmethod
     def of(cls, chunk: Chunk, gauges: Gauges | None = None) -> ChunkFacts:
@@ -44,6 +45,7 @@ class ChunkFacts:
             tokens=chunk.cache.tokens,
             bytes=chunk.cache.bytes,
             gauges=gauges,
+            origin=chunk.cache.origin,
         )
 
 
@@ -136,6 +138,7 @@ def _started(fields: Fields) -> StreamStarted:
         switch=fields.text("switch") if "switch" in fields.values else "keep",  # the first traces had no other
         stale_prompt=fields.flag("stale_prompt") if "stale_prompt" in fields.values else False,
         device=fields.text("device") if "device" in fields.values else "",
+        steps=fields.whole("steps", 0, 1000) if "steps" in fields.values else 0,
     )
 
 
@@ -156,7 +159,7 @@ def _changes(content: Fields, chunks: int) -> Iterator[SettingsChanged]:
     for row in content.rows("changes", chunks, least=0):
         fields = Fields(row, "changes")
         before, after = _plain(fields, "before"), _plain(fields, "after")
-        if set(before) != set(after):
+        if not (set(before) == set(after) or ("policy" in before and set(before) < set(after))):
             raise fields.wrong("after", "a value for each of those before")
         change = SettingsChanged(fields.whole("chunk", least, chunks - 1), before, after)
         least = change.chunk + 1
@@ -183,16 +186,17 @@ def _chunks(rows: list, prompts: list[str], started: StreamStarted) -> Iterator[
 
 
 def _chunk(fields: Fields, prompts: list[str], started: StreamStarted, first_frame: int) -> ChunkFacts:
-    timings = fields.part("timings")
+    timings, latent_frames = fields.part("timings"), fields.pair("latent_frames", MOST_CHUNKS * 64)
     frames = fields.whole("frames", 1, started.chunk_frames * started.stride)
     return ChunkFacts(
         frames=frames,
-        latent_frames=fields.pair("latent_frames", MOST_CHUNKS * 64),
+        latent_frames=latent_frames,
         prompt=prompts[fields.whole("prompt", 0, len(prompts) - 1)],
         timings=Timings(timings.seconds("dit"), timings.seconds("decode")),
         tokens=fields.whole("tokens", 0, 2**53),
         bytes=fields.whole("bytes", 0, 2**53),
         gauges=read_gauges(fields, first_frame, first_frame + frames),
+        origin=fields.whole("origin", 0, latent_frames[0]) if "origin" in fields.values else 0,
     )
 
 
