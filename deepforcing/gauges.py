@@ -53,7 +53,8 @@ class Gauges:
     """What the last five seconds are like when a chunk is done; NaN where there is not enough video yet.
 
     start         the video frames compared with, as (first, past the last): the video's first five seconds, or, after
-                  a change of prompt, the first five once the picture has settled; None until they are complete
+                  a change of prompt or a new scene, the first five once the picture has settled; None until they are
+                  complete
     colour_drift  0..1, see `metrics.colour_drift`
     sharpness, saturation, motion  as a multiple of the start's, see `metrics.sharpness`, `metrics.saturation`,
                   `metrics.dynamic_degree`
@@ -119,7 +120,7 @@ class DriftMeter:
         self._last: list[np.ndarray] = []  # brightness [1, h, w] of the frame before the next chunk
         self._changes = np.empty(0, np.float32)  # of the last five seconds, whatever the prompt
         self._told: Jump | None = None  # the latest one
-        self._prompt: str | None = None
+        self._shown: tuple[str, int] | None = None  # the prompt, and where its scene began
         self._settled = 0  # first frame that may belong to the start
         self._start: list[_Piece] = []
         self._recent: list[_Piece] = []
@@ -134,12 +135,12 @@ class DriftMeter:
     def add(self, chunk: Chunk) -> Gauges:
         """Measure the next chunk."""
         began = time.perf_counter()
-        prompt = leading(chunk.prompt)
-        changed = self._prompt not in (None, prompt)
+        shown = leading(chunk.prompt), chunk.cache.origin
+        changed = self._shown not in (None, shown)
         if changed:
             self._old = _picture(self._recent)
             self._settled, self._start, self._recent = chunk.first_frame + SETTLE_SECONDS * self._fps, [], []
-        self._prompt = prompt
+        self._shown = shown
         piece = self._reduce(chunk)
         jumps = () if piece.first < self._settled else tuple(self._jumps(piece))  # a jump to a new prompt is wanted
         self._changes = np.append(self._changes, piece.changes[np.isfinite(piece.changes)])[-self._long :]

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from deepforcing import DriftMeter, VideoShape, metrics
+from deepforcing import CacheState, DriftMeter, VideoShape, metrics
 
 FPS, CHUNK, SIZE = 16, 12, 48
 
@@ -19,6 +19,11 @@ class Made:
     first_frame: int
     frames: np.ndarray
     prompt: str = "a"
+    origin: int = 0
+
+    @property
+    def cache(self) -> CacheState:
+        return CacheState(np.empty(0, np.int64), np.empty((2, 0, 2, 3), bool), (), np.empty((2, 0)), 0, 0, self.origin)
 
 
 def disc(x: float, size: int = SIZE, colour=(220, 60, 60), ground=(40, 60, 90)) -> np.ndarray:
@@ -33,12 +38,12 @@ def video(frames: int, at=lambda n: 8 + 0.11 * n, **look) -> np.ndarray:
     return np.stack([disc(at(n), **look) for n in range(frames)])
 
 
-def measured(frames: np.ndarray, prompt=lambda first: "a", shape=None) -> list:
+def measured(frames: np.ndarray, prompt=lambda first: "a", shape=None, origin=lambda first: 0) -> list:
     """The gauges of each chunk; the first has 9 frames, as the model makes them."""
     meter = DriftMeter(shape or VideoShape(*frames.shape[1:3]), 3)
     starts = [0, *range(9, len(frames), CHUNK)]
     ends = [*starts[1:], len(frames)]
-    return [meter.add(Made(a, frames[a:b], prompt(a))) for a, b in zip(starts, ends, strict=True)]
+    return [meter.add(Made(a, frames[a:b], prompt(a), origin(a))) for a, b in zip(starts, ends, strict=True)]
 
 
 def test_the_numbers_are_those_of_the_metrics_on_the_same_frames():
@@ -151,6 +156,14 @@ def test_the_way_back_to_the_scene_before_a_switch_is_read_chunk_by_chunk():
     assert found[-3:] == pytest.approx([0.5, 0.0, 1.0], abs=0.01)
     unsettled = 1 + (129 - 9) // CHUNK + (32 + 36) // CHUNK  # two seconds to settle, two more to learn the new scene
     assert np.isnan(found[:unsettled]).all() and not np.isnan(found[unsettled:]).any()
+
+
+def test_a_new_scene_is_a_new_start_as_a_new_prompt_is():
+    parts = np.concatenate([scene(0, frames=129), scene(1, frames=192)])
+    told = measured(parts, prompt=lambda first: "a" if first < 129 else "b")
+    scenes = measured(parts, origin=lambda first: 0 if first < 129 else 33)
+    assert [g.start for g in scenes] == [g.start for g in told] and scenes[-1].start == (165, 249)
+    assert scenes[-1].old_scene == told[-1].old_scene == 0
 
 
 def test_without_a_switch_or_with_the_same_scene_there_is_no_way_back():

@@ -34,7 +34,7 @@ def test_contradictions_are_said_and_cannot_start(built):
     values = [control.value for control in built.page.settings.values()]
 
     def check(policy, seed):
-        return built.check(gr.Request(session_hash="a"), seed, "endless", "keep", False, policy, *values)[:4]
+        return built.check(gr.Request(session_hash="a"), seed, "endless", "keep", False, 4, policy, *values)[:4]
 
     strip, trouble, seed_trouble, generate = check("deep-forcing", "7")
     assert "current" in strip and not trouble and not seed_trouble and generate["interactive"]

@@ -9,7 +9,7 @@ from test_ui_run import metadata
 from deepforcing import DeepForcing, SlidingWindow, read_trace
 from ui.hosting.sessions import Sessions
 from ui.recordings.library import messages_of
-from ui.runs.changes import Taken, take_up
+from ui.runs.changes import Taken, new_scene, take_up
 from ui.runs.run import VideoOrder
 
 pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
@@ -17,7 +17,7 @@ POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
 ORDER = VideoOrder("a red balloon", 7, POLICY)
 
 
-def playing(policies, chunks, then=lambda taken: None, folder=None):
+def playing(policies, chunks, then=lambda taken: None, folder=None, how=take_up):
     """A run's messages; before chunk n of `policies` the page has other settings."""
     sessions, messages, changed = Sessions(small_pipeline()), [], False
     for message, _ in sessions.play("a", replace(ORDER, num_frames=9 + 12 * (chunks - 1)), folder=folder):
@@ -26,7 +26,7 @@ def playing(policies, chunks, then=lambda taken: None, folder=None):
         if run is not None:
             run.report(10**6 if changed else 0, True)  # until then it makes little ahead
         if message["kind"] == "chunk" and message["index"] in policies:
-            then(take_up(run, replace(run.order, **policies[message["index"]])))
+            then(how(run, replace(run.order, **policies[message["index"]])))
             changed = True
     return messages
 
@@ -53,21 +53,60 @@ def test_a_change_is_said_marked_and_kept_in_both_files(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "words"),
+    ("wanted", "words", "anew"),
     [
-        ({"policy": SlidingWindow()}, "Another policy starts with an empty cache: it is for the next run."),
-        ({"seed": 8, "num_frames": 9}, "For the next run: the seed, the length."),
-        ({"stale_prompt": True}, "For the next run: whether the prompt goes stale."),
-        ({"switch": "reencode"}, "Re-encoding needs a record that this run has not kept: it is for the next run."),
+        ({"policy": SlidingWindow()}, "Another policy starts with an empty cache: it is for the next run.", True),
+        ({"seed": 8, "num_frames": 9}, "For the next run: the seed, the length.", False),
+        ({"stale_prompt": True}, "For the next run: whether the prompt goes stale.", False),
+        (
+            {"switch": "reencode"},
+            "Re-encoding needs a record that this run has not kept: it is for the next run.",
+            True,
+        ),
     ],
 )
-def test_what_has_to_wait_is_said(wanted, words):
+def test_what_has_to_wait_is_said(wanted, words, anew):
     said = []
     messages = playing({1: wanted}, 6, said.append)
-    assert said == [Taken(words, later=True)] and not [m for m in messages if m["kind"] == "changed"]
+    assert said == [Taken(words, True, anew)] and not [m for m in messages if m["kind"] == "changed"]
 
 
 def test_what_page_and_run_agree_on_needs_no_word():
     said = []
     playing({1: {}}, 3, said.append)
     assert said == [Taken()]
+
+
+def test_a_new_scene_takes_up_what_a_change_cannot_and_stands_in_both_files(tmp_path):
+    said, wanted = [], {"policy": SlidingWindow(window=9), "switch": "reencode", "steps": 2, "seed": 8}
+    messages = playing({1: wanted}, 6, said.append, tmp_path, new_scene)
+    assert said[0].words.startswith("New scene from second ") and said[0].words.endswith("For the next run: the seed.")
+    assert (said[0].later, said[0].anew) == (True, False)
+    (changed,) = (message for message in messages if message["kind"] == "changed")
+    assert (changed["policy"], changed["settings"]) == ("self-forcing", {"window": 9}), "nothing of the old policy's"
+    assert changed["scene"] and changed["words"].startswith("new scene, policy deep-forcing → self-forcing, ")
+    assert changed["switch"] == "reencode" and changed["broken"] == ""
+    following = messages[messages.index(changed) + 1]
+    assert following["index"] == changed["chunk"] and following["origin"] == 3 * changed["chunk"]
+    assert following["told"] == "These are the first frames of this scene: there is nothing to look back at yet."
+    trace = read_trace(next(tmp_path.glob("*.trace")))
+    assert [m for m in messages_of(trace) if m["kind"] == "changed"] == [
+        {name: value for name, value in changed.items() if name not in ("run", "seq")}
+    ]
+    told = metadata(next(tmp_path.glob("*.mp4")))
+    assert told["steps"] == 4 and told["changes"][0]["after"]["scene"] == 1
+    assert told["changes"][0]["after"]["policy"] == "self-forcing" and told["changes"][0]["after"]["steps"] == 2
+
+
+def test_a_new_scene_that_cannot_be_is_said():
+    said = []
+    messages = playing({1: {"policy": replace(POLICY, recent=2)}}, 6, said.append, how=new_scene)
+    assert said[0].later and "shorter than the chunk" in said[0].words
+    assert not [m for m in messages if m["kind"] == "changed"]
+
+
+def test_the_number_of_steps_is_taken_up():
+    said = []
+    messages = playing({1: {"steps": 2}}, 6, said.append)
+    assert said[0].words.startswith("Denoising steps: 2, from second ") and not said[0].later
+    assert [m["words"] for m in messages if m["kind"] == "changed"] == ["steps 4 → 2"]

@@ -1,5 +1,7 @@
 """What a chunk remembers, in plain words."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,3 +58,14 @@ def test_of_the_middle_it_tells_how_many_frames_the_tokens_would_fill():
 
 def test_what_was_just_let_go_is_told():
     assert told(chunk({"sink": 10, "recent": 1}, 59, lost=6)).endswith("It has just let go of six frames’ worth.")
+
+
+def test_of_a_video_whose_cache_was_emptied_the_scene_is_told():
+    later = chunk({"sink": 3, "recent": 12}, first=60)
+    later = replace(later, cache=replace(later.cache, origin=40))
+    assert told(later) == (
+        "It looks back over 20 frames of this scene and keeps 15 of them: the scene’s first three for ever, "
+        "the last twelve."
+    )
+    begun = replace(later, latent_frames=(40, 43))
+    assert told(begun) == "These are the first frames of this scene: there is nothing to look back at yet."

@@ -20,7 +20,19 @@ import pytest
 import torch
 from conftest import soon
 
-from deepforcing import DeepForcing, PromptError, SettingsError, Timeline, generate_long_video, read_trace, settings_of
+from deepforcing import (
+    Chunk,
+    DeepForcing,
+    Past,
+    PromptError,
+    SettingsChanged,
+    SettingsError,
+    SlidingWindow,
+    Timeline,
+    generate_long_video,
+    read_trace,
+    settings_of,
+)
 from ui.hosting import lent
 from ui.hosting import zero_gpu as lending
 from ui.hosting.lent import GOES_ON, GONE, TIME_IS_UP, Gone, LentRun
@@ -114,7 +126,7 @@ def test_a_mailbox_without_a_folder_means_that_nobody_wants_anything(tmp_path):
 def test_each_wish_reaches_the_run_once(tmp_path):
     run, mailbox = Mock(), WishFile(tmp_path / "wishes.json")
     follow = lent.Follower(run, mailbox)
-    settings = {"name": POLICY.name, "values": settings_of(POLICY), "switch": "cut"}
+    settings = {"name": POLICY.name, "values": settings_of(POLICY), "switch": "cut", "steps": 2, "scenes": 1}
     wishes = Wishes(("a", "b"), paused=True, frame=3.0, playing=True, beats=1, quality=2, rate=5.0, hurry=True)
     for now in (
         wishes,
@@ -124,7 +136,7 @@ def test_each_wish_reaches_the_run_once(tmp_path):
         mailbox.write(now)
         follow()
     first = [call.change_prompt("a"), call.change_prompt("b"), call.report(3.0, True), call.hurry(), call.adapt(2, 5.0)]
-    assert run.mock_calls == [*first, call.pause(True), call.change(POLICY, "cut"), call.stop("so")]
+    assert run.mock_calls == [*first, call.pause(True), call.change(POLICY, "cut", 2, anew=True), call.stop("so")]
 
 
 def test_runs_stay_here_unless_it_is_zero_gpu(pipeline, monkeypatch, tmp_path, zero_gpu):
@@ -233,6 +245,33 @@ def test_a_video_goes_on_in_another_worker_as_if_it_were_one(pipeline, tmp_path,
     story = Timeline(((0.0, "a red balloon"), (pipeline.starts(heard), "a blue boat")))
     whole = generate_long_video(pipeline, story, num_frames=frames, policy=POLICY, seed=7)
     assert all(np.array_equal(a.latents, b.latents) for a, b in zip(recorded, whole, strict=True))
+
+
+@pytest.mark.parametrize("asked", [2, 3])  # before the other side's last chunk, and when it has none to make any more
+def test_a_new_scene_is_one_in_the_next_worker_too(pipeline, tmp_path, asked):
+    orders, messages, other = [], [], SlidingWindow(window=9)
+    lend, box = short_lived(pipeline, TIME_IS_UP, orders), WishFile(tmp_path / "wishes.json")
+    run = LentRun(pipeline, lend, box, order(frames=9 + 12 * 5), tmp_path, "r")
+    with pytest.raises(SettingsError, match="for the next run"):
+        run.change(other)
+    with pytest.raises(SettingsError, match="steps must be"):
+        run.change(steps=5)
+    with pytest.raises(SettingsError, match="shorter than the chunk"):
+        run.change(replace(POLICY, recent=2), anew=True)
+    for message in run.messages(lambda: False):
+        messages.append(message)
+        if message.get("index") == asked:
+            run.change(other, anew=True, steps=4)
+    run.change(replace(other, window=8))  # from now on of that policy
+    (changed,) = (m for m in messages if m["kind"] == "changed" and m["scene"])
+    chunks = [m for m in messages if m["kind"] == "chunk"]
+    begins = changed["chunk"]
+    assert len(orders) == 2 and [m["origin"] for m in chunks] == [0] * begins + [3 * begins] * (6 - begins)
+    read = [event for event in read_trace(run.files.trace) if isinstance(event, Chunk)]
+    assert [chunk.cache.origin for chunk in read] == [m["origin"] for m in chunks]
+    past = replace(Past.of(read[:-1]), changes=(SettingsChanged(begins, {"scene": 0}, {"scene": 1}),))
+    whole = generate_long_video(pipeline, "a red balloon", num_frames=69, policy=other, seed=7, past=past)
+    assert np.array_equal(read[-1].latents, list(whole)[-1].latents)
 
 
 def test_a_video_that_its_viewer_stopped_does_not_go_on(pipeline, tmp_path):

@@ -38,14 +38,14 @@ from .look.header import TITLE
 from .look.notes import note, problem
 from .look.told import Blocks, told
 from .page.launch import launch
-from .page.layout import Page, Waiting, is_small, lay_out, lay_out_waiting, model_header
+from .page.layout import Page, Waiting, is_small, lay_out, lay_out_waiting, model_header, most_steps
 from .player.messages import GONE
 from .prompts import words
 from .prompts.doubts import Doubts
 from .prompts.later import later_than, read_prompts
 from .prompts.offers import take
 from .recordings.library import Recordings
-from .runs.changes import Taken, take_up
+from .runs.changes import Taken, new_scene, take_up
 from .runs.files import Files
 from .runs.gone_on import gone_on
 from .runs.rate import measured_rate
@@ -56,6 +56,7 @@ from .settings.window import window_strip
 
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 KEPT_SECONDS = 3600  # finished videos can be downloaded this long
+NO_RUN = "A new scene is for a video that is being made: press Generate first."
 RUNS_AT_ONCE = 24  # sessions that may run or wait in line
 
 
@@ -146,9 +147,8 @@ class App:
         self.blocks.unload(self.leave)
 
     def _wire_run(self, page: Page) -> None:
-        asked = [page.prompt, page.later, page.start.file, page.seed, page.length, page.switch, page.stale, page.policy]
-        inputs = [*asked, *page.settings.values()]
-        buttons = [page.generate, page.change, page.stop, page.download, page.save, page.live, page.again]
+        inputs = [page.prompt, page.later, page.start.file, *page.asked]
+        buttons = [page.generate, page.change, page.stop, page.download, page.save, *page.told]
         outputs = [page.player, *buttons, page.note]
         gr.on(
             [page.generate.click, page.again.click],
@@ -209,13 +209,14 @@ class App:
         page.policy.input(self.choose_policy, page.policy, settings, **QUIET)
         page.mend.click(self.mend, page.policy, [page.stale, *settings], **QUIET)
         gr.on(
-            [control.change for control in (page.policy, page.seed, page.length, page.switch, page.stale, *settings)],
+            [control.change for control in page.asked],
             self.check,
-            [page.seed, page.length, page.switch, page.stale, page.policy, *settings],
-            [page.strip, page.problem, page.seed_note, page.generate, page.live, page.again],
+            page.asked,
+            [page.strip, page.problem, page.seed_note, page.generate, *page.told],
             trigger_mode="always_last",
             **QUIET,
         )
+        gr.on([page.new_scene.click, page.take_up.click], self.new_scene, page.asked, page.told, **QUIET)
         page.new_seed.click(lambda: str(random.randrange(10_000)), None, page.seed, **QUIET)
 
     def _wire_waiting(self, waiting: Waiting) -> None:
@@ -228,6 +229,7 @@ class App:
             self.page.whole,
             self.page.header,
             self.page.strip,
+            self.page.steps,
         ]
         waiting.consent.change(lambda agreed: gr.update(interactive=agreed), waiting.consent, waiting.begin, **QUIET)
         waiting.begin.click(self.begin, waiting.consent, shown, **QUIET)
@@ -252,6 +254,7 @@ class App:
             gr.update(visible=ready),
             model_header(self.pipeline, self.rate) if ready else gr.skip(),
             window_strip(self.policy, self.pipeline.geometry) if ready else gr.skip(),
+            gr.update(maximum=most_steps(self.pipeline), value=most_steps(self.pipeline)) if ready else gr.skip(),
         )
 
     def generate(self, request: gr.Request, *asked) -> Iterator[tuple]:
@@ -277,7 +280,7 @@ class App:
             self.page.menu.viewings.close(session)
             self.sessions.finish(session)  # its files are offered before it is gone
             cut = words.cut_note(self.pipeline, Timeline.of(order.prompt).prompts)
-            yield (gr.skip(), *_buttons(running=True)[:-2], *_taken(Taken()), cut)
+            yield (gr.skip(), *_buttons(running=True)[:-3], *_taken(Taken()), cut)
             yield from _shown(self.sessions.packets(session, order))
         except (PromptError, SettingsError, TraceError, OSError) as error:
             yield (gr.skip(), *_buttons(running=False), problem(error))
@@ -378,7 +381,7 @@ class App:
             for setting in self.page.settings
         ]
 
-    def check(self, request: gr.Request, seed, length, switch, stale, policy, *values) -> tuple:
+    def check(self, request: gr.Request, seed, length, switch, stale, steps, policy, *values) -> tuple:
         """The window's picture, what is wrong with the settings, whether a run could start, and what becomes of the one
         that goes on."""
         strip, trouble, seed_trouble = gr.skip(), "", ""
@@ -392,27 +395,36 @@ class App:
             seed_trouble = problem(error)
         sound, taken = not (trouble or seed_trouble), Taken()
         if sound:
-            taken = self._take_up(request.session_hash, seed, length, switch, stale, policy, values)
+            taken = self._take_up(request.session_hash, take_up, seed, length, switch, stale, steps, policy, values)
         return strip, trouble, seed_trouble, gr.update(interactive=sound), *_taken(taken)
 
-    def _take_up(self, session: str, *settings) -> Taken:
+    def new_scene(self, request: gr.Request, seed, length, switch, stale, steps, policy, *values) -> tuple:
+        """The run that goes on gets what the page asks for, with an emptied cache."""
+        try:
+            asked = seed, length, switch, stale, steps, policy, values
+            taken = self._take_up(request.session_hash, new_scene, *asked)
+        except SettingsError as error:
+            return problem(error), gr.skip(), gr.skip()
+        return _taken(taken if taken.words else Taken(NO_RUN))
+
+    def _take_up(self, session: str, how: Callable, *settings) -> Taken:
         run = self.sessions and self.sessions.get(session)
         order = getattr(run, "order", None)
         if isinstance(order, VideoOrder):
-            return take_up(run, self._order(order.prompt, *settings))
+            return how(run, self._order(order.prompt, *settings))
         waits = self.busy(session) and run is None
         return Taken("Your run in line keeps the settings that it was asked with.", True) if waits else Taken()
 
     def _policy(self, name: str, values: tuple):
         return read_policy(name, dict(zip(self.page.settings, values, strict=True)), self.pipeline.geometry)
 
-    def _asked(self, prompt, later, start, seed, length, switch, stale, policy, *values) -> VideoOrder:
-        order = self._order(read_prompts(prompt, later), seed, length, switch, stale, policy, values)
+    def _asked(self, prompt, later, start, seed, length, switch, stale, steps, policy, *values) -> VideoOrder:
+        order = self._order(read_prompts(prompt, later), seed, length, switch, stale, steps, policy, values)
         return replace(order, start=self.page.start.frames(start))
 
-    def _order(self, prompt, seed, length, switch, stale, policy, values) -> VideoOrder:
-        frames = read_length(length, self.pipeline.shape.fps)
-        return VideoOrder(prompt, read_seed(seed), self._policy(policy, values), frames, switch, stale)
+    def _order(self, prompt, seed, length, switch, stale, steps, policy, values) -> VideoOrder:
+        frames, policy = read_length(length, self.pipeline.shape.fps), self._policy(policy, values)
+        return VideoOrder(prompt, read_seed(seed), policy, frames, switch, stale, steps=steps)
 
 
 def _shown(packets: Iterator[tuple[str, dict, Files]]) -> Iterator[tuple]:
@@ -432,13 +444,14 @@ def _buttons(running: bool, video: Path | None = None, trace: Path | None = None
         gr.update(visible=running),
         gr.update(label="Save the last video") if running else _file_button("Download MP4", video),
         gr.update(label="Save the last trace") if running else _file_button("Save trace", trace),
-        *((gr.skip(), gr.skip()) if running else _taken(Taken())),
+        *((gr.skip(),) * 3 if running else _taken(Taken())),
     )
 
 
 def _taken(taken: Taken) -> tuple:
-    """Note and button."""
-    return note(escape(taken.words), "hint") if taken.words else "", gr.update(visible=taken.later)
+    """Note and buttons."""
+    words = note(escape(taken.words), "hint") if taken.words else ""
+    return words, gr.update(visible=taken.anew), gr.update(visible=taken.later)
 
 
 def _file_button(label: str, file: Path | None) -> dict:

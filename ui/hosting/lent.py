@@ -16,7 +16,7 @@ from typing import Protocol
 import gradio as gr
 import numpy as np
 
-from deepforcing import Past, Pipeline, Policy, SettingsError, Turns, make_policy, settings_of
+from deepforcing import Past, Pipeline, Policy, SettingsChanged, SettingsError, Turns, make_policy, settings_of
 
 from ..runs.files import Files
 from ..runs.paced_run import GAVE_WAY, Order, PacedRun
@@ -58,6 +58,9 @@ class LentRun:
         self._pipeline, self._lent, self.order, self._folder = pipeline, lent, order, folder
         self._made: list[tuple[str, np.ndarray]] = []  # prompt and latents of each chunk of a video
         self._pending: str | None = None  # a prompt that no chunk has yet
+        self._scenes: list[int] = []  # chunks that began one
+        self._asked = 0  # scenes, of this other side
+        self._emptied = True  # whether the latest of them has begun
         self._check = order.stream(pipeline)  # never started: it refuses here what could not work there
         self._lock, self._wishes, self._mailbox = threading.Lock(), Wishes(), mailbox
         self._give_way: Callable[[], bool] = lambda: False
@@ -70,15 +73,29 @@ class LentRun:
         self._pending = text.strip()
         self._wish(lambda now: {"prompts": (*now.prompts, text)})
 
-    def change(self, policy: Policy | None = None, switch: str | None = None) -> None:
+    def change(
+        self,
+        policy: Policy | None = None,
+        switch: str | None = None,
+        steps: int | None = None,
+        anew: bool = False,
+    ) -> None:
         """As `Run.change`; what only the worker can know to be too late is told by the run itself."""
-        now = self.order
-        if policy is not None:
-            self._check.settings.check(policy, self._check.pipeline.geometry)
-        self.order = replace(now, policy=policy or now.policy, switch=switch or now.switch)
-        policy = self.order.policy
-        wish = {"name": policy.name, "values": settings_of(policy), "switch": self.order.switch}
-        self._wish(lambda _: {"settings": wish})
+        self._check_change(policy or self.order.policy, steps, anew)
+        self.order = now = self.order.changed(policy, switch, steps)
+        if anew:
+            self._check.settings.policy, self._asked, self._emptied = now.policy, self._asked + 1, False
+        wish = {"name": now.policy.name, "values": settings_of(now.policy), "switch": now.switch}
+        self._wish(lambda _: {"settings": {**wish, "steps": now.steps, "scenes": self._asked}})
+
+    def _check_change(self, policy: Policy, steps: int | None, anew: bool) -> None:
+        pipeline = self._check.pipeline
+        if steps is not None:
+            pipeline.denoiser.sampling.thinned(steps)
+        if anew:
+            policy.check(pipeline.geometry)
+        else:
+            self._check.settings.check(policy, pipeline.geometry)
 
     def share(self, turns: Turns) -> None:
         """As `Run.share`: whose turn it is there is not decided here."""
@@ -127,7 +144,11 @@ class LentRun:
         work = self._lent(order, str(self._folder), self.id)
         try:
             for message, self.files in work:
-                if not self._keep(message) and not (order.begun and message["kind"] == "started"):
+                if (
+                    not self._keep(message)
+                    and not self._is_known(message)
+                    and not (order.begun and message["kind"] == "started")
+                ):
                     yield message
         except gr.Error as error:
             yield _failed(in_plain_words(str(error.message)))
@@ -145,16 +166,28 @@ class LentRun:
             self._pending = None if prompt == self._pending else self._pending
         return again
 
+    def _is_known(self, message: dict) -> bool:
+        """Whether it tells of a change before chunks that were made already; a new scene is kept in mind."""
+        if message["kind"] != "changed" or message["chunk"] < len(self._made):
+            return message["kind"] == "changed"
+        if message["scene"]:
+            self._scenes.append(message["chunk"])
+            self._emptied = True
+        return False
+
     @property
     def _can_go_on(self) -> bool:
         return bool(self._made) and not self._wishes.stopping
 
     def _from_here(self) -> Order:
         """The order for the next side; prompts that were heard are part of it."""
-        past, seconds = Past(*zip(*self._made, strict=True)), self._pipeline.starts(len(self._made))
+        prompts, latents = zip(*self._made, strict=True)
+        scenes = self._scenes if self._emptied else [*self._scenes, len(self._made)]
+        begun = (SettingsChanged(chunk, {"scene": i}, {"scene": i + 1}) for i, chunk in enumerate(scenes))
+        past, seconds = Past(prompts, latents, tuple(begun)), self._pipeline.starts(len(self._made))
         prompt, self._pending = self._pending or past.prompts[-1], None
         with self._lock:
-            self._wishes = replace(self._wishes, prompts=(), settings=Wishes().settings)
+            self._wishes, self._asked = replace(self._wishes, prompts=(), settings=Wishes().settings), 0
         return self.order.gone_on(past, prompt, seconds)
 
     def _wish(self, change: Callable[[Wishes], dict]) -> None:
@@ -185,7 +218,8 @@ class Follower:
         for prompt in wishes.prompts[len(known.prompts) :]:
             self._run.change_prompt(prompt)
         if wishes.settings != known.settings:
-            self._change(**wishes.settings)
+            scenes = known.settings["scenes"] if known.settings else 0
+            self._change(**wishes.settings, before=scenes)
         if wishes.beats != known.beats:
             self._run.report(wishes.frame, wishes.playing)
         if wishes.hurry != known.hurry:
@@ -201,8 +235,8 @@ class Follower:
             self._run.stop(TIME_IS_UP)
         return False
 
-    def _change(self, name: str, values: dict, switch: str) -> None:
+    def _change(self, name: str, values: dict, switch: str, steps: int | None, scenes: int, before: int) -> None:
         try:
-            self._run.change(make_policy(name, **values), switch)
+            self._run.change(make_policy(name, **values), switch, steps, anew=scenes > before)
         except SettingsError as error:
             self._run.tell(f"Not changed: {error}.")

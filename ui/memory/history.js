@@ -104,6 +104,8 @@ export class History {
       seconds: chunk.first / this.run.fps,
       end: (chunk.first + chunk.count) / this.run.fps,
       own: chunk.latents,
+      origin: chunk.origin, // latent frame with which its scene began
+      sink: this.run.settings.sink ?? 0,
       frames,
       roles,
       alive: shares(alive), // share of tokens, [rows, frames]

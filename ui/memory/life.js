@@ -1,5 +1,6 @@
 // The life of the cache, on the scrubber's axis: a row for each frame ever made, coloured while it lives, pale when thinned
-// out. The sink has a band of its own at the bottom, so that it can be seen however long the video is.
+// out. The sink, of a later scene that scene's, has a band of its own at the bottom, so that it can be seen however long the
+// video is.
 
 import { inks, onWidth, sheet } from "../look/canvas.js";
 import { pick } from "./history.js";
@@ -39,11 +40,11 @@ export class Life {
     return (this.width * (Math.max(from, seconds) - from)) / Math.max(1e-6, to - from);
   }
 
-  // Top of a frame's row, and its height.
-  row(latent) {
-    const sink = this.sink;
-    const rest = HEIGHT - (sink ? BAND + GAP : 0);
-    if (latent < sink) return [HEIGHT - (BAND * (latent + 1)) / sink, BAND / sink];
+  // Top of a frame's row in a column, and its height.
+  row(latent, { origin, sink }) {
+    const rest = HEIGHT - (this.sink ? BAND + GAP : 0);
+    const number = latent - origin;
+    if (number >= 0 && number < sink) return [HEIGHT - (BAND * (number + 1)) / sink, BAND / sink];
     const count = Math.max(1, this.latest - this.first);
     return [rest * (1 - (latent + 1 - this.first) / count), rest / count];
   }
@@ -52,13 +53,13 @@ export class Life {
     if (!this.width || !this.columns?.length) return;
     const colour = inks(this.canvas);
     const context = sheet(this.canvas, this.width, HEIGHT);
-    this.sink = this.history.run.settings.sink ?? 0;
-    this.first = Math.max(this.sink, this.columns[0].own[0]);
+    this.sink = Math.max(...this.columns.map(({ sink }) => sink));
+    this.first = Math.max(this.columns[0].origin ? 0 : this.columns[0].sink, this.columns[0].own[0]);
     this.latest = this.columns.at(-1).own[1];
     for (const column of this.columns) {
       const [left, right] = [this.x(column.seconds), this.x(column.end)];
       for (const [latent, role, share] of livesIn(column, this.layer)) {
-        const [top, high] = this.row(latent);
+        const [top, high] = this.row(latent, column);
         if (top < 0 || top > HEIGHT) continue;
         context.fillStyle = colour(`role-${role}`);
         context.globalAlpha = 0.25 + 0.75 * share;
@@ -79,7 +80,7 @@ export class Life {
     const at = this.secondsAt(x);
     const column = this.columns.find(({ end }) => at < end) ?? this.columns.at(-1);
     const found = livesIn(column, this.layer).find(([latent]) => {
-      const [top, high] = this.row(latent);
+      const [top, high] = this.row(latent, column);
       return y >= top && y < top + Math.max(high, 2);
     });
     this.read.textContent = found

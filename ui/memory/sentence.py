@@ -11,17 +11,18 @@ WORDS = "no one two three four five six seven eight nine ten eleven twelve".spli
 
 def told(chunk: Chunk) -> str:
     """Such as: `It looks back over 59 frames and keeps 16 of them: the first ten for ever, two frames' worth of the
-    middle, the last four.` What the layers hold of the middle is their mean; what was thrown away for this chunk
-    follows."""
-    made = chunk.latent_frames[0]
+    middle, the last four.` Of a video whose cache was emptied, it is the scene since then that is told of. What the
+    layers hold of the middle is their mean; what was thrown away for this chunk follows."""
+    origin = chunk.cache.origin
+    made, scene = chunk.latent_frames[0] - origin, " of this scene" if origin else ""
     if not made:
-        return "These are the first frames: there is nothing to look back at yet."
+        return f"These are the first frames{scene}: there is nothing to look back at yet."
     worth = _worth(chunk.cache)
     kept = sum(worth.values())
-    over = f"It looks back over {made} frame{'s' if made > 1 else ''} and keeps"
+    over = f"It looks back over {made} frame{'s' if made > 1 else ''}{scene} and keeps"
     if kept == made:
         return f"{over} {'them all' if made > 1 else 'it'}."
-    parts = [_part(role, frames) for role, frames in worth.items() if frames]
+    parts = [_part(role, frames, "the scene’s" if origin else "the") for role, frames in worth.items() if frames]
     forgets = "" if worth["sink"] else " What is older is forgotten."
     return f"{over} {kept} of them: {', '.join(parts)}.{_let_go(chunk)}{forgets}"
 
@@ -32,11 +33,10 @@ def _worth(cache: CacheState) -> dict[str, int]:
     return {role: round(float(shares[roles == role].sum())) for role in ("sink", "top-C", "recent")}
 
 
-def _part(role: str, frames: int) -> str:
+def _part(role: str, frames: int, whose: str) -> str:
     if role == "top-C":
         return f"{_count(frames)} frame{'s’' if frames > 1 else '’s'} worth of the middle"
-    which = "first" if role == "sink" else "last"
-    return f"the {which} {_count(frames)}" + (" for ever" if role == "sink" else "")
+    return f"{whose} first {_count(frames)} for ever" if role == "sink" else f"the last {_count(frames)}"
 
 
 def _let_go(chunk: Chunk) -> str:

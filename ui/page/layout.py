@@ -36,6 +36,7 @@ TOGGLE_MORE = """() => {
 }"""
 ALL_POLICIES = "() => { document.body.dataset.policies = 'all'; }"
 STARTS = "× Starts from your picture"
+USUAL_STEPS = 4  # of denoising
 LOOK_SECONDS = 0.7  # between two looks at the progress of loading
 
 
@@ -73,8 +74,21 @@ class Page:
     switch: gr.Radio = None
     stale: gr.Checkbox = None
     live: gr.HTML = None  # what a setting that was touched means for the run that goes on
+    take_up: gr.Button = None
     again: gr.Button = None
+    new_scene: gr.Button = None
+    steps: gr.Slider = None
     mend: gr.Button = None
+
+    @property
+    def asked(self) -> list[gr.components.Component]:
+        """What says how a run is made, its prompts left out."""
+        return [self.seed, self.length, self.switch, self.stale, self.steps, self.policy, *self.settings.values()]
+
+    @property
+    def told(self) -> list[gr.components.Component]:
+        """What is said of settings that are touched while a run goes on, with its buttons."""
+        return [self.live, self.take_up, self.again]
 
 
 @dataclass
@@ -117,9 +131,12 @@ def _watch(page: Page, pipeline: Pipeline | None, default: Policy, recordings: R
     page.player = player(not is_small(pipeline), idle, starts=starts, settings=True, keeps="video")
     with gr.Row(elem_id="live"):
         page.live = gr.HTML(elem_id="live-note", apply_default_css=False)
+        page.take_up = gr.Button(
+            "Take it up now, with an empty cache", size="sm", visible=False, elem_id="take-up-anew"
+        )
         page.again = gr.Button("Start the next run", size="sm", visible=False, elem_id="again")
     with gr.Column(elem_id="settings"):
-        _settings(page, default, embedded=pipeline is not None and pipeline.name == "tiny")
+        _settings(page, default, pipeline)
     with gr.Column(elem_id="break-it"):
         _break_it(page, default, window_strip(default, pipeline.geometry) if pipeline else "")
 
@@ -199,9 +216,15 @@ def policy_title(policy: type[Policy], embedded: bool) -> str:
     return "\n".join(filter(None, (policy.name, policy.summary, measured(policy.name) if embedded else "")))
 
 
-def _settings(page: Page, default: Policy, embedded: bool) -> None:
+def most_steps(pipeline: Pipeline | None) -> int:
+    """Denoising steps that the model has; of one that is still to come, as many as usual."""
+    return USUAL_STEPS if pipeline is None else len(pipeline.denoiser.steps)
+
+
+def _settings(page: Page, default: Policy, pipeline: Pipeline | None) -> None:
+    embedded = pipeline is not None and pipeline.name == "tiny"
     with gr.Column(elem_id="run-settings"):
-        _run_settings(page)
+        _run_settings(page, most_steps(pipeline))
     gr.Markdown("## Cache policy")
     choices = [(policy_title(policy, embedded), name) for name, policy in POLICIES.items()]
     page.policy = gr.Radio(
@@ -215,7 +238,9 @@ def _break_it(page: Page, default: Policy, strip: str) -> None:
     has = settings_of(default)
     gr.Markdown("## Break it")
     page.strip = gr.HTML(strip, elem_id="strip", apply_default_css=False)
-    page.mend = gr.Button("Mend everything", size="sm", elem_id="mend")
+    with gr.Row(elem_id="break-buttons"):
+        page.mend = gr.Button("Mend everything", size="sm", elem_id="mend")
+        page.new_scene = gr.Button("New scene: empty the cache", size="sm", elem_id="new-scene")
     with gr.Column(elem_id="knobs"):
         page.settings = knobs(settings_of(DeepForcing()) | has)  # a policy's hidden settings wait at their defaults
         page.stale = stale_knob()
@@ -223,7 +248,7 @@ def _break_it(page: Page, default: Policy, strip: str) -> None:
         control.visible = name in has
 
 
-def _run_settings(page: Page) -> None:
+def _run_settings(page: Page, steps: int) -> None:
     gr.Markdown("## Run")
     with gr.Row(elem_id="seed-row"):
         page.seed = gr.Textbox("7", label="Seed", max_lines=1, elem_id="seed", scale=3, min_width=80)
@@ -236,4 +261,13 @@ def _run_settings(page: Page) -> None:
         label="Cache at a new prompt",
         info="stays, is re-encoded with the new prompt, or is cut to its sink",
         elem_id="switch",
+    )
+    page.steps = gr.Slider(
+        1,
+        steps,
+        steps,
+        step=1,
+        label="Denoising steps",
+        info="of each chunk; fewer are quicker, and worse",
+        elem_id="steps",
     )

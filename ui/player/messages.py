@@ -80,20 +80,23 @@ def started_message(event: StreamStarted) -> dict:
 
 def with_change(started: StreamStarted, event: SettingsChanged) -> StreamStarted:
     """What the run is from then on."""
-    after = dict(event.after)
-    after.pop("probe", None)
-    switch = after.pop("switch", started.switch)
-    return replace(started, settings={**started.settings, **after}, switch=switch)
+    run = {name: event.after[name] for name in ("policy", "switch", "steps") if name in event.after}
+    own = {name: value for name, value in event.after.items() if name not in (*run, "probe", "scene")}
+    return replace(started, settings=own if "policy" in run else {**started.settings, **own}, **run)
 
 
 def changed_message(started: StreamStarted, event: SettingsChanged) -> dict:
-    """started: with the change. first: the first video frame that has it."""
+    """started: with the change. chunk, first: the first chunk and video frame that have it; scene: whether the cache is
+    empty for it."""
     latents = event.chunk * started.chunk_frames
     return {
         "kind": "changed",
+        "chunk": event.chunk,
+        "scene": "scene" in event.after,
         "first": 1 + started.stride * (latents - 1) if latents else 0,
         "words": event.words,
         "settings": started.settings,
+        "policy": started.policy,
         "switch": started.switch,
         "broken": broken_line(started),
     }
@@ -108,7 +111,7 @@ def chunk_message(chunk: Chunk, sample: Sample, quality: int = 0) -> dict:
     """Frames and telemetry of one chunk. `seconds` are measured; `encode` is the time spent here on the images.
 
     compression: whether it fired for this chunk. What it threw away is the difference to the chunk before;
-    contest: how it came to that. quality: of the images, see `Codec`.
+    contest: how it came to that. origin: where its scene began, see `CacheState`. quality: of the images, see `Codec`.
     """
     began = time.perf_counter()
     codec = Codec.of(*chunk.frames.shape[1:3], quality)
@@ -122,6 +125,7 @@ def chunk_message(chunk: Chunk, sample: Sample, quality: int = 0) -> dict:
         "again": chunk.again,
         "first": chunk.first_frame,
         "latents": list(chunk.latent_frames),
+        "origin": chunk.cache.origin,
         "prompt": chunk.prompt,
         "mime": codec.mime,
         "frames": frames,

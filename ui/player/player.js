@@ -203,8 +203,8 @@ class Player extends Film {
   }
 
   // Other settings, from a frame on.
-  changes({ first, words, settings, switch: atPrompt, broken }) {
-    this.history.change({ settings, switch: atPrompt, broken });
+  changes({ first, words, policy, settings, switch: atPrompt, broken }) {
+    this.history.change({ policy, settings, switch: atPrompt, broken });
     this.controls.flag(first, `Settings: ${words}`, `Go to the change of settings: ${words}`, "change");
     this.find("about").textContent += ` · from ${(first / this.history.run.fps).toFixed(1)} s: ${words}`;
   }

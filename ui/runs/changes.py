@@ -13,10 +13,12 @@ WAIT = {"seed": "the seed", "num_frames": "the length", "stale_prompt": "whether
 
 @dataclass(frozen=True)
 class Taken:
-    """words: for the viewer, empty where run and page agree. later: whether some of it is for the next run."""
+    """words: for the viewer, empty where run and page agree. later: whether some of it is for the next run; anew:
+    whether a new scene, with an emptied cache, would take more of it up now."""
 
     words: str = ""
     later: bool = False
+    anew: bool = False
 
 
 def take_up(run, wanted: VideoOrder) -> Taken:
@@ -27,21 +29,38 @@ def take_up(run, wanted: VideoOrder) -> Taken:
             said.append(f"{_named(run.order, change)} {_since(run.change(**change))}.")
         except SettingsError as error:
             later.append(f"{_sentence(str(error))}.")
-    waits = [words for name, words in WAIT.items() if getattr(run.order, name) != getattr(wanted, name)]
-    if waits:
-        later.append(f"For the next run: {', '.join(waits)}.")
-    return Taken(" ".join([*map(_sentence, said), *later]), bool(later))
+    anew = bool(later)
+    later += _for_the_next(run.order, wanted)
+    return Taken(" ".join([*map(_sentence, said), *later]), bool(later), anew)
+
+
+def new_scene(run, wanted: VideoOrder) -> Taken:
+    """Give a run, `Run` or `LentRun`, what the page's settings are now, with an emptied cache."""
+    try:
+        since = _since(run.change(wanted.policy, wanted.switch, wanted.steps, anew=True))
+    except SettingsError as error:
+        return Taken(f"{_sentence(str(error))}.", later=True)
+    later = _for_the_next(run.order, wanted)
+    return Taken(" ".join([f"New scene {since}: the cache is emptied.", *later]), bool(later))
+
+
+def _for_the_next(now: VideoOrder, wanted: VideoOrder) -> list[str]:
+    """What no run can change, in a sentence."""
+    waits = [words for name, words in WAIT.items() if getattr(now, name) != getattr(wanted, name)]
+    return [f"For the next run: {', '.join(waits)}."] if waits else []
 
 
 def _changes(now: VideoOrder, wanted: VideoOrder) -> list[dict]:
     """Apart, so that one may be for the next run and the other not."""
-    both = [{name: getattr(wanted, name)} for name in ("switch", "policy")]
+    both = [{name: getattr(wanted, name)} for name in ("switch", "steps", "policy")]
     return [change for change in both if change.items() - vars(now).items()]
 
 
 def _named(now: VideoOrder, change: dict) -> str:
     if "switch" in change:
         return f"cache at a new prompt: {change['switch']},"
+    if "steps" in change:
+        return f"denoising steps: {change['steps']},"
     was, values = settings_of(now.policy), settings_of(change["policy"])
     return ", ".join(f"{name} {value}" for name, value in values.items() if was.get(name) != value)
 

@@ -133,6 +133,7 @@ class Recording:
             "settings": s.settings,
             "switch": s.switch,
             "stale_prompt": s.stale_prompt,
+            "steps": s.steps,
             "device": s.device,
             "prompts": [{"seconds": seconds, "prompt": prompt} for seconds, prompt in self._prompts],
             "changes": [

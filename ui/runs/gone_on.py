@@ -16,7 +16,7 @@ from .run import VideoOrder
 
 def gone_on(order: VideoOrder, trace: Trace, seconds: float, pipeline: Pipeline, encode: bool = True) -> VideoOrder:
     """The order, begun with the run's chunks that end within `seconds` of video. Its first prompt holds from there on,
-    its later ones from their own times, and its length counts from there.
+    its later ones from their own times, and its length counts from there. Its scenes stay, its other settings do not.
 
     encode: where latents were not kept, they are made of the pictures, if the model comes with an encoder. Raises
     SettingsError where nothing of the run can be gone on with.
@@ -34,6 +34,9 @@ def gone_on(order: VideoOrder, trace: Trace, seconds: float, pipeline: Pipeline,
     now = (chunks[-1].first_frame + len(chunks[-1].frames)) / fps
     frames = order.num_frames and order.num_frames + round(now * fps)
     past = _drawn(chunks, pipeline) if chunks[0].latents is None and encode else Past.of(chunks)
+    past = replace(past, changes=tuple(change for change in trace.changes if change.chunk < len(chunks))).keeping(
+        "scene"
+    )
     prompt = _story(Timeline.of(order.prompt), [(at, text) for at, text in trace.prompts if at < now], now)
     return replace(order, prompt=prompt, past=past, begun=now, num_frames=frames, start=None)
 

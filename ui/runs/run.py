@@ -42,7 +42,7 @@ NOTHING = Past()
 class VideoOrder:
     """What a viewer asked for. num_frames: video frames, None = until stopped. switch: the cache at a new prompt.
 
-    stale_prompt, past, start: see `generate_long_video`. begun: seconds of video that the past has.
+    steps, stale_prompt, past, start: see `generate_long_video`. begun: seconds of video that the past has.
     """
 
     prompt: str | Timeline
@@ -54,6 +54,7 @@ class VideoOrder:
     past: Past = NOTHING
     begun: float = 0.0
     start: np.ndarray | None = field(default=None, compare=False)
+    steps: int | None = None
 
     def stream(self, pipeline: Pipeline) -> VideoStream:
         """Not started. Raises PromptError or SettingsError for an order that cannot work."""
@@ -68,7 +69,12 @@ class VideoOrder:
             stale_prompt=self.stale_prompt,
             past=self.past,
             start=self.start,
+            steps=self.steps,
         )
+
+    def changed(self, policy: Policy | None, switch: str | None, steps: int | None) -> VideoOrder:
+        """The same with other settings; what is None stays."""
+        return replace(self, policy=policy or self.policy, switch=switch or self.switch, steps=steps or self.steps)
 
     def gone_on(self, past: Past, prompt: str, seconds: float) -> VideoOrder:
         """The same from where the past ends, at so many seconds of video, with the prompt of that moment."""
@@ -103,10 +109,16 @@ class Run(PacedRun):
         self._stream.change_prompt(text)
         self._asked.append(text.strip())
 
-    def change(self, policy: Policy | None = None, switch: str | None = None) -> float | None:
+    def change(
+        self,
+        policy: Policy | None = None,
+        switch: str | None = None,
+        steps: int | None = None,
+        anew: bool = False,
+    ) -> float | None:
         """As `VideoStream.change`: the second from which it holds; None where that is known elsewhere only."""
-        _, seconds = self._stream.change(policy=policy, switch=switch)
-        self.order = replace(self.order, policy=policy or self.order.policy, switch=switch or self.order.switch)
+        _, seconds = self._stream.change(policy=policy, switch=switch, steps=steps, anew=anew)
+        self.order = self.order.changed(policy, switch, steps)
         return seconds
 
     def _fold(self, event: Event | None) -> Iterator[dict]:
