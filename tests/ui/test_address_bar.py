@@ -4,7 +4,7 @@ import re
 
 import pytest
 from browsing import expect
-from chromium import look, until_it_works, wait
+from chromium import look, page_was_left, until_it_works, wait
 from test_trace import record, run
 
 from deepforcing import load_pipeline
@@ -44,7 +44,7 @@ def test_the_address_follows_and_back_goes_between_tabs(page, trouble):
     page.goto(link)
     expect(tab(page, "Learn")).to_have_attribute("aria-selected", "true")
     expect(page.locator("#lesson [data-lesson]")).to_have_attribute("data-step", "2")
-    trouble.clear()  # what Gradio says of requests that a new page breaks off
+    page_was_left(trouble)
 
 
 def test_a_moment_of_a_recording_is_in_the_address_and_comes_back(page, trouble):
@@ -54,10 +54,10 @@ def test_a_moment_of_a_recording_is_in_the_address_and_comes_back(page, trouble)
     page.wait_for_url(re.compile(r"[?]trace=run&t=3.00$"))
     page.goto(page.url)
     wait(page, "p.stage?.shown === 48 && !p.clock.playing")
-    trouble.clear()  # what Gradio says of requests that a new page breaks off
+    page_was_left(trouble)
 
 
 def test_a_link_to_a_tab_opens_it(app, page, trouble):
     page.goto(f"{app.blocks.local_url}?tab=race")
     expect(tab(page, "Race")).to_have_attribute("aria-selected", "true")
-    trouble.clear()  # what Gradio says of requests that a new page breaks off
+    page_was_left(trouble)

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from browsing import expect
-from chromium import PLAYER, drawer, look, wait
+from chromium import PLAYER, drawer, look, page_was_left, wait
 from conftest import soon
 from PIL import Image
 
@@ -71,7 +71,7 @@ def test_a_reload_finds_the_run_where_it_was(app, page, trouble):
     page.reload()
     is_found_again(page, run, shown)
     assert soon(lambda: app.sessions.active == 0)
-    trouble.clear()  # what Gradio says of requests that a reload breaks off
+    page_was_left(trouble)
 
 
 @pytest.mark.parametrize("seconds", [5, 30])
@@ -87,7 +87,7 @@ def test_a_network_that_was_cut_does_not_end_the_run(page, trouble, seconds):
     network.send("Network.emulateNetworkConditions", {"offline": False, **offline})
     page.wait_for_function("!window.before")  # Gradio loads the page anew by itself
     is_found_again(page, run, shown)
-    trouble.clear()  # what the browser says of a network that is not there
+    page_was_left(trouble)
 
 
 def test_a_slow_link_is_said_and_gets_smaller_pictures(page):
@@ -178,7 +178,7 @@ def test_a_race_is_found_again_after_a_reload(app, page, trouble):
     page.wait_for_function(f"{race}.clock.newest > {made}", timeout=120_000)
     page.locator("#race-stop").click()
     expect(page.locator("#race-start")).to_be_visible()
-    trouble.clear()  # what Gradio says of requests that a reload breaks off
+    page_was_left(trouble)
 
 
 def test_a_lessons_experiment_is_found_again_with_what_its_reader_answered(app, page, trouble):
@@ -197,4 +197,4 @@ def test_a_lessons_experiment_is_found_again_with_what_its_reader_answered(app, 
     expect(page.locator("#lesson-note")).to_contain_text("are measured")
     page.locator("#lesson-back").click()
     expect(page.locator("#lesson-note")).to_contain_text("You chose “much”. Now see what happens.")
-    trouble.clear()  # what Gradio says of requests that a reload breaks off
+    page_was_left(trouble)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from browsing import expect
-from chromium import INKED, drawer, look, visit, wait
+from chromium import INKED, drawer, look, page_was_left, visit, wait
 from conftest import soon
 from test_trace import record, run
 
@@ -92,7 +92,7 @@ def test_a_live_run_is_saved_and_opened_again_without_a_model(app, browser, serv
 
 
 def a_token_is_followed(page):
-    page.locator(".df-cells figure[data-latent='1'] canvas").click(position={"x": 4, "y": 4})
+    page.locator(".df-cells figure[data-latent='1'] canvas").click(position={"x": 1, "y": 1})  # a token may be 2 wide
     name = re.compile(r"^Latent frame 1, row 1 of (\d+), column 1 of \1$")
     expect(page.locator(".df-inside-name")).to_have_text(name)
     expect(page.locator(".df-inside-made")).to_contain_text("Made at 0.1 s. Its frame is sink")
@@ -223,4 +223,5 @@ def test_links_lead_to_a_moment_or_say_why_not(browser, serve, trouble, small):
         page.goto(address + search)
         expect(page.locator("#note")).to_contain_text(words)
         assert look(page, "p.run ?? null") is None
+    page_was_left(trouble)
     page.close()
