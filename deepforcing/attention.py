@@ -14,8 +14,8 @@ from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_a
 from torch import Tensor
 from torch.nn.functional import linear
 
-from .eight_bit import attend_in_8_bits
-from .kv_cache import KVCache, LayerCache, Reading
+from .eight_bit import EightBitKernel
+from .kv_cache import KVCache, LayerCache
 from .rope import rotate
 
 
@@ -47,7 +47,8 @@ class CausalSelfAttention:
 
     `cache` and `layer` are set for the duration of a call. `backend`: diffusers' name of the attention kernel, None
     for PyTorch's own; kernels other than that know no mask, so padded batches go to PyTorch's. `joined`: q, k
-    and v are one product, see `speed.join_projections`. `in_8_bits`: as `eight_bit` simulates it.
+    and v are one product, see `speed.join_projections`. `eight_bits`: the kernel for what the layer holds in 8 bits,
+    None for exact attention.
     """
 
     def __init__(self) -> None:
@@ -55,7 +56,7 @@ class CausalSelfAttention:
         self.layer: LayerCache | None = None
         self.backend: AttentionBackendName | None = None
         self.joined = False
-        self.in_8_bits = False
+        self.eight_bits: EightBitKernel | None = None
 
     @property
     def ready(self) -> bool:
@@ -68,13 +69,14 @@ class CausalSelfAttention:
         q, turned = rotate(q, layer.rotation), rotate(k, layer.rotation)
         if layer.reading is None:
             self.cache.open(layer, q, k)
-        reading = layer.write(q, k, turned, v)
-        out = self._attend(q, reading)
+        layer.write(q, k, turned, v)
+        out = self._attend(q, layer)
         return attn.to_out[0](layer.as_heads(out).flatten(2).type_as(hidden_states))
 
-    def _attend(self, q: Tensor, reading: Reading) -> Tensor:
-        if self.in_8_bits:
-            return attend_in_8_bits(q, reading.keys, reading.values, reading.mask)
+    def _attend(self, q: Tensor, layer: LayerCache) -> Tensor:
+        if self.eight_bits is not None and layer.in_8_bits is not None:
+            return self.eight_bits(q, layer.in_8_bits)
+        reading = layer.reading
         backend = self.backend if reading.mask is None else None
         return dispatch_attention_fn(q, reading.keys, reading.values, attn_mask=reading.mask, backend=backend)
 

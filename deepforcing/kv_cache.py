@@ -19,6 +19,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from .compression import attention_mass
 from .config import Geometry
+from .eight_bit import EightBits
 from .past_queries import PastQueries
 from .policies import CacheView, Policy, Selection
 from .rope import RopeDims, Rotation, rotate, rotation_3d, spatial_rope
@@ -97,6 +98,8 @@ class LayerCache:
         self._mask: TokenBuffer | None = None
         self.slots: Tensor | None = None  # keys before RoPE, the chunk's own last: [B, n + chunk, heads, head_dim]
         self.reading: Reading | None = None
+        self.in_8_bits: EightBits | None = None  # the same in 8 bits, where that is wanted and can be
+        self._eight_bits: EightBits | None = None  # its memory, from chunk to chunk
         self.query_sums: Tensor | None = None  # of the latest pass, by frame: [B, chunk_frames, heads, head_dim]
         self.queries: Tensor | None = None  # of the latest pass, whole: [B, m, heads, head_dim], RoPE applied
         self.sampled: Tensor | None = None  # the queries that a probe wanted of the latest pass
@@ -121,7 +124,9 @@ class LayerCache:
         """All that a pass over an open layer reads and writes here."""
         read = self.reading
         sampling = (None, None) if self.sample is None else (self.sample, self.sampled)
-        return self.slots, read.keys, read.values, read.mask, self.query_sums, self.queries, *self.rotation, *sampling
+        rounded = () if self.in_8_bits is None else self.in_8_bits.touched
+        exact = self.slots, read.keys, read.values, read.mask, self.query_sums, self.queries
+        return *exact, *self.rotation, *sampling, *rounded
 
     def as_rows(self, x: Tensor) -> Tensor:
         """[B, m, heads, head_dim] of a pass -> [B * rows, m, heads / rows, head_dim] as it is kept here."""
@@ -154,6 +159,8 @@ class LayerCache:
         """
         own = slice(-keys.shape[1], None)
         self.slots[:, own], self.reading.keys[:, own], self.reading.values[:, own] = keys, turned, values
+        if self.in_8_bits is not None:
+            self.in_8_bits.write(turned, values)
         self.query_sums.copy_(queries.float().unflatten(1, (self.geometry.chunk_frames, -1)).sum(2))
         if self.queries is not None:
             self.queries.copy_(queries)
@@ -199,6 +206,16 @@ class LayerCache:
         frames = torch.cat((positions[..., 0], own[..., 0]), 1)
         self.reading = Reading(read, values, mask, frames, time, index, self.rows)
 
+    def round(self) -> None:
+        """Have what the chunk reads in 8 bits too, for all of its passes. A first chunk, which has no history, stays
+        exact, and so does what is padded: no kernel knows both."""
+        history = self.reading.time.shape[1]
+        if history == 0 or self.reading.mask is not None:
+            return
+        self._eight_bits = self._eight_bits or EightBits(self.reading.keys, self._room)
+        self._eight_bits.begin(self.reading.keys, self.reading.values, self.reading.keys.shape[1] - history)
+        self.in_8_bits = self._eight_bits
+
     def receive(self) -> None:
         """Add up what each token, the chunk's own included, got of the latest pass's attention."""
         reading, m = self.reading, self.queries.shape[1]
@@ -224,7 +241,7 @@ class LayerCache:
         self.reused = torch.cat((self.reused, torch.zeros_like(positions[..., 0])), 1)
         if self.valid is not None:
             self.valid = torch.cat((self.valid, torch.ones_like(positions[..., 0], dtype=torch.bool)), 1)
-        self.slots = self.reading = self.dropped = None
+        self.slots = self.reading = self.dropped = self.in_8_bits = None
 
     def _values_read(self, index: Tensor | None, room: int) -> Tensor:
         """The values at `index`, with room for a chunk; where all are read, they are not held twice."""
@@ -276,6 +293,7 @@ class KVCache:
         self.next_frame = 0
         self._new_prompt = False  # whether one begins with the chunk in flight
         self.probe: Probe | None = None
+        self.in_8_bits = False  # whether layers that are opened from now on are read in 8 bits
         self.layers: dict[int, LayerCache] = {}
         self._wanted: Tensor | None = None
         self._prediction: Tensor | None = None  # of the chunk in flight, the latest
@@ -339,6 +357,8 @@ class KVCache:
             self._drop(layer, self.policy.choose(self.view(layer, queries)))
         view = self.view(layer, queries)
         layer.open(self.policy.read(view), self.policy.place(view), self._positions(layer))
+        if self.in_8_bits:
+            layer.round()
 
     def _drop(self, layer: LayerCache, selection: Selection) -> None:
         layer.keep(selection)

@@ -25,13 +25,14 @@ def add_loading(parser: argparse.ArgumentParser) -> None:
         "--lora", action="append", default=[], metavar="FILE[=STRENGTH]", help="changes to merge, as many as wanted"
     )
     parser.add_argument("--graphs", action="store_true", help="whole passes as CUDA graphs; not tried on a GPU yet")
+    parser.add_argument("--attention", help="exact (default); or fp8: in 8 bits, for CUDA; not tried on a GPU yet")
     parser.add_argument("--size", metavar="HEIGHTxWIDTH", help="pixels of the video, such as 320x576")
 
 
 def loading_from(options: argparse.Namespace, compiled: bool = False) -> Loading:
     """Raises SettingsError for a choice that there is not."""
     height, width = (None, None) if options.size is None else _sides(options.size)
-    given = {name: getattr(options, name) for name in ("device", "decoder", "text", "weights", "chunk")}
+    given = {name: getattr(options, name) for name in ("device", "decoder", "text", "weights", "chunk", "attention")}
     speed = {"compiled": compiled, "graphs": options.graphs}
     loras = tuple(map(read_lora, options.lora)) or None
     return loading_for(options.tier, **given, height=height, width=width, loras=loras, **speed)

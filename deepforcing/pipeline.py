@@ -29,6 +29,7 @@ from .going_on import NONE, Past
 from .kv_cache import KVCache
 from .mixing import mix
 from .models.components import Components, ModelError, device_for
+from .models.cudnn_attention import use_eight_bits
 from .models.fingerprint import fingerprint
 from .models.loading import Loading
 from .models.placement import place_weights
@@ -147,13 +148,14 @@ def load_pipeline(
     'tiny-teacher' is what the embedded model was distilled from: it never saw its own history.
 
     A path is a folder in the embedded model's layout, a folder with a published model's parts, or a transformer alone,
-    in diffusers' or a released layout. loading: choices; of a tiny model, only device and graphs. device: in place of
-    the one that `loading` asks for. Raises ModelError, and SettingsError for choices that cannot be.
+    in diffusers' or a released layout. loading: choices; of a tiny model, only device, graphs and attention.
+    device: in place of the one that `loading` asks for. Raises ModelError, and SettingsError for choices that cannot
+    be.
     """
     loading = loading or Loading()
     device = device or device_for(loading.device)
     if is_tiny(model):
-        if replace(loading, device="auto", graphs=False) != Loading():
+        if replace(loading, device="auto", graphs=False, attention="exact") != Loading():
             choices = "decoder, text encoder, weights, size, chunk, LoRA or compiling"
             raise SettingsError(f"a tiny model leaves no choice of {choices}")
         return _load_tiny(model, device, loading)
@@ -169,8 +171,7 @@ def load_pipeline(
 def _load_tiny(model: str | Path, device: torch.device, loading: Loading) -> Pipeline:
     pipeline = Pipeline(**vars(load_tiny(model, device)))
     join_projections(pipeline.denoiser)
-    if loading.graphs:
-        use_graphs(pipeline.denoiser)
+    _make_faster(pipeline, loading)
     return pipeline
 
 
@@ -181,11 +182,18 @@ def _load_released(model: str | Path, device: torch.device, loading: Loading) ->
     place_weights(pipeline.denoiser, loading.weights, device)
     use_attention(pipeline.denoiser)
     join_projections(pipeline.denoiser)
+    _make_faster(pipeline, loading)
+    return pipeline
+
+
+def _make_faster(pipeline: Pipeline, loading: Loading) -> None:
+    """As far as it was asked for."""
+    if loading.attention == "fp8":
+        use_eight_bits(pipeline.denoiser)
     if loading.compiled:
         compile_blocks(pipeline.denoiser)
     if loading.graphs:
         use_graphs(pipeline.denoiser)
-    return pipeline
 
 
 def check_seed(seed: int) -> int:

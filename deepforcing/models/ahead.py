@@ -69,9 +69,8 @@ class TensorBlock(nn.Module):
     def _fits(self, layer: LayerCache) -> bool:
         """Whether the pass only reads and writes what `forward` is given."""
         own, text = self.block.attn1.processor, self.block.attn2.processor
-        plain = (
-            layer.rows == 1 and not layer.alone and layer.sample is None and layer.queries is None and not own.in_8_bits
-        )
+        exact = layer.in_8_bits is None
+        plain = layer.rows == 1 and not layer.alone and layer.sample is None and layer.queries is None and exact
         return plain and own.ready and text.ready and layer.tokens > 0 and layer.reading.mask is None
 
     @contextmanager

@@ -13,8 +13,10 @@ from .wan_text import Keep
 
 Decoder = Literal["full", "small"]
 Device = Literal["auto", "cuda", "cpu"]
+Attention = Literal["exact", "fp8"]
 MOST_CHUNK = 21  # latent frames, all of the five seconds that published models were trained on
 STRONGEST = 10  # times a LoRA can be added
+NOT_BOTH = "attention in 8 bits cannot be in compiled blocks yet: leave --compile or --attention fp8 away"
 _PASSING = {"fp8": "cast from fp8", "offload": "offloaded"}
 
 
@@ -30,6 +32,7 @@ class Loading:
     compiled       compile the transformer's blocks: the first chunks take minutes, later ones are faster
     graphs         record whole passes as CUDA graphs
     loras          files of low-rank changes to merge into the transformer, each with its strength, see `lora`
+    attention      exact, or fp8: self-attention in 8 bits, on a GPU that has it
     device         where it runs; auto: on CUDA where there is one, else on the CPU, which `needs_of` refuses if the
                    model is large
     """
@@ -44,9 +47,11 @@ class Loading:
     graphs: bool = False
     device: Device = "auto"
     loras: tuple[tuple[Path, float], ...] = ()
+    attention: Attention = "exact"
 
     def __post_init__(self) -> None:
-        for name, allowed in (("decoder", Decoder), ("text", Keep), ("weights", Weights), ("device", Device)):
+        choices = {"decoder": Decoder, "text": Keep, "weights": Weights, "device": Device, "attention": Attention}
+        for name, allowed in choices.items():
             if getattr(self, name) not in get_args(allowed):
                 known = ", ".join(get_args(allowed))
                 raise SettingsError(f"{name} must be one of {known}, not {getattr(self, name)!r}")
@@ -62,6 +67,9 @@ class Loading:
         for asked, done in ((self.compiled, "compiled"), (self.graphs, "in a CUDA graph")):
             if asked and self.weights != "resident":
                 raise SettingsError(f"weights that are {_PASSING[self.weights]} cannot be {done}: use one or the other")
+
+        if self.compiled and self.attention == "fp8":
+            raise SettingsError(NOT_BOTH)
 
     def chunk_of(self, source: Source) -> int:
         """Latent frames of a chunk."""

@@ -26,8 +26,10 @@ from diffusers.utils.import_utils import is_flash_attn_3_available, is_flash_att
 from torch import Tensor, nn
 
 from ..config import SettingsError
+from ..eight_bit import EightBitKernel, simulated
 from ..kv_cache import LayerCache
 from .graphs import CudaGraphs, Recorder
+from .loading import NOT_BOTH
 from .wan import CausalWan
 
 MODES = ("default", "max-autotune-no-cudagraphs")
@@ -73,6 +75,8 @@ def compile_blocks(denoiser: CausalWan, mode: str = "default", backend: str = "i
         raise SettingsError(f"compile mode must be one of {', '.join(MODES)}, not {mode!r}")
     if has_passing_weights(denoiser.transformer):
         raise SettingsError("weights that are offloaded or stored in fp8 cannot be compiled: use one or the other")
+    if denoiser.eight_bits is not None:
+        raise SettingsError(NOT_BOTH)
     options: dict[str, Any] = {} if mode == "default" else {"mode": mode}
     restore_blocks(denoiser)
     for block in denoiser.transformer.blocks:
@@ -172,23 +176,26 @@ def use_attention(denoiser: CausalWan, kernel: str | None = None) -> str:
 
 
 @contextmanager
-def attention_in_8_bits(denoiser: CausalWan) -> Iterator[None]:
-    """Self-attention as 8 bits would compute it, simulated in float32, for a while: to see what they change."""
-    processors = [block.attn1.processor for block in denoiser.transformer.blocks]
-    for processor in processors:
-        processor.in_8_bits = True
+def attention_in_8_bits(denoiser: CausalWan, kernel: EightBitKernel = simulated) -> Iterator[None]:
+    """Self-attention by this kernel in 8 bits, for the chunks that begin in a while: to see what they change."""
+    before, denoiser.eight_bits = denoiser.eight_bits, kernel
     try:
         yield
     finally:
-        for processor in processors:
-            processor.in_8_bits = False
+        denoiser.eight_bits = before
 
 
 def attention_title(denoiser: CausalWan) -> str:
-    """The attention kernel in use, and whether passes are CUDA graphs, for people to read."""
+    """The attention kernel in use, whether in 8 bits, and whether passes are CUDA graphs, for people to read."""
     backend = denoiser.transformer.blocks[0].attn1.processor.backend
     kernel = next((kernel.title for kernel in KERNELS.values() if kernel.backend == backend), NATIVE_TITLE)
-    return kernel + _graphs_title(denoiser.recorder)
+    return kernel + _eight_bits_title(denoiser) + _graphs_title(denoiser.recorder)
+
+
+def _eight_bits_title(denoiser: CausalWan) -> str:
+    if denoiser.eight_bits is not None:
+        return ", 8 bits once there is a history"
+    return "" if denoiser.no_eight_bits is None else f", not in 8 bits: {denoiser.no_eight_bits}"
 
 
 def _graphs_title(recorder: Recorder | None) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..attention import CausalSelfAttention, LayerPrompt, Prompt, PromptCrossAttention
 from ..config import Geometry, Sampling, SettingsError
+from ..eight_bit import EightBitKernel
 from ..kv_cache import CLEAN, KVCache, LayerCache
 from ..policies import Policy
 from ..rope import RopeDims
@@ -33,6 +34,8 @@ class CausalWan:
         self._lock = threading.Lock()
         self._moments: WeakKeyDictionary[KVCache, Moments] = WeakKeyDictionary()  # of each run: weights may change
         self.recorder: Recorder | None = None  # None: passes are not recorded
+        self.eight_bits: EightBitKernel | None = None  # of self-attention; None: it is exact
+        self.no_eight_bits: str | None = None  # why it is exact, where 8 bits were asked for
         self._recordings: WeakKeyDictionary[KVCache, Recordings] = WeakKeyDictionary()
         make_causal(transformer)
         for block in transformer.blocks:
@@ -111,6 +114,7 @@ class CausalWan:
         self, work: Work, inputs: tuple[Tensor, ...], cache: KVCache, prompt: Prompt, step: int, name: Hashable
     ) -> Tensor:
         """`work`, which is given the network, with this cache and this prompt. Equal names are the same work."""
+        cache.in_8_bits = self.eight_bits is not None
         moments, texts = self._moments.setdefault(cache, Moments()), prompt.projected(self.layers)
         with self._lock, cache.one_pass(self.layers, inputs[0].device, step) as held, self._lent(cache, held, texts):
             text = None if all(text.keys is not None for text in texts) else prompt.embeds
@@ -130,7 +134,8 @@ class CausalWan:
     def _scene(self, texts: list[LayerPrompt]) -> Hashable:
         """What every pass depends on besides the cache: the prompt, and how blocks are computed."""
         block = self.transformer.blocks[0]
-        how = block.attn1.processor.backend, block.attn1.processor.joined, "forward" in vars(block)
+        own = block.attn1.processor
+        how = own.backend, own.joined, self.eight_bits, "forward" in vars(block)
         return how, places(t for text in texts for t in (text.keys, text.values))
 
     @contextmanager
@@ -139,7 +144,8 @@ class CausalWan:
         blocks = self.transformer.blocks
         try:
             for block, layer, text in zip(blocks, layers, texts, strict=True):
-                block.attn1.processor.cache, block.attn1.processor.layer = cache, layer
+                own = block.attn1.processor
+                own.cache, own.layer, own.eight_bits = cache, layer, self.eight_bits
                 block.attn2.processor.prompt = text
             yield
         finally:
