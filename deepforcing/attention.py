@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from .eight_bit import EightBitKernel
-from .kv_cache import KVCache, LayerCache
+from .kv_cache import KVCache, LayerCache, Reading
 from .rope import rotate
 
 
@@ -69,14 +69,13 @@ class CausalSelfAttention:
         q, turned = rotate(q, layer.rotation), rotate(k, layer.rotation)
         if layer.reading is None:
             self.cache.open(layer, q, k)
-        layer.write(q, k, turned, v)
-        out = self._attend(q, layer)
+        reading = layer.write(q, k, turned, v)
+        out = self._attend(q, layer, reading)
         return attn.to_out[0](layer.as_heads(out).flatten(2).type_as(hidden_states))
 
-    def _attend(self, q: Tensor, layer: LayerCache) -> Tensor:
-        if self.eight_bits is not None and layer.in_8_bits is not None:
+    def _attend(self, q: Tensor, layer: LayerCache, reading: Reading) -> Tensor:
+        if self.eight_bits is not None and layer.in_8_bits is not None and not layer.alone:
             return self.eight_bits(q, layer.in_8_bits)
-        reading = layer.reading
         backend = self.backend if reading.mask is None else None
         return dispatch_attention_fn(q, reading.keys, reading.values, attn_mask=reading.mask, backend=backend)
 

@@ -13,10 +13,12 @@ import psutil
 import torch
 
 from .breakdown import break_down
+from .eight_bit import EightBitKernel
 from .events import Chunk
 from .gauges import DriftMeter
 from .memory import Plan, forecast, sizes_of
 from .models.components import fastest_dtype
+from .models.cudnn_attention import use_eight_bits
 from .models.shapes import (
     random_components,
     random_taehv,
@@ -26,7 +28,7 @@ from .models.shapes import (
     transformer_config,
     vae_config,
 )
-from .models.speed import compile_blocks, eager_blocks, join_projections, use_attention, use_graphs
+from .models.speed import attention_in_8_bits, compile_blocks, eager_blocks, join_projections, use_attention, use_graphs
 from .pipeline import LatentChunk, Pipeline, decode, denoise, generate_long_video
 from .policies import DeepForcing, Policy, SlidingWindow
 from .run_ahead import run_ahead
@@ -78,6 +80,8 @@ def bench_shape(
     if compiler:
         compile_blocks(pipeline.denoiser, backend=compiler)
     yield from _contest(pipeline, chunks, compiler is not None, progress)
+    if device.type == "cuda":
+        yield from _in_8_bits(pipeline, chunks, progress)
     if graphs:
         use_graphs(pipeline.denoiser)
         yield from _with_graphs(pipeline, chunks, progress)
@@ -107,6 +111,35 @@ def _contest(pipeline: Pipeline, chunks: int, compiled: bool, progress: Callable
     if compiled:
         yield Row("compiled / eager, DiT time", _ratio(seconds["compiled", deep.name], seconds["eager", deep.name]))
     yield Row("probe on / off, DiT time", _ratio(seconds["probe"], seconds[ways[-1], deep.name]))
+
+
+def _in_8_bits(pipeline: Pipeline, chunks: int, progress: Callable) -> Iterator[Row]:
+    """Exact attention against 8 bits where the GPU has it, otherwise why it has not."""
+    denoiser = pipeline.denoiser
+    use_eight_bits(denoiser)
+    kernel, denoiser.eight_bits = denoiser.eight_bits, None
+    if kernel is None:
+        yield Row("attention in 8 bits", f"no: {denoiser.no_eight_bits}")
+    else:
+        yield from compare_attention(pipeline, kernel, chunks, progress)
+
+
+def compare_attention(pipeline: Pipeline, kernel: EightBitKernel, chunks: int, progress: Callable) -> Iterator[Row]:
+    """Exact attention and this kernel in 8 bits, in eager blocks, chunk by chunk in turn."""
+    runners = [_with_kernel(pipeline, given) for given in (None, kernel)]
+    exact, fp8 = _race(runners, _warm_up(pipeline), chunks, progress)
+    yield Row("DiT only, deep-forcing, eager, exact attention", _chunk_speed(pipeline, exact))
+    yield Row("DiT only, deep-forcing, eager, fp8 attention", _chunk_speed(pipeline, fp8))
+    yield Row("fp8 / exact attention, DiT time, eager", _ratio(fp8, exact))
+
+
+def _with_kernel(pipeline: Pipeline, kernel: EightBitKernel | None) -> Iterator[float]:
+    """Seconds of each chunk."""
+    stream = _stream(pipeline, DeepForcing(), False)
+    while True:
+        with eager_blocks(pipeline.denoiser), attention_in_8_bits(pipeline.denoiser, kernel):
+            seconds = next(stream).seconds
+        yield seconds
 
 
 def _with_graphs(pipeline: Pipeline, chunks: int, progress: Callable) -> Iterator[Row]:

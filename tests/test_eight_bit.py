@@ -10,10 +10,11 @@ from test_parity import denoiser_of
 from torch.nn.functional import scaled_dot_product_attention
 
 from deepforcing.attention_error import attention_error
+from deepforcing.bench import compare_attention
 from deepforcing.eight_bit import LARGEST, EightBits, scale_of, simulated, to_e4m3
 from deepforcing.models.graphs import Recorder
 from deepforcing.models.speed import attention_in_8_bits
-from deepforcing.policies import DeepForcing, SlidingWindow
+from deepforcing.policies import POLICIES, DeepForcing, SlidingWindow
 
 OWN = 8  # of 40 keys
 
@@ -130,3 +131,18 @@ def test_what_it_changes_in_a_video_is_told():
     assert 0 < float(rows["latents of the second chunk, 8 bits against exact"].split()[0]) < 0.2
     assert float(rows["choices of the first compression that flip"].split()[0]) < 50
     assert len(rows) == 9 and all(" / " in value for name, value in rows.items() if "after 9 s" in name)
+
+
+def test_the_bench_compares_exact_attention_with_a_kernel_in_turn():
+    pipeline, kernel = small_pipeline(), Watching()
+    rows = {row.name: row.value for row in compare_attention(pipeline, kernel, 2, iter)}
+    assert float(rows["fp8 / exact attention, DiT time, eager"]) > 0 and len(rows) == 3
+    assert len(kernel.histories) == 9 * 5 * pipeline.layers  # of ten chunks; the exact runner never called it
+    assert pipeline.denoiser.eight_bits is None
+
+
+def test_a_clean_pass_that_attends_to_itself_stays_exact():
+    pipeline, kernel = small_pipeline(), Watching()
+    pipeline.denoiser.eight_bits = kernel
+    latents(pipeline, POLICIES["id-forcing"](), 4)
+    assert len(kernel.histories) == 3 * 4 * pipeline.layers  # four steps, and no clean pass

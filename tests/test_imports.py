@@ -8,9 +8,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    {"turns", "version", "blend"},
+    {"turns", "version", "blend", "token_buffer"},
     {"config", "events", "rope", "captions", "metrics", "prompt", "ffmpeg", "output", "console", "proxies"},
-    {"compression", "mixing", "past_queries", "token_buffer", "eight_bit", "breakdown", "gauges", "going_on"},
+    {"compression", "mixing", "past_queries", "eight_bit", "breakdown", "gauges", "going_on"},
     {"timeline", "video_file"},
     {"opening"},
     {"policies"},

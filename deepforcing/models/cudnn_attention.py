@@ -137,5 +137,6 @@ def error_of_trial(kernel: Any, like: Tensor) -> float:
     read, own = EightBits(keys, keys.shape[1]), shape[1]
     read.begin(keys, values, own)
     read.write(keys[:, -own:], values[:, -own:])
-    exact = scaled_dot_product_attention(*(x.float().transpose(1, 2) for x in (q, keys, values))).transpose(1, 2)
+    wide = [x.float().transpose(1, 2) for x in (q, keys, values)]
+    exact = scaled_dot_product_attention(wide[0], wide[1], wide[2]).transpose(1, 2)
     return ((kernel(q, read).float() - exact).norm() / exact.norm()).item()

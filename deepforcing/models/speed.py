@@ -176,8 +176,9 @@ def use_attention(denoiser: CausalWan, kernel: str | None = None) -> str:
 
 
 @contextmanager
-def attention_in_8_bits(denoiser: CausalWan, kernel: EightBitKernel = simulated) -> Iterator[None]:
-    """Self-attention by this kernel in 8 bits, for the chunks that begin in a while: to see what they change."""
+def attention_in_8_bits(denoiser: CausalWan, kernel: EightBitKernel | None = simulated) -> Iterator[None]:
+    """Self-attention by this kernel in 8 bits, None for exact, for the chunks that begin in a while: to see what
+    they change."""
     before, denoiser.eight_bits = denoiser.eight_bits, kernel
     try:
         yield
