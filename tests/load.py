@@ -257,7 +257,7 @@ def opened(kind: str, path: Path) -> None:
 def breaking(pipeline: Pipeline, sizes: Sizes) -> Iterator[Found]:
     """An error in any part ends that run in words, and the next one works."""
     parts = {
-        "denoiser": (pipeline.denoiser, "flow"),
+        "denoiser": (pipeline.denoiser, "denoise"),
         "decoder": (pipeline.decoder, "decode"),
         "text encoder": (pipeline.text, "encode"),
     }
