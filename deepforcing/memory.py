@@ -117,6 +117,7 @@ class Plan:
     text           where the text encoder is between prompts: on the device, on the CPU to `move` or to be used there
                    (`cpu`), or nowhere (`free`)
     decoder        one of the model's decoders
+    eight_bits     whether self-attention reads keys and values in 8 bits, which are held beside the exact ones
     """
 
     height: int
@@ -128,6 +129,7 @@ class Plan:
     dtype: torch.dtype = torch.bfloat16
     chunk_frames: int = 3
     space: int = 8
+    eight_bits: bool = False
 
     def __post_init__(self) -> None:
         for name, allowed in (("weights", Weights), ("text", Keep)):
@@ -148,8 +150,8 @@ class Forecast:
     """Bytes on the device by use, and on the host.
 
     cache: keys and values of a full window, and what the policy has kept with them; turned: the same keys with RoPE,
-    for the chunk in flight. text: while it stays there; prompting: the encoder's weights for a new prompt, where they
-    come and go.
+    for the chunk in flight, and what of both is held in 8 bits. text: while it stays there; prompting: the encoder's
+    weights for a new prompt, where they come and go.
     """
 
     weights: int
@@ -187,7 +189,7 @@ def forecast(sizes: Sizes, plan: Plan, device: torch.device) -> Forecast:
     return Forecast(
         weights=_resident(sizes, plan.weights, element),
         cache=2 * one + _extra(sizes, plan, geometry),
-        turned=one,
+        turned=one + (2 * one // element if plan.eight_bits else 0),
         activations=int(max(element * passing, _FLOAT * _OPENING * (window - chunk) * sizes.width)),
         decoder=decoder.parameters * element,
         decoding=int((decoder.memory + decoder.work) * latents * element),

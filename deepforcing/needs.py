@@ -105,6 +105,7 @@ def needs_of(model: str | Path, loading: Loading = Loading(), policy: Policy | N
         fastest_dtype(device),
         loading.chunk_of(source),
         shape.space,
+        loading.attention == "fp8",
     )
     sizes, free = model_sizes(source, loading, here), room(device)
     if device.type == "cpu" and loading.device != "cpu":

@@ -14,6 +14,7 @@ from transformers import UMT5Config, UMT5EncoderModel
 from deepforcing import ModelError, load_pipeline
 from deepforcing.attention import Prompt
 from deepforcing.config import Sampling, SettingsError
+from deepforcing.eight_bit import simulated
 from deepforcing.events import Chunk
 from deepforcing.fitting import fit
 from deepforcing.memory import Plan, Room, describe, forecast, free_memory, room, sizes_of
@@ -93,6 +94,21 @@ def test_the_published_numbers_of_self_forcing(wan):
         needs = forecast(wan, full_size(policy=SlidingWindow(frames)), CUDA)
         assert 2 * needs.turned / 1e9 == pytest.approx(gigabytes, rel=0.01), "keys and values"
         assert 1 < needs.cache / needs.turned / 2 < 1.03
+
+
+def test_keys_and_values_in_8_bits_are_counted_once_more():
+    model = CausalWan(small_transformer(layers=3), Sampling())
+    model.eight_bits = simulated
+    cache, prompt = model.new_cache(SlidingWindow(9), model.geometry(16, 16)), Prompt("", WordHash().encode(["a"]))
+    x = torch.zeros(1, CHANNELS, 3, 16, 16)
+    for _ in range(4):
+        model.remember(x, cache, prompt)
+    model.flow(x, 1000.0, cache, prompt)
+    held = sum(t.untyped_storage().nbytes() for c in cache.layers.values() for t in c.in_8_bits.touched[:2])
+    sizes = sizes_of(dict(small_transformer(layers=3).config), {"full": CodecConfig(latent_channels=CHANNELS)})
+    plan = Plan(128, 128, SlidingWindow(9), dtype=torch.float32)
+    exact, more = (forecast(sizes, replace(plan, eight_bits=on), CPU) for on in (False, True))
+    assert more.device - exact.device == more.turned - exact.turned == held
 
 
 def small_cache_forecast(policy, dtype):
