@@ -285,12 +285,15 @@ def _denoise(
     past: Past,
 ) -> Iterator[LatentChunk | SettingsChanged]:
     denoiser, generator = pipeline.denoiser, torch.Generator().manual_seed(seed)
-    prompt, index = None, 0
+    prompt, index, strengths = None, 0, settings.strengths
     while True:
         text = check_prompt(prompt_for(index))
         settings.repeat(past.changed(index))
         if changed := settings.news(index):
             yield changed
+        if prompt is not None and settings.strengths != strengths:
+            prompt = replace(prompt, layers=[])  # to be projected by other weights
+        strengths = settings.strengths
         cache, steps, watch = settings.cache, settings.schedule, settings.watch
         started = time.perf_counter()
         if prompt is None or prompt.text != text:

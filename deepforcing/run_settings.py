@@ -3,6 +3,7 @@ the probe; the switch; the number of denoising steps."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,7 +11,9 @@ import torch
 from .config import Geometry, Sampling, SettingsError
 from .events import SettingsChanged
 from .kv_cache import KVCache, LayerCache
+from .models.components import ModelError
 from .models.schedule import steps_of
+from .models.speed import has_passing_weights
 from .models.wan import CausalWan
 from .policies import Policy, make_policy, settings_of
 from .probe import AttentionProbe
@@ -32,6 +35,8 @@ class RunSettings:
         self._denoiser, self.cache = denoiser, cache
         self.at_switch = new_switch(self.switch, denoiser, cache)
         self._take_steps(denoiser.sampling if self.steps is None else denoiser.sampling.thinned(self.steps))
+        merged = denoiser.strengths
+        self._loras, self.strengths = (merged.names, merged.given) if merged else ((), ())
         self._told = self._plain()
 
     def end(self) -> None:
@@ -50,23 +55,28 @@ class RunSettings:
         switch: str | None = None,
         steps: int | None = None,
         anew: bool = False,
+        loras: Sequence[float] | None = None,
     ) -> None:
         """From the chunk on that comes next; what is None stays. anew: with an emptied cache, a new scene, which can be
-        that of any policy, and whose first frames are its sink.
+        that of any policy, and whose first frames are its sink. loras: how strongly each of the model's is in its
+        weights.
 
         Raises SettingsError, and changes nothing, for what cannot be, and for what has to wait for the next run.
         """
         policy, switch = policy or self.policy, check_switch(switch or self.switch)
         sampling = self._denoiser.sampling.thinned(self.steps if steps is None else steps)
+        strengths = self.strengths if loras is None else self._check_loras(loras)
         if anew:
             cache = self.cache.anew(policy)
-            self.scene += self.cache.next_frame > 0  # what is empty already is no scene
         else:
             cache = self.cache
             self._check_held(policy, switch)
+        if strengths != self.strengths or (anew and strengths):
+            self._strengthen(strengths, cache)
         if anew or switch != self.switch:
             self.at_switch = new_switch(switch, self._denoiser, cache)
         self._take_steps(sampling)
+        self.scene += anew and self.cache.next_frame > 0  # what is empty already is no scene
         self.probe = self.probe if probe is None else bool(probe)
         self.cache, self.switch = cache, switch
         self.policy = cache.policy = policy
@@ -75,7 +85,8 @@ class RunSettings:
         """Change again what was changed at this chunk before, plain values by name. Raises as `change` does."""
         policy = _policy_of(self.policy, values) if values else self.policy
         anew = "scene" in values or "policy" in values
-        self.change(policy, values.get("probe"), values.get("switch"), values.get("steps"), anew)
+        loras = [values.get(name, now) for name, now in zip(self._loras, self.strengths, strict=True)]
+        self.change(policy, values.get("probe"), values.get("switch"), values.get("steps"), anew, loras or None)
 
     def check(self, policy: Policy, geometry: Geometry) -> None:
         """What can be said of a change of policy whatever the cache holds. Raises SettingsError as `change` does."""
@@ -84,6 +95,21 @@ class RunSettings:
         policy.check(geometry)
         if policy.heads_apart != self.policy.heads_apart:
             raise SettingsError(f"whether heads keep tokens of their own is settled at the start: {LATER}")
+
+    def _check_loras(self, strengths: Sequence[float]) -> tuple[float, ...]:
+        merged = self._denoiser.strengths
+        if merged is None:
+            raise SettingsError("this model has no LoRA that could be stronger or weaker")
+        if has_passing_weights(self._denoiser.transformer):
+            raise SettingsError(f"the strength of a LoRA in weights that are offloaded or in fp8 is settled: {LATER}")
+        return merged.check(strengths)
+
+    def _strengthen(self, strengths: tuple[float, ...], cache: KVCache) -> None:
+        try:
+            self._denoiser.set_strengths(strengths, cache)
+        except ModelError as error:
+            raise SettingsError(str(error)) from None
+        self.strengths = strengths
 
     def _check_held(self, policy: Policy, switch: str) -> None:
         """Raise SettingsError unless the cache still has what these need."""
@@ -108,7 +134,9 @@ class RunSettings:
 
     def _plain(self) -> dict:
         run = {"scene": self.scene, "policy": self.policy.name}
-        return {**run, **settings_of(self.policy), "probe": self.probe, "switch": self.switch, "steps": self.steps}
+        loras = dict(zip(self._loras, self.strengths, strict=True))
+        own = {"probe": self.probe, "switch": self.switch, "steps": self.steps}
+        return {**run, **settings_of(self.policy), **own, **loras}
 
     def _take_steps(self, sampling: Sampling) -> None:
         self.steps, self.schedule = len(sampling.steps), steps_of(sampling)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .events import Chunk, StreamStarted
 from .going_on import NONE, Past
 from .opening import Start
@@ -97,14 +99,16 @@ class VideoStream(Prompted):
         switch: str | None = None,
         steps: int | None = None,
         anew: bool = False,
+        loras: Sequence[float] | None = None,
     ) -> tuple[int, float]:
         """Other settings from the next chunk on; what is None stays. anew: a new scene, with an emptied cache, which
-        can have any policy. Returns the chunk's number, and its second of the video.
+        can have any policy. loras: the strength of each of the model's, see `Loading`. Returns the chunk's number, and
+        its second of the video.
 
         Waits for the chunk in flight; a SettingsChanged is told before the one that has them. Raises SettingsError, and
         changes nothing, for what cannot be, for what has to wait for the next run, and where this one is over.
         """
-        return self._at_boundary(lambda index: self._change(index, policy, probe, switch, steps, anew))
+        return self._at_boundary(lambda index: self._change(index, policy, probe, switch, steps, anew, loras))
 
     def _change(self, index: int, *wanted) -> tuple[int, float]:
         self.settings.change(*wanted)

@@ -36,6 +36,13 @@ pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 SCENE = {"policy": small("h2o"), "anew": True}
 
 
+def test_what_chance_says_in_a_scene_is_of_the_runs_seed():
+    chance = replace(SMALL, score="random")
+    chunks = video(changes={2: {"policy": chance, "anew": True}}, chunks=8)[0]
+    for chunk, latents in zip(chunks[2:], by_hand(chance, before=2 * 5, chunks=6), strict=True):
+        assert np.array_equal(chunk.latents, latents)
+
+
 def by_hand(policy, before, chunks, steps=4):
     """Latents of a scene: its cache is new, its noise what comes after that of the chunks before it."""
     pipeline, generator = small_pipeline(), torch.Generator().manual_seed(7)
@@ -167,6 +174,14 @@ def test_a_trace_of_scenes_and_steps_goes_on_bit_for_bit(begun, tmp_path):
     assert [event for event in again if isinstance(event, SettingsChanged)] == [
         event for event in events if isinstance(event, SettingsChanged)
     ]
+
+
+@pytest.mark.parametrize("changes", [{0: SCENE}, {2: {"anew": True}}])
+def test_another_policy_from_the_start_and_a_scene_of_the_same_one_are_made_again(changes):
+    whole, events, _ = video(changes=changes, chunks=8)
+    past = Past.of(events[:7])
+    again = list(long_video(small_pipeline(), lambda index: "a", RunSettings(SMALL), 93, 7, False, False, past))
+    assert same([event for event in again if isinstance(event, Chunk)], whole)
 
 
 def test_only_some_changes_of_a_past_may_be_kept():

@@ -70,6 +70,20 @@ def load_transformer(
     return transformer.eval()
 
 
+@torch.no_grad()
+def changed_weights(path: Path, loras: Sequence[tuple[Path, float]], head_dim: int = 128) -> dict[str, Tensor]:
+    """Those weights of the transformer in `path` that LoRAs change, by name, with all changes merged, in float32.
+
+    Raises ModelError as `load_transformer` does.
+    """
+    _, weights = _from_folder(path) if path.is_dir() else _from_file(path, head_dim)
+    changes = [load_lora(file, _diffusers_name, strength) for file, strength in loras]
+    for change in changes:
+        change.check(weights)
+    names = {name: None for change in changes for name in (*change.products, *change.sums)}
+    return {name: _changed(name, weights[name], changes) for name in names}
+
+
 def _changed(name: str, weight: Tensor, changes: Sequence[Lora]) -> Tensor:
     """With all changes added, one after another, in float32."""
     for change in changes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ..config import SettingsError
+from .lora import check_strength
 from .placement import Weights
 from .sources import Source
 from .wan_text import Keep
@@ -15,7 +16,6 @@ Decoder = Literal["full", "small"]
 Device = Literal["auto", "cuda", "cpu"]
 Attention = Literal["exact", "fp8"]
 MOST_CHUNK = 21  # latent frames, all of the five seconds that published models were trained on
-STRONGEST = 10  # times a LoRA can be added
 NOT_BOTH = "attention in 8 bits cannot be in compiled blocks yet: leave --compile or --attention fp8 away"
 _PASSING = {"fp8": "cast from fp8", "offload": "offloaded"}
 
@@ -56,9 +56,7 @@ class Loading:
                 known = ", ".join(get_args(allowed))
                 raise SettingsError(f"{name} must be one of {known}, not {getattr(self, name)!r}")
         for _, strength in self.loras:
-            if isinstance(strength, bool) or not isinstance(strength, int | float) or not abs(strength) <= STRONGEST:
-                number = f"a number from -{STRONGEST} to {STRONGEST}"
-                raise SettingsError(f"the strength of a LoRA is {number}, not {strength!r}")
+            check_strength(strength)
         for name in ("height", "width"):
             if (side := getattr(self, name)) is not None and side < 1:
                 raise SettingsError(f"{name} must be at least 1 pixel, not {side}")

@@ -14,11 +14,13 @@ from pathlib import Path
 
 from torch import Tensor
 
+from ..config import SettingsError
 from .components import ModelError
 from .model_folder import read_json
 from .weight_files import read_tensors
 
 KEYS = ("generator_lora", "lora", "state_dict")  # the first is where LongLive's training puts it
+STRONGEST = 10  # times a LoRA can be added
 DOWN, UP = "lora_A", "lora_B"
 HALVES = {"lora_A": DOWN, "lora_down": DOWN, "lora.down": DOWN, "lora_B": UP, "lora_up": UP, "lora.up": UP}
 ENDS = ("", ".weight", ".default.weight")
@@ -40,6 +42,14 @@ FLAT = (  # Wan's names with their dots made `_`
     (r"(text_embedding|time_embedding|time_projection)_(\d)", r"\1.\2"),
     (r"head_head", "head.head"),
 )
+
+
+def check_strength(strength: float) -> float:
+    """The strength itself. Raises SettingsError unless it is a number that is not too large."""
+    if isinstance(strength, bool) or not isinstance(strength, int | float) or not abs(strength) <= STRONGEST:
+        number = f"a number from -{STRONGEST} to {STRONGEST}"
+        raise SettingsError(f"the strength of a LoRA is {number}, not {strength!r}")
+    return strength
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from .loading import Loading
 from .lora_hub import find_lora
 from .shapes import LATENT_CHANNELS, PATCH, SHAPES
 from .sources import Source
+from .strengths import MergedLoras
 from .taehv import load_taehv
 from .tiny_codec import TinyCodec
 from .wan import CausalWan
@@ -72,13 +73,14 @@ def _load(
     denoiser = text = None
     decoder: WanDecoder | TinyCodec | None = None
     if "transformer" in paths:
-        own = [(paths["lora"], 1.0)] if "lora" in paths else []
-        options: dict[str, Any] = {
-            "loras": [*own, *((find_lora(file), strength) for file, strength in loading.loras)],
-            "head_dim": head_dim,
-            "device": home,
-        }
+        own = ((paths["lora"], 1.0),) if "lora" in paths else ()
+        loras = [(find_lora(file), strength) for file, strength in loading.loras]
+        options: dict[str, Any] = {"loras": [*own, *loras], "head_dim": head_dim, "device": home}
         denoiser = CausalWan(load_transformer(paths["transformer"], dtype, **options), source.sampling)
+        if loras:
+            files, given = zip(*loras, strict=True)
+            base = denoiser.transformer, paths["transformer"]
+            denoiser.strengths = MergedLoras(*base, own, files, given, head_dim)
     if {"text_encoder", "tokenizer"} <= paths.keys():
         text = load_text_encoder(_common_folder(paths), device, dtype, keep=loading.text)
     if "vae" in paths:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Protocol
 from weakref import WeakKeyDictionary
 
 import torch
@@ -25,12 +26,25 @@ Network = Callable[[Tensor, float], Tensor]  # latents and their timestep -> wha
 Work = Callable[..., Tensor]
 
 
+class Strengths(Protocol):
+    """How strongly LoRAs are in the weights, see `strengths.MergedLoras`."""
+
+    names: tuple[str, ...]
+    given: tuple[float, ...]
+
+    def check(self, strengths: Sequence[float]) -> tuple[float, ...]: ...
+
+    def set(self, strengths: tuple[float, ...]) -> None: ...
+
+
 class CausalWan:
     """A stock Wan transformer whose self-attention reads a KV cache. Several videos may share one, a call at a time."""
 
     def __init__(self, transformer: WanTransformer3DModel, sampling: Sampling) -> None:
         self.transformer = transformer.eval().requires_grad_(False)
         self.sampling, self.steps = sampling, steps_of(sampling)
+        self.strengths: Strengths | None = None  # of LoRAs, where there are any
+        self._strengths: WeakKeyDictionary[KVCache, tuple[float, ...]] = WeakKeyDictionary()  # of each run
         self._lock = threading.Lock()
         self._moments: WeakKeyDictionary[KVCache, Moments] = WeakKeyDictionary()  # of each run: weights may change
         self.recorder: Recorder | None = None  # None: passes are not recorded
@@ -76,6 +90,14 @@ class CausalWan:
     def new_cache(self, policy: Policy, geometry: Geometry, seed: int = 0) -> KVCache:
         return KVCache(policy, geometry, RopeDims.of_head(self.head_dim), self.heads, seed)
 
+    def set_strengths(self, strengths: tuple[float, ...], cache: KVCache) -> None:
+        """How strongly LoRAs are in the weights for all passes over this cache that are to come; a prompt has to be
+        projected anew. Raises ModelError, and changes nothing, where their files are gone."""
+        with self._lock:
+            self.strengths.set(strengths)
+            self._strengths[cache] = strengths
+            self._moments.pop(cache, None)
+
     @torch.no_grad()
     def denoise(self, x: Tensor, noise: Tensor, step: Step, cache: KVCache, prompt: Prompt) -> Tensor:
         """One step of the schedule over a chunk [B, channels, frames, height, width], to the next step's level."""
@@ -116,7 +138,12 @@ class CausalWan:
         """`work`, which is given the network, with this cache and this prompt. Equal names are the same work."""
         cache.in_8_bits = self.eight_bits is not None
         moments, texts = self._moments.setdefault(cache, Moments()), prompt.projected(self.layers)
-        with self._lock, cache.one_pass(self.layers, inputs[0].device, step) as held, self._lent(cache, held, texts):
+        with (
+            self._lock,
+            self._strong(cache),
+            cache.one_pass(self.layers, inputs[0].device, step) as held,
+            self._lent(cache, held, texts),
+        ):
             text = None if all(text.keys is not None for text in texts) else prompt.embeds
 
             def network(x: Tensor, timestep: float) -> Tensor:
@@ -130,6 +157,12 @@ class CausalWan:
             recordings = self._recordings.setdefault(cache, Recordings(self.recorder))
             variant = (name, tuple(x.shape for x in inputs), places(t for layer in held for t in layer.touched))
             return recordings.run(self._scene(texts), variant, whole, inputs)
+
+    def _strong(self, cache: KVCache) -> AbstractContextManager:
+        """The weights are this run's, whatever another run has made of them."""
+        if self.strengths is not None:
+            self.strengths.set(self._strengths.get(cache, self.strengths.given))
+        return nullcontext()
 
     def _scene(self, texts: list[LayerPrompt]) -> Hashable:
         """What every pass depends on besides the cache: the prompt, and how blocks are computed."""

@@ -81,7 +81,11 @@ def started_message(event: StreamStarted) -> dict:
 def with_change(started: StreamStarted, event: SettingsChanged) -> StreamStarted:
     """What the run is from then on."""
     run = {name: event.after[name] for name in ("policy", "switch", "steps") if name in event.after}
-    own = {name: value for name, value in event.after.items() if name not in (*run, "probe", "scene")}
+    own = {
+        name: value
+        for name, value in event.after.items()
+        if name not in (*run, "probe", "scene") and not name.startswith("lora ")
+    }
     return replace(started, settings=own if "policy" in run else {**started.settings, **own}, **run)
 
 
