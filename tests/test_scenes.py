@@ -160,6 +160,8 @@ def test_a_trace_of_scenes_and_steps_goes_on_bit_for_bit(begun, tmp_path):
     assert [event for event in read if isinstance(event, SettingsChanged)] == [
         event for event in events[:cut] if isinstance(event, SettingsChanged)
     ]
+    origins = [event.cache.origin for event in read if isinstance(event, Chunk)]
+    assert origins == [chunk.cache.origin for chunk in whole[:begun]]
     later = {at: change for at, change in CHANGES.items() if at >= begun}
     settings = RunSettings(SMALL)
 
