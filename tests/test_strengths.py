@@ -98,6 +98,11 @@ def test_from_its_chunk_on_everything_is_of_the_new_weights(files, strengths):
     assert same(kept, now), "a new scene keeps the strengths"
 
 
+def test_what_timesteps_do_is_of_the_new_weights_while_the_cache_stays(files):
+    was, changed = video(loaded(files, 1.0, 0.5)), video(loaded(files, 1.0, 0.5), {1: {"loras": (1.0, 0.0)}})
+    assert not np.array_equal(latents(changed)[1], latents(was)[1])
+
+
 def test_a_run_that_is_gone_on_with_changes_them_again(files):
     whole = video(loaded(files, 1.0, 0.5), {1: {"loras": (0.2, 0.5)}}, 4)
     past = Past.of(whole[:4])  # three chunks and a change
