@@ -7,7 +7,7 @@ import pytest
 from conftest import small_pipeline
 from test_trace import POLICY, record, run
 
-from deepforcing import Chunk, SettingsError, Timeline, VideoShape, generate_long_video, read_trace
+from deepforcing import Chunk, SettingsChanged, SettingsError, Timeline, VideoShape, generate_long_video, read_trace
 from ui.hosting.sessions import Sessions
 from ui.player.messages import Codec
 from ui.runs.gone_on import gone_on
@@ -87,3 +87,13 @@ def test_without_latents_it_goes_on_from_the_pictures(trace, tmp_path):
 def test_what_cannot_be_gone_on_with_is_refused(trace, shape, seconds, words):
     with pytest.raises(SettingsError, match=words):
         gone_on(order(), trace, seconds, replace(PIPELINE, shape=shape))
+
+
+def test_the_scenes_of_a_run_stay_and_its_other_settings_do_not(trace):
+    changes = (
+        SettingsChanged(1, {"scene": 0, "sink": 3}, {"scene": 1, "sink": 2}),
+        SettingsChanged(2, {"sink": 2}, {"sink": 1}),
+        SettingsChanged(6, {"scene": 1}, {"scene": 2}),
+    )
+    on = gone_on(order(), replace(trace, index=replace(trace.index, changes=changes)), 45 / 16, PIPELINE)
+    assert on.past.changes == (SettingsChanged(1, {"scene": 0}, {"scene": 1}),)
