@@ -49,6 +49,7 @@ def test_a_new_scene_begins_with_an_empty_cache_and_its_own_sink(page, tmp_path)
     expect(said).to_contain_text("Denoising steps: 2, from second")
     page.locator("#policy").get_by_text("attention-sink").first.click()
     expect(said).to_contain_text("Another policy starts with an empty cache")
+    page.wait_for_timeout(2000)  # the policy's own settings have come, and were looked at too
     now.click()
     expect(said).to_contain_text("New scene from second")
     expect(now).to_be_hidden()
