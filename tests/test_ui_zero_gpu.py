@@ -203,6 +203,16 @@ def test_a_viewer_who_leaves_ends_the_worker(pipeline, zero_gpu):
     assert soon(lambda: not multiprocessing.active_children(), 10)
 
 
+def test_a_run_that_goes_on_is_told_from_its_beginning(pipeline, zero_gpu):
+    whole = list(generate_long_video(pipeline, "a red balloon", num_frames=57, policy=POLICY, seed=7))
+    begun = replace(order(frames=57), past=Past.of(whole[:2]), begun=pipeline.starts(2))
+    told = [message for message, _ in Sessions(pipeline).play("a", begun, hurry=True)]
+    chunks = [message for message in told if message["kind"] == "chunk"]
+    assert told[0]["kind"] == "started" and told[0]["begun"] == pipeline.starts(2)
+    assert [message["first"] for message in chunks] == [chunk.first_frame for chunk in whole]
+    assert [message["again"] for message in chunks] == [True, True] + [False] * (len(whole) - 2)
+
+
 def short_lived(pipeline, end, orders):
     """Other sides that make four chunks each, and then end: by the clock, or without a word."""
 
@@ -238,7 +248,7 @@ def test_a_video_goes_on_in_another_worker_as_if_it_were_one(pipeline, tmp_path,
     chunks = [m for m in messages if m["kind"] == "chunk"]
     assert [m["index"] for m in chunks] == list(range(11)) and sum(len(m["frames"]) for m in chunks) == frames
     assert sum(m["kind"] == "started" for m in messages) == 1
-    assert not any("made" in m or "again" in m for m in messages)
+    assert not any("made" in m for m in messages)
     assert [o.begun for o in orders] == sorted({o.begun for o in orders})
     recorded = list(read_trace(run.files.trace))[1:-1]
     heard = [chunk.prompt for chunk in recorded].index("a blue boat")

@@ -57,6 +57,7 @@ class LentRun:
         self.id = name
         self._pipeline, self._lent, self.order, self._folder = pipeline, lent, order, folder
         self._made: list[tuple[str, np.ndarray]] = []  # prompt and latents of each chunk of a video
+        self._has_started = False
         self._pending: str | None = None  # a prompt that no chunk has yet
         self._scenes: list[int] = []  # chunks that began one
         self._asked = 0  # scenes, of this other side
@@ -144,11 +145,7 @@ class LentRun:
         work = self._lent(order, str(self._folder), self.id)
         try:
             for message, self.files in work:
-                if (
-                    not self._keep(message)
-                    and not self._is_known(message)
-                    and not (order.begun and message["kind"] == "started")
-                ):
+                if not self._is_known(message):
                     yield message
         except gr.Error as error:
             yield _failed(in_plain_words(str(error.message)))
@@ -158,18 +155,26 @@ class LentRun:
             self._mailbox.write(replace(self._wishes, stopping=True))  # or a viewer who leaves would not end it
             work.close()
 
-    def _keep(self, message: dict) -> bool:
-        """Take what going on needs out of a message; whether it tells of what was made before."""
-        again, (prompt, latents) = message.pop("again", False), message.pop("made", ("", None))
-        if latents is not None and not again:
-            self._made.append((prompt, latents))
-            self._pending = None if prompt == self._pending else self._pending
-        return again
-
     def _is_known(self, message: dict) -> bool:
-        """Whether it tells of a change before chunks that were made already; a new scene is kept in mind."""
-        if message["kind"] != "changed" or message["chunk"] < len(self._made):
-            return message["kind"] == "changed"
+        """Whether an earlier side has told it; what going on needs is taken out of it, or kept in mind."""
+        kind = message["kind"]
+        if kind == "started":
+            known, self._has_started = self._has_started, True
+            return known
+        if kind == "changed":
+            return self._knows_change(message)
+        prompt, latents = message.pop("made", ("", None))
+        if latents is None:
+            return False
+        if message["index"] < len(self._made):
+            return True
+        self._made.append((prompt, latents))
+        self._pending = None if prompt == self._pending else self._pending
+        return False
+
+    def _knows_change(self, message: dict) -> bool:
+        if message["chunk"] < len(self._made):
+            return True
         if message["scene"]:
             self._scenes.append(message["chunk"])
             self._emptied = True

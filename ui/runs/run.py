@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -97,6 +98,7 @@ class Run(PacedRun):
         self._recording: Recording | None = None
         self._asked: list[str] = []  # prompts asked for, not yet announced to the page
         self._changes: list[SettingsChanged] = []  # of the time before there is a file
+        self._changing = threading.Lock()  # one change a chunk: what was asked for first is answered first
         self._begun = order.begun * pipeline.shape.fps
         self.report(0, False)
 
@@ -117,8 +119,9 @@ class Run(PacedRun):
         anew: bool = False,
     ) -> float | None:
         """As `VideoStream.change`: the second from which it holds; None where that is known elsewhere only."""
-        _, seconds = self._stream.change(policy=policy, switch=switch, steps=steps, anew=anew)
-        self.order = self.order.changed(policy, switch, steps)
+        with self._changing:
+            _, seconds = self._stream.change(policy=policy, switch=switch, steps=steps, anew=anew)
+            self.order = self.order.changed(policy, switch, steps)
         return seconds
 
     def _fold(self, event: Event | None) -> Iterator[dict]:
