@@ -63,6 +63,10 @@ def test_who_is_left_behind_by_another_page_ends_without_ending_the_run():
     assert list(first) == [] and sessions.get("a") is None
     sessions.leave("a")
     assert soon(lambda: sessions.get("b") is not None)
+    for _, last, _ in second:
+        sessions.report("b", last["run"], 10**6, True, last["seq"])
+        if last["kind"] == "chunk":
+            break
     sessions.report("a", last["run"], 0, False, 99)  # a late word of the page that was left behind counts no more
     sessions.close("b")
     assert watching(sessions, "b", second)[-1]["reason"] == "stopped"

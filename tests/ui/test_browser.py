@@ -73,10 +73,10 @@ def panels_follow_the_video(page):
     wait(page, f"{newest} > {before} && {newest} === p.shownChunk.latents[1] - 1")
     assert len(columns_of(page)) == page.locator(".df-cells figure").count()
     for name in ("bars", "rope", "life"):
-        assert page.locator(f".df-{name}").evaluate(INKED), name
+        page.wait_for_function(f"({INKED})(document.querySelector('.df-{name}'))")
     drawer(page, "Attention over time")
     expect(page.locator(".df-shares")).to_be_visible()
-    assert page.locator(".df-shares").evaluate(INKED)
+    page.wait_for_function(f"({INKED})(document.querySelector('.df-shares'))")
     drawer(page, "Layers and heads")
     layers, heads = look(page, "[p.history.run.layers.length, p.history.run.heads.length]")
     assert page.locator(".df-grid button").count() == (1 + layers) * (1 + heads)

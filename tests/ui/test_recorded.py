@@ -124,7 +124,7 @@ def every_panel_shows_the_recorded_run(page, path: Path):
     assert look(page, "p.clock.newest") == sum(len(message["frames"]) for message in messages)
     assert look(page, "p.clock.stalls") == 0
     for name in ("bars", "rope", "life"):
-        assert page.locator(f".df-{name}").evaluate(INKED), name
+        page.wait_for_function(f"({INKED})(document.querySelector('.df-{name}'))")
     drawer(page, "Meter")
     assert page.locator(".df-cells figure").count() >= 3
     expect(page.locator(".df-about")).to_contain_text("deep-forcing (window 21, sink 10")
