@@ -150,32 +150,11 @@ class App:
         inputs = [page.prompt, page.later, page.start.file, *page.asked]
         buttons = [page.generate, page.change, page.stop, page.download, page.save, *page.told]
         outputs = [page.player, *buttons, page.note]
-        gr.on(
-            [page.generate.click, page.again.click],
-            self.generate,
-            inputs,
-            outputs,
-            trigger_mode="multiple",  # the next run begins while the one before goes on
-            show_progress="hidden",
-            concurrency_limit=RUNS_AT_ONCE,
-            api_visibility="private",
-        )
-        page.player.go_on(
-            self.go_on,
-            inputs,
-            outputs,
-            show_progress="hidden",
-            concurrency_limit=RUNS_AT_ONCE,
-            api_visibility="private",
-        )
-        page.player.rejoin(
-            self.rejoin,
-            None,
-            outputs,
-            show_progress="hidden",
-            concurrency_limit=RUNS_AT_ONCE,
-            api_visibility="private",
-        )
+        long = {"show_progress": "hidden", "concurrency_limit": RUNS_AT_ONCE, "api_visibility": "private"}
+        starts = [page.generate.click, page.again.click]  # a next run begins while the one before goes on
+        gr.on(starts, self.generate, inputs, outputs, trigger_mode="multiple", **long)
+        page.player.go_on(self.go_on, inputs, outputs, **long)
+        page.player.rejoin(self.rejoin, None, outputs, **long)
         page.change.click(self.change_prompt, page.prompt, page.note, **QUIET)
         page.stop.click(self.stop, **QUIET)
         page.player.beat(self.beat, **QUIET)

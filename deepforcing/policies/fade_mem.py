@@ -12,7 +12,7 @@ from torch import Tensor
 from ..config import Geometry, SettingsError
 from .base import CacheView, Selection
 from .self_forcing import SlidingWindow
-from .settings import whole
+from .settings import number, whole
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class FadeMem(SlidingWindow):
     `dense` frames. At power 0 all entries grow alike, at 1 each stands for a fixed share of the time since.
 
     An entry stands in the middle of its frames, at a fraction of a frame where that is so; the whole past is drawn
-    together as far as is needed for the first of them not to stand further back than the window reaches.
+    together as far as is needed for the first of them not to stand further back than the window reaches. How entries
+    grow with distance is a reading of the paper's words.
     """
 
     name: ClassVar[str] = "fade-mem"
@@ -37,8 +38,7 @@ class FadeMem(SlidingWindow):
     def __post_init__(self) -> None:
         super().__post_init__()
         whole("dense", self.dense, 1)
-        if isinstance(self.power, bool) or not isinstance(self.power, int | float) or not 0 <= self.power <= 4:
-            raise SettingsError(f"power must be a number from 0 to 4, not {self.power!r}")
+        number("power", self.power, 0, 4)
 
     def check(self, geometry: Geometry) -> None:
         super().check(geometry)

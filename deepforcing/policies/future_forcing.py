@@ -9,16 +9,15 @@ import torch
 from torch import Tensor
 
 from ..compression import importance
-from ..config import Geometry, SettingsError
 from ..rope import Rotation, rotate
 from .base import CacheView
 from .deep_sink import Phase
 from .settings import whole
-from .top_c import TopC
+from .top_c import TopCByPast
 
 
 @dataclass(frozen=True)
-class FutureForcing(TopC):
+class FutureForcing(TopCByPast):
     """The queries of the future score the past (Luo et al., https://arxiv.org/abs/2605.30083).
 
     Queries before RoPE hardly change while a video goes on; what changes is where they stand. So their mean, for each
@@ -39,15 +38,6 @@ class FutureForcing(TopC):
     def __post_init__(self) -> None:
         super().__post_init__()
         whole("horizon", self.horizon, 1)
-
-    @property
-    def query_frames(self) -> int:
-        return self.recent
-
-    def check(self, geometry: Geometry) -> None:
-        super().check(geometry)
-        if self.recent == geometry.chunk_frames:
-            raise SettingsError(f"recent must be more than {geometry.chunk_frames}: the past frames in it are asked")
 
     def scores(self, view: CacheView) -> Tensor:
         keys = view.keys(slice(None), self.place(view))

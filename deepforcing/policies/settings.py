@@ -16,6 +16,12 @@ def whole(name: str, value: int, least: int) -> None:
         raise SettingsError(f"{name} must be a whole number of at least {least}, not {value!r}")
 
 
+def number(name: str, value: float, least: float, most: float) -> None:
+    """Raise SettingsError unless the value is a number in this range."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise SettingsError(f"{name} must be a number from {least} to {most}, not {value!r}")
+
+
 def one_of(policy: Policy, name: str) -> None:
     """Raise SettingsError unless the setting is one of the words that its type lists."""
     value, allowed = getattr(policy, name), choices_of(type(policy), name)

@@ -9,15 +9,15 @@ from torch import Tensor
 from torch.nn.functional import avg_pool1d
 
 from ..compression import attention_mass
-from ..config import Geometry, SettingsError
+from ..config import SettingsError
 from .base import CacheView
 from .deep_sink import Phase
 from .settings import whole
-from .top_c import Heads, TopC
+from .top_c import Heads, TopCByPast
 
 
 @dataclass(frozen=True)
-class SnapKV(TopC):
+class SnapKV(TopCByPast):
     """An observation window votes for what stays (Li et al., https://arxiv.org/abs/2404.14469).
 
     The clean queries of the past frames in `recent` are the observation window. Their softmax attention over all
@@ -39,15 +39,6 @@ class SnapKV(TopC):
         whole("kernel", self.kernel, 1)
         if self.kernel % 2 == 0:
             raise SettingsError(f"kernel must be odd, not {self.kernel}")
-
-    @property
-    def query_frames(self) -> int:
-        return self.recent
-
-    def check(self, geometry: Geometry) -> None:
-        super().check(geometry)
-        if self.recent == geometry.chunk_frames:
-            raise SettingsError(f"recent must be more than {geometry.chunk_frames}: the past frames in it are asked")
 
     def scores(self, view: CacheView) -> Tensor:
         keys = view.keys(slice(None), self.place(view))

@@ -11,7 +11,7 @@ from torch import Tensor
 from ..compression import attention_mass
 from ..config import Geometry, SettingsError
 from .base import CacheView, Selection
-from .settings import whole
+from .settings import number, whole
 from .streaming_llm import StreamingLLM
 
 
@@ -43,10 +43,8 @@ class TetherCache(StreamingLLM):
         super().__post_init__()
         whole("sink", self.sink, 1)
         whole("memory", self.memory, 1)
-        for name in ("gate", "pull"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-                raise SettingsError(f"{name} must be a number from 0 to 1, not {value!r}")
+        number("gate", self.gate, 0, 1)
+        number("pull", self.pull, 0, 1)
 
     @property
     def recent(self) -> int:

@@ -136,3 +136,17 @@ class TopC(DeepSink):
         g = view.geometry
         recent = (self.recent - g.chunk_frames) * g.tokens_per_frame
         return slice(self.sink * g.tokens_per_frame, view.frames.shape[1] - recent)
+
+
+@dataclass(frozen=True)
+class TopCByPast(TopC):
+    """Not a policy by itself: a subclass scores by the clean queries of the past frames in `recent`."""
+
+    @property
+    def query_frames(self) -> int:
+        return self.recent
+
+    def check(self, geometry: Geometry) -> None:
+        super().check(geometry)
+        if self.recent == geometry.chunk_frames:
+            raise SettingsError(f"recent must be more than {geometry.chunk_frames}: the past frames in it are asked")

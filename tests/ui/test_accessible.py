@@ -107,15 +107,16 @@ def test_the_tour_is_offered_once_and_stops_where_it_matters(replay, browser, tr
 SMALL = """() => [...document.querySelectorAll("button:not(.term), a[href], input, select, summary")]
   .filter((one) => one.checkVisibility({ visibilityProperty: true }))
   .filter((one) => !one.closest("[aria-hidden=true], .skip, .df-marks"))
-  .map((one) => [one, (one.type === "radio" ? one.closest("label") : one).getBoundingClientRect()])
+  .map((one) => [one, (one.closest("label:has([type=radio], [type=checkbox])") ?? one).getBoundingClientRect()])
   .filter(([one, { width, height }]) => width > 1 && height > 1 && (width < 44 || height < 44))
   .map(([one, { width, height }]) => `${one.outerHTML.slice(0, 80)}: ${width} x ${height}`)"""
 
 
-def test_what_is_pressed_is_wide_enough_for_a_thumb_and_headings_go_down_by_steps(replay, browser, trouble):
-    page = open_tab(replay, browser, trouble, viewport={"width": 420, "height": 900}, has_touch=True, is_mobile=True)
+def test_what_is_pressed_is_wide_enough_for_a_thumb_and_headings_go_down_by_steps(app, browser, trouble):
+    page = open_tab(app, browser, trouble, viewport={"width": 420, "height": 900}, has_touch=True, is_mobile=True)
     wait(page, "p.clock?.ended && p.instrument.axis")
-    for name in (*DRAWERS[:4], "Learn"):
+    page.get_by_role("button", name="More ...").click()
+    for name in (*DRAWERS, "Race", "Learn"):
         page.get_by_role("tab", name=name, exact=True).click()
         assert page.evaluate(SMALL) == [], name
         levels = page.locator("h1:visible, h2:visible, h3:visible, h4:visible").evaluate_all(

@@ -1,5 +1,7 @@
 """A new scene: the cache of a run is emptied on the page, by its button, and where what was touched needs it."""
 
+from functools import partial
+
 import pytest
 from browsing import expect
 from chromium import drawer, look, until_it_works, wait
@@ -50,7 +52,9 @@ def test_a_new_scene_begins_with_an_empty_cache_and_its_own_sink(page, tmp_path)
     wait(page, f"({CHANGES}).length >= 2")  # else one mark stands for this and the next
     page.locator("#policy").get_by_text("attention-sink").first.click()
     expect(said).to_contain_text("Another policy starts with an empty cache")
-    until_it_works(lambda: now.click(timeout=5000), expect(now).to_be_hidden)  # it may just be drawn anew
+    scene_is_said = partial(expect(said).to_contain_text, "New scene from second")
+    until_it_works(lambda: now.click(timeout=5000), scene_is_said)  # a click is lost while the button is drawn anew
+    expect(now).to_be_hidden()
     follows(page, f"origin > {first} && run.policy === 'attention-sink' && run.settings.budget === undefined")
     titles = look(page, CHANGES)
     assert titles[0] == "Settings: new scene" and titles[1] == "Settings: steps 4 → 2"

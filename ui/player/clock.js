@@ -3,9 +3,10 @@
 const PREROLL = 20; // frames gathered before playing when generation is slower than, or near, real time
 const CATCH_UP = 1.03; // the most that playback may run faster, too little to be seen
 const LONG_AHEAD = 2.5; // seconds of buffer from which playback catches up
-const HUNGRY = 1.4; // seconds of buffer up to which the server makes more at once: then what arrives is all that it can
+const HUNGRY = 1.5; // seconds of buffer up to which the server makes more at once, see pace.py; above, it waits
 const LEFT = 8; // frames that should be left when the next ones arrive; where there are fewer, playback slows down a little
-const [LOOKED_AT, LONGEST] = [5, 12_000]; // arrivals, and milliseconds between two of them, that tell the rate
+const MORE = 4; // of them for each time that they were not enough, up to twice as many
+const [LOOKED_AT, LONGEST] = [5, 12]; // arrivals, and seconds between two of them, that tell the rate
 
 export class Clock {
   constructor(fps, firstCount, recorded = false) {
@@ -20,7 +21,8 @@ export class Clock {
     this.ended = false; // no more frames will come
     this.stalls = 0;
     this.made = 0; // measured frames per second of generation, 0 = not known yet
-    this.arrivals = []; // [milliseconds, frames] of the latest ones, while the server makes all that it can
+    this.arrivals = []; // [seconds that the server was busy with it, frames] of the latest ones
+    this.arrived = null; // [milliseconds, frames in hand then] of the last one
     this.trim = 0.9; // of the speed, so that about LEFT frames are left when the next ones arrive
     this.firstCount = firstCount;
     this.last = null;
@@ -35,19 +37,29 @@ export class Clock {
   add(count, seconds, now = performance.now()) {
     const rate = count / seconds;
     this.made = this.made ? 0.6 * this.made + 0.4 * rate : rate;
-    if (!this.buffering) this.trim = Math.max(0.75, Math.min(1.12, 1 + (this.ahead - LEFT) / 48));
-    if (now - (this.arrivals.at(-1)?.[0] ?? now) > LONGEST) this.arrivals = [];
-    this.arrivals = [...this.arrivals, [now, count]].slice(-LOOKED_AT);
+    if (!this.buffering) this.trim = Math.max(0.75, Math.min(1.12, 1 + (this.ahead - this.left) / 48));
+    this.look(count, now);
     this.newest += count;
-    if (this.ahead > HUNGRY * this.fps || !this.playing) this.arrivals = [];
+    this.arrived = this.playing ? [now, this.ahead] : null;
+  }
+
+  // How long a chunk was on its way, less the time that the server waited since there was enough in hand.
+  look(count, now) {
+    if (!this.arrived) return void (this.arrivals = []);
+    const [then, ahead] = this.arrived;
+    const seconds = (now - then) / 1000 - Math.max(0, ahead / this.fps - HUNGRY);
+    this.arrivals = seconds > LONGEST ? [] : [...this.arrivals, [Math.max(0, seconds), count]].slice(-LOOKED_AT);
   }
 
   // Frames a second that come to be shown: what is made, or less, where others share the machine or the way is slow.
   get rate() {
-    const [first, ...later] = this.arrivals;
-    if (later.length < 2) return this.made;
-    const seconds = (later.at(-1)[0] - first[0]) / 1000;
-    return Math.min(this.made, later.reduce((sum, [, count]) => sum + count, 0) / Math.max(seconds, 0.1));
+    if (this.arrivals.length < 2) return this.made;
+    const [seconds, frames] = [0, 1].map((i) => this.arrivals.reduce((sum, arrival) => sum + arrival[i], 0));
+    return Math.min(this.made, frames / Math.max(seconds, 0.1));
+  }
+
+  get left() {
+    return Math.min(2 * LEFT, LEFT + MORE * this.stalls);
   }
 
   get frame() {
