@@ -10,7 +10,7 @@ from conftest import small_pipeline, soon
 
 from deepforcing import DeepForcing, SettingsError, read_trace
 from ui.hosting.kept import KeptRun
-from ui.hosting.link import LOOKED_AT, WORST, Link
+from ui.hosting.link import LOOKED_AT, WORST, Link, Need
 from ui.hosting.sessions import Sessions
 from ui.runs.files import Files
 from ui.runs.paced_run import GAVE_WAY
@@ -257,6 +257,22 @@ def test_a_slow_link_is_measured_and_gets_smaller_pictures():
     assert link.rate is None and link.quality(1, 1) == 1
     packets(0.1)
     assert link.quality(0, 1) == 0, "nothing is better than the best"
+
+
+def test_a_video_needs_no_more_of_its_link_than_it_is_made_at():
+    now = [0.0]
+    need = Need(lambda: now[0])
+
+    def makes(*seconds):
+        for second in seconds:
+            now[0] += second
+            need.made(24_000, 12, 16)
+        return need.rate
+
+    assert makes(1) == 32_000, "as it will be shown, before its pace is known"
+    assert makes(0.1, 0.1, 0.1) == 32_000, "what is made faster is shown no faster"
+    assert makes(3, 3, 3) == pytest.approx(8_000), "a slow machine's pictures take less"
+    assert makes(0.75, 0.75, 0.75, 90) == 32_000, "a pause is no slowness"
 
 
 def test_what_a_slow_link_gets_is_said_and_smaller():

@@ -18,6 +18,7 @@ from deepforcing.models.tiny_text import TinyTextConfig, TinyTextEncoder
 from deepforcing.training.sizes import ModelSizes
 
 ASSETS = TINY_FOLDER
+CLASSIFIER = "classifier.safetensors"
 SHARD = 15_000_000  # bytes of tensors in one file of a transformer
 
 

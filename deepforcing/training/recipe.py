@@ -8,7 +8,8 @@ from pathlib import Path
 
 import torch
 
-from deepforcing.training.bundle import ASSETS, Bundle, load_bundle, new_bundle
+from deepforcing.models.tiny_classifier import Classifier, load_classifier
+from deepforcing.training.bundle import ASSETS, CLASSIFIER, Bundle, load_bundle, new_bundle
 from deepforcing.training.dit_stage import Stage
 from deepforcing.training.rendering import Source
 from deepforcing.training.scale import CPU, Scale
@@ -42,6 +43,12 @@ class Recipe:
     def beginning(self) -> Bundle:
         """What training begins with."""
         return new_bundle(self.sizes) if self.fresh else load_bundle(self.start)
+
+    @property
+    def classifier(self) -> Classifier:
+        """What the classifier's training begins with."""
+        known = None if self.fresh else self.start / CLASSIFIER
+        return load_classifier(known).train().requires_grad_() if known and known.exists() else Classifier()
 
     @property
     def stages(self) -> tuple[Stage, ...]:

@@ -8,10 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from deepforcing.config import Sampling
-from deepforcing.models.tiny_classifier import Classifier
 from deepforcing.training import parallel
 from deepforcing.training.bank import Bank
-from deepforcing.training.bundle import load_bundle, save_bundle, save_module
+from deepforcing.training.bundle import CLASSIFIER, load_bundle, save_bundle, save_module
 from deepforcing.training.classifier import Shown, train_classifier, truth_of
 from deepforcing.training.codec_stage import CodecTraining, train_codec
 from deepforcing.training.data import decode_clips, encode_clips
@@ -115,7 +114,8 @@ def distil_transformer(recipe: Recipe) -> None:
 
 
 def make_classifier(recipe: Recipe, rendering: Rendering) -> None:
-    """The check's classifier, from rendered scenes only: as they are, and after a round trip through the codec."""
+    """The check's classifier, from rendered scenes only: as they are, and after a round trip through the codec. One that
+    was trained already learns on."""
     codec, device, sources = load_bundle(recipe.output).codec.to(recipe.device), recipe.device, []
     for name, source in recipe.sources.items():
         if source.decoded:
@@ -126,8 +126,8 @@ def make_classifier(recipe: Recipe, rendering: Rendering) -> None:
             softened = decode_clips(recipe.folder / f"{name}_decoded.npy", latents, codec, device, seconds)
             sharp = clips.pixels[: min(clips.ready, RENDERED * source.decoded)]
             sources += [Shown(Bank(sharp, device), truth), Shown(Bank(softened, device), truth)]
-    model = train_classifier(sources, recipe.times.seconds("classifier"), Classifier().to(device))
-    save_module(model.cpu(), recipe.output / "classifier.safetensors")
+    model = train_classifier(sources, recipe.times.seconds("classifier"), recipe.classifier.to(device))
+    save_module(model.cpu(), recipe.output / CLASSIFIER)
 
 
 STAGES = {

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 from ..player.messages import packet_of
 from ..runs.files import Files
-from .link import Link
+from .link import Link, Need
 from .stalls import Stalls
 
 MOST_BYTES = 40_000_000  # that are kept of a run; its oldest chunks go first
@@ -48,7 +48,7 @@ class KeptRun:
         self.over = False
         self._error: Exception | None = None
         self._told: deque[Told] = deque()
-        self._bytes, self._needed, self._fps, self._seen = 0, 0.0, 1, -1
+        self._bytes, self._need, self._fps, self._seen = 0, Need(), 1, -1
         self._changed = threading.Condition()
         self._viewer: object | None = None
         self._folder = TemporaryDirectory(prefix="deepforcing-")
@@ -62,7 +62,7 @@ class KeptRun:
                 return
             self._seen = seen
             self.link.arrived(seen)
-            self.quality = self.link.quality(self.quality, self._needed)
+            self.quality = self.link.quality(self.quality, self._need.rate)
             self._changed.notify_all()
 
     def follow(self) -> Iterator[tuple[str, dict, Files]]:
@@ -162,10 +162,10 @@ class KeptRun:
             self._changed.notify_all()
 
     def _measure(self, message: dict, size: int) -> None:
-        """How many bytes a second of video takes, and where it ends by now."""
+        """What it takes of the link, and where it ends by now."""
         if message["kind"] == "started":
             self._fps = message["fps"]
         elif message["kind"] in FILM:
             frames = message["frames"] if message["kind"] == "chunk" else message["frames"][0]
-            self._needed = size * self._fps / max(1, len(frames))
+            self._need.made(size, max(1, len(frames)), self._fps)
             self.stalls.made(message["first"] + len(frames))

@@ -1,16 +1,36 @@
-"""How fast a page's connection is: bytes that were sent, and when the page said that it has them."""
+"""How fast a page's connection is: bytes that were sent, and when the page said that it has them; and how fast it has
+to be."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Callable
+from statistics import median
 
 LEAST_BYTES = 15_000  # smaller packets tell of the way's length, not of its width
 LOOKED_AT = 4  # packets: a link counts as slow when the best of so many was
 ROOM = 1.3  # of a link, over what the video takes, so that it does not stall
 WORST = 2  # the lowest quality
 BETTER = 3.0  # times the bytes that the next better quality may take
+LATELY = 5  # chunks: how fast a video is made, told by the median, since a pause is no slowness
+
+
+class Need:
+    """What a video takes of a link: no more than it is shown at, and less where it is made more slowly. A machine that
+    is too slow for its video is none of the link's fault."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._made_at = clock, None
+        self._paces: deque[float] = deque(maxlen=LATELY)
+        self.rate = 0.0  # bytes a second
+
+    def made(self, size: int, frames: int, fps: int) -> None:
+        """A chunk of so many bytes and frames, to be shown at `fps`, is on its way."""
+        before, self._made_at = self._made_at, self._clock()
+        if before is not None:
+            self._paces.append(frames / max(self._made_at - before, 1e-3))
+        self.rate = size / frames * min(fps, median(self._paces or [fps]))
 
 
 class Link:
