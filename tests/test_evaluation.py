@@ -291,6 +291,11 @@ def test_evaluate_goes_on_where_it_was_killed(tmp_path):
     other = Evaluation(tmp_path, plan.experiments, prompts=1, seeds=1, seconds=15, workers=1)
     with pytest.raises(SettingsError, match="seconds 10, not 15"):
         evaluate(other)
+    settings = json.loads(plan.settings_file.read_text())
+    for name in ("weights", "decoder", "reader", "precision"):
+        plan.settings_file.write_text(json.dumps(settings | {name: "another"}))
+        with pytest.raises(SettingsError, match=f"{name} another, not {settings[name]}"):
+            evaluate(plan)
 
 
 def test_other_policies_stand_beside_those_of_every_experiment_that_compares_some(tmp_path, monkeypatch):

@@ -21,6 +21,7 @@ import torch
 
 from ..captions import Caption
 from ..config import SettingsError
+from ..models.fingerprint import fingerprint
 from ..models.tiny_classifier import ATTRIBUTES, Classifier, load_classifier
 from ..pipeline import Pipeline, load_pipeline
 from ..version import __version__
@@ -256,10 +257,10 @@ def _settle_settings(plan: Evaluation) -> None:
     now = _settings(plan)
     if plan.settings_file.exists():
         before = json.loads(plan.settings_file.read_text(encoding="utf-8"))
-        for name in ("weights", "seconds", "precision"):
-            if before[name] != now[name]:
+        for name in ("weights", "decoder", "reader", "seconds", "precision"):
+            if before.get(name) != now[name]:
                 raise SettingsError(
-                    f"{plan.output} holds results with {name} {before[name]}, not {now[name]}: "
+                    f"{plan.output} holds results with {name} {before.get(name, 'unknown')}, not {now[name]}: "
                     "give another --output, or remove them"
                 )
     plan.settings_file.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
@@ -270,6 +271,8 @@ def _settings(plan: Evaluation) -> dict:
     return {
         "model": plan.model,
         "weights": pipeline.weights,
+        "decoder": fingerprint(pipeline.decoder),
+        "reader": fingerprint(_classifier()),
         "precision": str(pipeline.denoiser.dtype).removeprefix("torch."),
         "seconds": plan.seconds,
         "seeds": plan.seeds,
