@@ -114,8 +114,8 @@ def distil_transformer(recipe: Recipe) -> None:
 
 
 def make_classifier(recipe: Recipe, rendering: Rendering) -> None:
-    """The check's classifier, from rendered scenes only: as they are, and after a round trip through the codec. One that
-    was trained already learns on."""
+    """The check's classifier, from rendered scenes only: as they are, and after a round trip through the codec. One
+    that was trained already learns on."""
     codec, device, sources = load_bundle(recipe.output).codec.to(recipe.device), recipe.device, []
     for name, source in recipe.sources.items():
         if source.decoded:
