@@ -71,10 +71,12 @@ class MemoryBlock(nn.Module):
 
     def forward(self, x: Tensor, batch: int, previous: Tensor | None) -> tuple[Tensor, Tensor]:
         """x [B*T, C, h, w], previous [B, C, h, w] or None at the start -> (the same shape, the last frame's input)."""
-        frames = x.unflatten(0, (batch, -1))
-        first = torch.zeros_like(frames[:, 0]) if previous is None else previous
-        past = torch.cat([first[:, None], frames[:, :-1]], 1).flatten(0, 1)
-        return F.relu(self.conv(torch.cat([x, past], 1)) + x), frames[:, -1].clone()  # a view would keep them all
+        frames = _as_they_lie(x).unflatten(0, (batch, -1))
+        first = torch.zeros_like(frames[:, 0]) if previous is None else _as_they_lie(previous)
+        past = torch.cat([first[:, None], frames[:, :-1]], 1)
+        both = _channels_first(torch.cat([frames, past], -1).flatten(0, 1))
+        last = _channels_first(frames[:, -1].clone())  # a view would keep them all
+        return (self.conv(both) + x).relu_(), last
 
 
 class TimePool(nn.Module):
@@ -85,7 +87,8 @@ class TimePool(nn.Module):
         self.conv = nn.Conv2d(2 * channels, channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x.reshape(-1, 2 * x.shape[1], *x.shape[2:]))
+        pairs = _as_they_lie(x).unflatten(0, (-1, 2)).movedim(1, 3)
+        return self.conv(_channels_first(pairs.flatten(3)))
 
 
 class TimeGrow(nn.Module):
@@ -93,10 +96,12 @@ class TimeGrow(nn.Module):
 
     def __init__(self, channels: int, factor: int) -> None:
         super().__init__()
+        self.factor = factor
         self.conv = nn.Conv2d(channels, factor * channels, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x).reshape(-1, *x.shape[1:])
+        grown = _as_they_lie(self.conv(x)).unflatten(-1, (self.factor, -1)).movedim(3, 1)
+        return _channels_first(grown.flatten(0, 1))
 
 
 class SoftClamp(nn.Module):
@@ -104,6 +109,15 @@ class SoftClamp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(x / 3) * 3
+
+
+def _as_they_lie(x: Tensor) -> Tensor:
+    """[N, C, h, w] -> a view [N, h, w, C]: channels lie last in memory, and what is put together so stays so."""
+    return x.movedim(1, -1)
+
+
+def _channels_first(x: Tensor) -> Tensor:
+    return x.movedim(-1, 1)
 
 
 def _conv(inputs: int, outputs: int, **options) -> nn.Conv2d:
