@@ -21,6 +21,10 @@ from ui.recordings.library import Recordings, messages_of
 
 ROOT = Path(__file__).parents[2]
 MOMENT = 2.5  # seconds; frame 40
+AT_ONCE = (  # what is seen when a run was begun
+    "[p.root.dataset.state, p.root.querySelector('.df-told').textContent, "
+    "p.instrument.bars.mass.size > 0, p.life.columns.length > 0]"
+)
 
 
 @pytest.fixture(scope="module")
@@ -168,8 +172,15 @@ def test_recorded_and_live_runs_take_turns_on_the_player(app, browser, trouble):
     expect(page.locator("[data-meter=first]")).to_have_text(re.compile(r"^\d+\.\d\d s$"))
     wait(page, "p.clock.atEnd")
     expect(page.locator(".df-now-text")).to_contain_text("<img src=x onerror=alert(1)> & ")  # text, and no picture
+    look(
+        page,
+        f"new MutationObserver(() => p.opened ??= {AT_ONCE}).observe(p.root, {{ attributeFilter: ['data-state'] }})",
+    )
     page.get_by_role("button", name="Generate", exact=True).click()
     wait(page, "!p.history.run.recorded && p.stage.shown >= 0")
+    state, told, *kept = look(page, "p.opened")
+    assert state == "starting" and told.startswith("What the model looks back at is told here"), "the last run's words"
+    assert kept == [False, False], "the last run's attention and life"
     expect(page.locator(".df-recorded")).to_be_hidden()
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()

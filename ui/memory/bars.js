@@ -13,6 +13,10 @@ export class Bars {
     this.mass = new Map(); // latent frame -> share of the attention
   }
 
+  open() {
+    this.mass.clear();
+  }
+
   // The chunk's attention in the chosen layer and head; nothing where it was not measured.
   take({ attention }, history, { layer, head }) {
     this.mass.clear();

@@ -21,6 +21,7 @@ export class Instrument {
     this.tell = point;
     this.pointed = null;
     this.hint = this.find("read").textContent;
+    this.nothing = this.find("told").textContent;
     onWidth(this.find("axis"), (width) => {
       this.width = width;
       this.lay();
@@ -32,12 +33,15 @@ export class Instrument {
     }
   }
 
+  // Nothing is known of this run yet.
   open(run) {
-    Object.assign(this, { run, cells: null, pointed: null });
+    Object.assign(this, { run, cells: [], gone: 0, pointed: null });
     this.keepmap.open(run);
+    this.bars.open();
     this.rope.open(run);
+    this.find("told").textContent = this.nothing;
     for (const name of ["sink", "keep-note", "rope-note"]) this.find(name).textContent = "";
-    for (const group of this.find("groups").children) group.hidden = true;
+    this.lay();
   }
 
   show(chunk, history, choice) {

@@ -14,14 +14,21 @@ export class Life {
     this.canvas = root.querySelector(".df-life");
     this.read = root.querySelector(".df-life-read");
     this.hint = this.read.textContent;
+    this.columns = [];
     onWidth(this.canvas, (width) => {
       this.width = width;
       this.draw();
     });
     const { canvas } = this;
-    canvas.addEventListener("click", ({ offsetX }) => this.span && seek(this.secondsAt(offsetX)));
+    canvas.addEventListener("click", ({ offsetX }) => this.columns.length && seek(this.secondsAt(offsetX)));
     canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => this.tell(offsetX, offsetY));
     canvas.addEventListener("pointerleave", () => (this.read.textContent = this.hint));
+  }
+
+  open() {
+    this.columns = [];
+    this.read.textContent = this.hint;
+    this.draw();
   }
 
   // marks: seconds of new prompts and of jumps.
@@ -50,9 +57,10 @@ export class Life {
   }
 
   draw() {
-    if (!this.width || !this.columns?.length) return;
+    if (!this.width) return;
     const colour = inks(this.canvas);
     const context = sheet(this.canvas, this.width, HEIGHT);
+    if (!this.columns.length) return;
     this.sink = Math.max(...this.columns.map(({ sink }) => sink));
     this.first = Math.max(this.columns[0].origin ? 0 : this.columns[0].sink, this.columns[0].own[0]);
     this.latest = this.columns.at(-1).own[1];
@@ -76,7 +84,7 @@ export class Life {
   }
 
   tell(x, y) {
-    if (!this.columns?.length) return;
+    if (!this.columns.length) return;
     const at = this.secondsAt(x);
     const column = this.columns.find(({ end }) => at < end) ?? this.columns.at(-1);
     const found = livesIn(column, this.layer).find(([latent]) => {

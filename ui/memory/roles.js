@@ -8,10 +8,16 @@ const [LEFT, BOTTOM, HEIGHT] = [40, 20, 190]; // pixels: for numbers, and the wh
 export class Roles {
   constructor(root) {
     this.canvas = root.querySelector(".df-shares");
+    this.columns = [];
     onWidth(this.canvas, (width) => {
       this.width = width;
       this.draw();
     });
+  }
+
+  open() {
+    this.columns = [];
+    this.draw();
   }
 
   show(history, { layer, head }) {
@@ -26,9 +32,10 @@ export class Roles {
   }
 
   draw() {
-    if (!this.width || !this.columns?.length) return;
+    if (!this.width) return;
     const colour = inks(this.canvas);
     const context = sheet(this.canvas, this.width, HEIGHT);
+    if (!this.columns.length) return;
     const high = HEIGHT - BOTTOM;
     for (const { seconds, end, mass } of this.columns) {
       let top = high;

@@ -132,6 +132,8 @@ class Player extends Film {
     this.find("rate").hidden = true;
     this.meter.open(message);
     this.instrument.open(message);
+    for (const panel of [this.life, this.roles]) panel.open();
+    this.needle(0);
     this.keepmap.choose(null);
     this.stage.follow(null);
     for (const name of ["now-text", "coming"]) this.find(name).textContent = "";
@@ -183,7 +185,7 @@ class Player extends Film {
   needle(seconds) {
     for (const panel of [this.life, this.roles]) {
       const line = panel.canvas.parentElement.querySelector(".needle");
-      line.hidden = !panel.width || !panel.columns?.length;
+      line.hidden = !panel.width || !panel.columns.length;
       if (!line.hidden) line.style.transform = `translateX(${panel.x(seconds)}px)`;
     }
   }
