@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from torch import Tensor
-
 from .models.components import ModelError
 
 
-def check_finite(numbers: Tensor, maker: str, index: int) -> None:
-    """Raises ModelError, which says what that usually means, unless every number that `maker` made is finite."""
-    if not numbers.isfinite().all():
+def check_finite(all_finite: bool, maker: str, index: int) -> None:
+    """Raises ModelError, which says what that usually means, unless all numbers that `maker` made are finite."""
+    if not all_finite:
         raise ModelError(
             f"the {maker} made no finite numbers for chunk {index}, so nothing can be shown from here on. Usually its "
             "weights are broken (fetch the file again), or the precision is too small for them (take weights in "

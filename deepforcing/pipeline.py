@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import cast
 
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from .attention import Prompt
+from .beside import Beside
 from .blend import Blend, melts_into, prompts_in
 from .config import Geometry, SettingsError
 from .events import AttentionMass, CacheState, Chunk, Compression, SettingsChanged, StreamStarted, Timings
@@ -30,12 +31,13 @@ from .kv_cache import KVCache
 from .mixing import mix
 from .models.components import Components, ModelError, device_for
 from .models.cudnn_attention import use_eight_bits
+from .models.decoding import Decoding
 from .models.fingerprint import fingerprint
 from .models.loading import Loading
 from .models.placement import place_weights
 from .models.released import load_released
 from .models.schedule import Step
-from .models.speed import attention_title, compile_blocks, join_projections, use_attention, use_graphs
+from .models.speed import attention_title, compile_blocks, decoder_title, join_projections, use_attention, use_graphs
 from .models.tiny import is_tiny, load_tiny
 from .opening import Start, opening_frames
 from .out_of_memory import explain_no_room, is_out_of_memory, release
@@ -77,13 +79,18 @@ class Pipeline(Components):
     @property
     def attention(self) -> str:
         """The attention kernel in use, for people to read."""
-        return attention_title(self.denoiser)
+        return attention_title(self.denoiser) + decoder_title(self.decoder)
 
     @property
     def device(self) -> str:
         """What computes, for people to read."""
         device = self.denoiser.device
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type.upper()
+
+    @cached_property
+    def beside(self) -> Beside:
+        """Where chunks are decoded, of all runs: one stream keeps one stock of memory."""
+        return Beside(self.denoiser.device)
 
     @cached_property
     def weights(self) -> str:
@@ -128,7 +135,7 @@ class Pipeline(Components):
         """What is left of frames uint8 [n, height, width, 3] of whole chunks once they are latents: as this model's own
         decoder draws them. Raises ModelError as `opening` does."""
         latents = torch.from_numpy(self.latents(frames))[None].to(self.denoiser.device, self.denoiser.dtype)
-        return _pictures(self.decoder.decode(latents)[0])
+        return _pictures(self.decoder.decode(latents)[0]).cpu().numpy()
 
     @torch.no_grad()
     def latents(self, frames: np.ndarray) -> np.ndarray:
@@ -193,7 +200,7 @@ def _make_faster(pipeline: Pipeline, loading: Loading) -> None:
     if loading.compiled:
         compile_blocks(pipeline.denoiser)
     if loading.graphs:
-        use_graphs(pipeline.denoiser)
+        use_graphs(pipeline.denoiser, pipeline.decoder)
 
 
 def check_seed(seed: int) -> int:
@@ -312,7 +319,7 @@ def _denoise(
         denoiser.remember(x, cache, prompt)
         settings.at_switch.made(x)
         _finish(x.device)
-        check_finite(x, "transformer", index)
+        check_finite(bool(x.isfinite().all()), "transformer", index)
         seconds = time.perf_counter() - started
         yield LatentChunk(index, first, x.transpose(1, 2), text, seconds, *telemetry, index < len(past))
         index += 1
@@ -325,14 +332,16 @@ def _encode(pipeline: Pipeline, text: str, stale: Prompt | None) -> Prompt:
 
 
 def decode(pipeline: Pipeline, chunks: Iterator[LatentChunk | SettingsChanged]) -> Iterator[Chunk | SettingsChanged]:
-    """Decode chunks in order; the decoder's state is kept here, so that streams do not mix."""
-    state, first_frame = None, 0
+    """Decode chunks in order, on CUDA beside what else the device does."""
+    decoding, first_frame = Decoding(pipeline.decoder), 0
     for chunk in chunks:
         if isinstance(chunk, SettingsChanged):
             yield chunk
             continue
         started = time.perf_counter()
-        frames, state = _decode_one(pipeline, chunk, state)
+        ready = pipeline.beside.begin(partial(_decoded, decoding), chunk.latents)
+        frames, latents, finite = (x.numpy() for x in ready())
+        check_finite(bool(finite), "decoder", chunk.index)
         seconds = time.perf_counter() - started
         yield Chunk(
             index=chunk.index,
@@ -344,23 +353,21 @@ def decode(pipeline: Pipeline, chunks: Iterator[LatentChunk | SettingsChanged]) 
             cache=chunk.cache,
             compression=chunk.compression,
             attention=chunk.attention,
-            latents=chunk.latents[0].float().cpu().numpy(),
+            latents=latents,
             again=chunk.again,
         )
         first_frame += len(frames)
 
 
-@torch.no_grad()
-def _decode_one(pipeline: Pipeline, chunk: LatentChunk, state):
-    frames, state = pipeline.decoder.decode(chunk.latents, state)
-    check_finite(frames, "decoder", chunk.index)
-    return _pictures(frames), state
+def _decoded(decoding: Decoding, latents: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Of latents [1, F, channels, h, w]: the pictures, the latents as they are told, and whether all is finite."""
+    frames = decoding.frames(latents)
+    return _pictures(frames), latents[0].float(), frames.isfinite().all()
 
 
-def _pictures(frames: Tensor) -> np.ndarray:
+def _pictures(frames: Tensor) -> Tensor:
     """Frames [1, n, 3, H, W] in 0..1 -> uint8 [n, H, W, 3]."""
-    pixels = frames[0].clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1)
-    return np.ascontiguousarray(pixels.cpu().numpy())
+    return frames[0].clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 def started_event(

@@ -11,15 +11,24 @@ from torch.utils._pytree import tree_leaves
 
 
 class Tape(TorchDispatchMode):
-    """Remembers operations; one that brings a number to Python cannot be recorded, as on CUDA."""
+    """Remembers operations; one that brings a number to Python cannot be recorded, as on CUDA. What they write over is
+    as it was once recording ends, however it does: recording computes nothing."""
 
     def __init__(self) -> None:
         super().__init__()
         self.operations: list[tuple] = []
+        self._before: list[tuple[Tensor, Tensor]] = []
+
+    def __exit__(self, *error) -> None:
+        super().__exit__(*error)
+        for place, value in reversed(self._before):
+            place.copy_(value)
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         if operation is torch.ops.aten._local_scalar_dense.default:
             raise RuntimeError("operation not permitted when stream is capturing\nand more that nobody reads")
+        if operation._schema.is_mutable:
+            self._before += [(x, x.clone()) for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
         made = operation(*args, **(kwargs or {}))
         self.operations.append((operation, args, kwargs or {}, made))
         return made

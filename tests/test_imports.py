@@ -17,7 +17,7 @@ ORDER = [
     {"kv_cache", "method"},
     {"attention", "telemetry"},
     {"probe", "models"},
-    {"run_ahead", "memory", "out_of_memory", "finite", "tiers", "switching", "wording", "attached"},
+    {"run_ahead", "beside", "memory", "out_of_memory", "finite", "tiers", "switching", "wording", "attached"},
     {"fitting", "options", "prompt_options", "steering", "run_settings"},
     {"pipeline"},
     {"stream", "bench", "needs"},

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -70,20 +71,27 @@ def places(tensors: Iterable[Tensor | None]) -> tuple:
 
 
 class CudaGraphs:
-    """Records passes as CUDA graphs, which share their memory: a pass is over before the next one begins."""
+    """Records work as CUDA graphs. They share their memory: one begins when the one before is over, whatever streams
+    they are in."""
 
-    def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
+    def __init__(self, capturing: Lock) -> None:
+        """capturing: held while one is captured, which is done for one at a time on a device."""
+        self._capturing, self._pool = capturing, torch.cuda.graph_pool_handle()
+        self._replaying, self._over = Lock(), torch.cuda.Event()
 
     def __call__(self, work: Work, inputs: tuple[Tensor, ...]) -> Work:
         given, graph = tuple(x.clone() for x in inputs), torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):  # a decoder may be at work
-            made = work(*given)
+        with self._capturing, torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+            made = work(*given)  # while other threads are at work
 
         def replay(*inputs: Tensor) -> Tensor:
-            for place, x in zip(given, inputs, strict=True):
-                place.copy_(x)
-            graph.replay()
-            return made.clone()
+            with self._replaying:
+                self._over.wait()
+                for place, x in zip(given, inputs, strict=True):
+                    place.copy_(x)
+                graph.replay()
+                out = made.clone()
+                self._over.record()
+            return out
 
         return replay

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import torch
@@ -28,8 +29,10 @@ from torch import Tensor, nn
 from ..config import SettingsError
 from ..eight_bit import EightBitKernel, simulated
 from ..kv_cache import LayerCache
+from .components import VideoDecoder
 from .graphs import CudaGraphs, Recorder
 from .loading import NOT_BOTH
+from .tiny_codec import TinyCodec
 from .wan import CausalWan
 
 MODES = ("default", "max-autotune-no-cudagraphs")
@@ -53,8 +56,9 @@ def join_projections(denoiser: CausalWan) -> None:
         attn.processor.joined = True
 
 
-def use_graphs(denoiser: CausalWan) -> None:
-    """Have whole passes recorded as CUDA graphs once the cache is in its steady state, see `graphs`.
+def use_graphs(denoiser: CausalWan, decoder: VideoDecoder | None = None) -> None:
+    """Have whole passes recorded as CUDA graphs once the cache is in its steady state, see `graphs`, and what the small
+    decoder makes of a chunk. Wan's VAE, which is busy long enough by itself, is not recorded.
 
     Raises SettingsError off CUDA, and for weights that come in as a block runs.
     """
@@ -62,7 +66,10 @@ def use_graphs(denoiser: CausalWan) -> None:
         raise SettingsError("CUDA graphs are for CUDA, and this is the CPU: leave --graphs away")
     if has_passing_weights(denoiser.transformer):
         raise SettingsError("weights that are offloaded or stored in fp8 cannot be in a CUDA graph: leave it away")
-    denoiser.recorder = Recorder(CudaGraphs())
+    capturing = Lock()
+    denoiser.recorder = Recorder(CudaGraphs(capturing))
+    if isinstance(decoder, TinyCodec):
+        decoder.recorder = Recorder(CudaGraphs(capturing))
 
 
 def compile_blocks(denoiser: CausalWan, mode: str = "default", backend: str = "inductor") -> None:
@@ -203,6 +210,12 @@ def _graphs_title(recorder: Recorder | None) -> str:
     if recorder is None:
         return ""
     return ", CUDA graphs" if recorder.trouble is None else f", no CUDA graphs: {recorder.trouble}"
+
+
+def decoder_title(decoder: VideoDecoder) -> str:
+    """What to say of the decoder beside the attention: nothing, unless its recording failed."""
+    recorder = decoder.recorder if isinstance(decoder, TinyCodec) else None
+    return f", no CUDA graph of the decoder: {recorder.trouble}" if recorder and recorder.trouble else ""
 
 
 def _set_backend(denoiser: CausalWan, backend: AttentionBackendName | None) -> None:

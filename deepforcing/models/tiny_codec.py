@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .graphs import Recorder
+
 TIME_FACTOR = 4  # frames a latent frame
 
 
@@ -156,6 +158,7 @@ class TinyCodec(nn.Module):
     def __init__(self, config: CodecConfig = CodecConfig()) -> None:
         super().__init__()
         self.config = config
+        self.recorder: Recorder | None = None  # of decoding; None: it is not recorded
         self.encoder, self.decoder = _encoder(config), _decoder(config)
         self.register_buffer("mean", torch.zeros(config.latent_channels))
         self.register_buffer("std", torch.ones(config.latent_channels))
