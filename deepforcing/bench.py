@@ -28,7 +28,15 @@ from .models.shapes import (
     transformer_config,
     vae_config,
 )
-from .models.speed import attention_in_8_bits, compile_blocks, eager_blocks, join_projections, use_attention, use_graphs
+from .models.speed import (
+    attention_in_8_bits,
+    compile_blocks,
+    decoder_title,
+    eager_blocks,
+    join_projections,
+    use_attention,
+    use_graphs,
+)
 from .pipeline import LatentChunk, Pipeline, decode, denoise, generate_long_video
 from .policies import DeepForcing, Policy, SlidingWindow
 from .run_ahead import run_ahead
@@ -68,7 +76,8 @@ def bench_shape(
     """Speed of a published shape with random weights, see SHAPES; rows as they are measured.
 
     chunks: a competitor, after the window is full. compiler: torch.compile's backend, None for eager blocks only.
-    graphs: whole passes as CUDA graphs as well. Raises SettingsError for an unknown shape, and for graphs off CUDA.
+    graphs: whole passes as CUDA graphs as well, and the small decoder. Raises SettingsError for an unknown shape, and for
+    graphs off CUDA.
     """
     dtype = fastest_dtype(device)
     pipeline = Pipeline(**vars(random_components(name, device, dtype)))
@@ -82,17 +91,20 @@ def bench_shape(
     yield from _contest(pipeline, chunks, compiler is not None, progress)
     if device.type == "cuda":
         yield from _in_8_bits(pipeline, chunks, progress)
+    small = random_taehv(name, device, dtype)
     if graphs:
-        use_graphs(pipeline.denoiser)
+        use_graphs(pipeline.denoiser, small)
         yield from _with_graphs(pipeline, chunks, progress)
     yield from _where_time_goes(pipeline)
     decoders = {
         "no": pipeline.decoder,
-        "small": random_taehv(name, device, dtype),
+        "small": small,
         "full": random_vae(name, device, dtype),
     }
     for title, decoder in decoders.items():
         yield from _delivery(replace(pipeline, decoder=decoder), title, chunks, progress)
+        if trouble := decoder_title(decoder):
+            yield Row(f"with {title} decoder, recorded", trouble.removeprefix(", "))
         yield Row(f"with {title} decoder, memory by the forecast", _forecast(name, device, dtype, title))
 
 

@@ -79,8 +79,10 @@ def test_a_recording_is_taken_anew_for_other_sizes_and_weights_elsewhere():
                 p.data = p.data.clone()
         assert torch.equal(decoding.frames(chunk), plain.frames(chunk))
     assert tapes.recorded == 2
+    uneven = [part for chunk in chunks for part in chunk.split((2, 1), 1)]
+    assert equal(decoded(decoder, uneven), decoded(codec(), uneven)) and tapes.recorded == 4
     assert equal(decoded(decoder, video(4, height=2)), decoded(codec(), video(4, height=2)))
-    assert tapes.recorded == 3
+    assert tapes.recorded == 5
 
 
 def looks_at_a_value(module, inputs) -> None:

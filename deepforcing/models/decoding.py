@@ -31,8 +31,7 @@ class Decoding:
         if self._recordings is None or self._state is None:
             frames, self._state = self._decoder.decode(latents, self._state)
             return frames
-        variant = latents.shape, places(self._state.memory)
-        return self._recordings.run(self._weights(), variant, self._in_place, (latents,))
+        return self._recordings.run(self._weights(), latents.shape, self._in_place, (latents,))
 
     def _in_place(self, latents: Tensor) -> Tensor:
         frames, after = self._decoder.decode(latents, self._state)
