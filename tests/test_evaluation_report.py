@@ -129,6 +129,8 @@ def evidence(folder, readings=(), masses=(), agreements=(), slots=(), scenes=(),
     settings = {
         "model": "tiny",
         "weights": "0123456789abcdef",
+        "decoder": "dec0dec0dec0dec0",
+        "reader": "4eade44eade44ead",
         "precision": "float32",
         "seconds": SECONDS,
         "seeds": 1,
@@ -247,6 +249,7 @@ def test_attention_that_is_elsewhere_does_not_reproduce(tmp_path):
 def test_it_says_what_was_run_and_how_to_do_it_again(full):
     head = full[1].split("## At a glance")[0]
     assert "weights `0123456789abcdef`, float32" in head and "an abacus" in head
+    assert "weights `dec0dec0dec0dec0`, `4eade44eade44ead`" in head
     assert "7 prompts x 1 seed" in head
     assert "python -m deepforcing evaluate --prompts 7 --seeds 1 --seconds 10 -o " in head
     assert str(full[0].parent) not in full[1]

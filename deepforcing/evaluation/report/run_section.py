@@ -15,6 +15,7 @@ def what_was_run(evidence: Evidence, names: Collection[str]) -> str:
     settings = evidence.settings
     rows = [
         ("model", f"{_model(evidence)}, weights `{settings['weights']}`, {settings['precision']}"),
+        ("decoder, reader", f"weights `{settings['decoder']}`, `{settings['reader']}`"),
         ("videos", _videos(evidence)),
         ("looked into", f"the attention of {counted(len({row.prompt for row in evidence.masses}), 'prompt')}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in settings["versions"].items())),
