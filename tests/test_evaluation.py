@@ -1,4 +1,4 @@
-"""The evaluation: its plan, its tables, its measurements; with the real model for a few seconds of video."""
+"""The evaluation: its plan, its tables, its measurements, of a few seconds of a small model's video."""
 
 import json
 import subprocess
@@ -11,6 +11,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from tiny_recipe import SIZES
 
 from deepforcing import load_pipeline, metrics
 from deepforcing.__main__ import main
@@ -28,6 +29,7 @@ from deepforcing.evaluation.story import SETTLED, SWITCH_AT, stories
 from deepforcing.evaluation.table import Table
 from deepforcing.policies import DeepForcing, DeepSink, SlidingWindow, make_policy
 from deepforcing.training.bank import to_video
+from deepforcing.training.bundle import new_bundle, save_bundle
 from deepforcing.training.data import to_pixels
 from deepforcing.training.subjects import HSV
 from deepforcing.training.world import render
@@ -278,7 +280,9 @@ def test_workers_end_with_an_evaluation_that_is_killed(tmp_path):
 
 
 def test_evaluate_goes_on_where_it_was_killed(tmp_path):
-    plan = Evaluation(tmp_path, tuple(experiments_named(["queries"])), prompts=1, seeds=1, seconds=10, workers=1)
+    save_bundle(tmp_path / "small", new_bundle(SIZES))
+    experiments = tuple(experiments_named(["queries"]))
+    plan = Evaluation(tmp_path, experiments, str(tmp_path / "small"), prompts=1, seeds=1, seconds=10, workers=1)
     evaluate(plan)
     rows = plan.readings.read()
     assert len(rows) == 3 * 2 and {row.policy for row in rows} == {label(p) for p in plan.experiments[0].policies}
@@ -288,9 +292,8 @@ def test_evaluate_goes_on_where_it_was_killed(tmp_path):
     evaluate(plan, lambda items, total: made.append(total) or items)
     assert made == [1] and plan.readings.path.read_text() == text
     assert json.loads(plan.settings_file.read_text())["prompts"] == [plan.captions[0].phrase()]
-    other = Evaluation(tmp_path, plan.experiments, prompts=1, seeds=1, seconds=15, workers=1)
     with pytest.raises(SettingsError, match="seconds 10, not 15"):
-        evaluate(other)
+        evaluate(replace(plan, seconds=15))
     settings = json.loads(plan.settings_file.read_text())
     for name in ("weights", "decoder", "reader", "precision"):
         plan.settings_file.write_text(json.dumps(settings | {name: "another"}))
