@@ -443,6 +443,7 @@ class KVCache:
         """What the policy may look at of this layer; queries: as for `open`."""
         return CacheView(
             frames=layer.positions[..., 0],
+            cells=layer.positions[..., 1:],
             valid=layer.valid,
             reused=layer.reused,
             next_frame=self.next_frame,

@@ -15,6 +15,7 @@ from deepforcing.attention import Prompt
 from deepforcing.config import Sampling, SettingsError
 from deepforcing.models.wan import CausalWan
 from deepforcing.policies import make_policy
+from deepforcing.policies.merging import Tokens, merged, most_alike
 from deepforcing.rope import rotate
 
 TOKENS = 6  # a frame
@@ -110,6 +111,66 @@ def test_the_future_is_asked_by_what_queries_have_in_common():
     torch.testing.assert_close(policy.scores(view)[0], scores, rtol=1e-4, atol=1e-5)
 
 
+def test_a_merged_token_is_to_the_query_what_its_parts_were():
+    torch.manual_seed(0)
+    keys, values, query = torch.randn(2, 9, 3, 8), torch.randn(2, 9, 3, 8), torch.randn(2, 1, 3, 8)
+    tokens = Tokens(keys, values, (keys * query).sum(-1))
+    joins = torch.tensor([[1, 1, 0, 1], [1, 0, 1, 1]], dtype=torch.bool)
+    into = torch.tensor([[0, 0, 1, 4], [2, 2, 2, 3]])
+    asked = query.expand(-1, 5, -1, -1)
+    made = merged(tokens.part(slice(0, 5)), tokens.part(slice(5, 9)), into, joins, asked, 0.5)
+
+    def attention(keys, values, there):
+        logits = (0.5 * (keys * query).sum(-1)).masked_fill(~there[..., None], -torch.inf)
+        return torch.einsum("bnh,bnhd->bhd", logits.softmax(1), values)
+
+    there = torch.cat((torch.ones(2, 5, dtype=torch.bool), joins), 1)
+    torch.testing.assert_close(attention(*made, there[:, :5]), attention(keys, values, there))
+    alone = torch.tensor([[1, 2, 3], [0, 1, 4]])  # nothing has joined these
+    for new, old in zip(made, (keys, values), strict=True):
+        index = alone[..., None, None].expand(-1, -1, 3, 8)
+        torch.testing.assert_close(new.gather(1, index), old.gather(1, index), rtol=0, atol=0)
+
+
+def test_the_most_alike_of_those_that_count_is_found_however_many_there_are():
+    torch.manual_seed(0)
+    others = torch.randn(2, 3, 2, 4)
+    keys = 3 * others[:, torch.arange(1100) % 3]
+    cosine, which = most_alike(keys, others)
+    torch.testing.assert_close(cosine, torch.ones(2, 1100))
+    assert torch.equal(which, (torch.arange(1100) % 3).expand(2, -1))
+    valid = torch.tensor([[True, True, False], [True, True, True]])
+    assert set(most_alike(keys, others, valid)[1][0].tolist()) == {0, 1}
+
+
+def test_what_goes_is_merged_for_the_query_of_the_future():
+    """All of the middle, taken together, is to it what it was; sink and recent frames are as they were."""
+    policy = make_policy("future-forcing", horizon=4, alike=0)
+    _, cache = last_flow(policy, videos(1, chunks=7), ["a"])
+    view = cache.view(cache.layers[1], None)
+    stood, selection, mean = policy.place(view), policy.choose(view), view.unturned_queries(6)[0].mean(0)
+    places = product(range(4), range(2), range(3))
+    turns = [rotate(mean[None], view.rotations(*(torch.tensor([at]) for at in place)))[0] for place in places]
+    query = torch.stack(turns).mean(0)
+
+    def together(keys, values, tokens):
+        """The sum of exponentials and the attention of the query."""
+        row, column = view.cells[:, tokens].unbind(-1)
+        logits = (rotate(keys, view.rotations(stood[:, tokens], row, column)) * query).sum(-1) * keys.shape[-1] ** -0.5
+        return logits.logsumexp(1), torch.einsum("bnh,bnhd->bhd", logits.softmax(1), values)
+
+    candidates, chosen = selection.candidates[0], selection.chosen[0]
+    before = together(view.unturned[:, candidates], view.values[:, candidates], candidates)
+    stays = chosen[selection.indices[0]]
+    after = together(*(x[:, stays] for x in selection.contents), chosen)
+    for one, other in zip(before, after, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    for new, old in zip(selection.contents, (view.unturned, view.values), strict=True):
+        assert torch.equal(new[:, ~stays], old[:, selection.indices[0][~stays]])
+        assert not torch.equal(new[:, stays], old[:, selection.indices[0][stays]])
+    assert make_policy("future-forcing", alike=1).choose(view).contents is None
+
+
 def test_unturned_queries_are_those_before_rope():
     policy = make_policy("future-forcing")
     _, cache = last_flow(policy, videos(1, chunks=7), ["a"])
@@ -195,6 +256,7 @@ def test_but_made_with_a_look_at_the_past():
         ("fade-mem", {"power": -1}, "power must be a number from 0 to 4"),
         ("fade-mem", {"dense": 0}, "dense must be a whole number"),
         ("future-forcing", {"horizon": 0}, "horizon must be a whole number"),
+        ("future-forcing", {"alike": 1.5}, "alike must be a number from 0 to 1"),
         ("tether-cache", {"pull": 2}, "pull must be a number from 0 to 1"),
         ("tether-cache", {"gate": "wide"}, "gate must be a number from 0 to 1"),
     ],

@@ -23,6 +23,7 @@ class CacheView:
     B are the videos of a batch; where the policy keeps heads apart, B are all their heads, and `heads` below is 1.
 
     frames      int64 [B, n] latent frame of each token; valid bool [B, n], None when no row is padded
+    cells       int64 [B, n, 2] its row and column
     reused      int64 [B, n] how often compression has chosen each token so far
     next_frame  first latent frame of the chunk in flight
     fired_at    `next_frame` of the latest chunk that compressed, None before
@@ -41,6 +42,7 @@ class CacheView:
     """
 
     frames: Tensor
+    cells: Tensor
     valid: Tensor | None
     reused: Tensor
     next_frame: int
