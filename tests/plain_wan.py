@@ -15,7 +15,7 @@ from deepforcing.models.wan import CausalWan
 from deepforcing.policies import POLICIES
 from deepforcing.rope import rotate, spatial_rope, turn_in_time
 
-EDITS = POLICIES["fade-mem"], POLICIES["tether-cache"]
+EDITS = tuple(POLICIES[name] for name in ("fade-mem", "tether-cache", "future-forcing"))
 
 
 class PlainSelfAttention(CausalSelfAttention):
