@@ -63,8 +63,8 @@ class FutureForcing(TopCByPast):
         joins = (selection.candidates & ~selection.chosen)[:, middle] & (cosine >= self.alike)
         there = view.rotations(*(-at.gather(1, index) for at in (place, *view.cells.unbind(-1))))
         asked = rotate(query[:, None].expand(-1, index.shape[1], -1, -1), there)
-        made = merged(kept.part(top), lost, into, joins, asked, query.shape[-1] ** -0.5)
-        return tuple(_replaced(x, top, new) for x, new in zip((kept.keys, kept.values), made, strict=True))
+        keys, values = merged(kept.part(top), lost, into, joins, asked, query.shape[-1] ** -0.5)
+        return _replaced(kept.keys, top, keys), _replaced(kept.values, top, values)
 
     def scores(self, view: CacheView) -> Tensor:
         keys = view.keys(slice(None), self.place(view))
