@@ -75,7 +75,7 @@ class CausalSelfAttention:
 
     def _attend(self, q: Tensor, layer: LayerCache, reading: Reading) -> Tensor:
         if self.eight_bits is not None and layer.in_8_bits is not None and not layer.alone:
-            return self.eight_bits(q, layer.in_8_bits)
+            return self.eight_bits(q, layer.in_8_bits.touched)
         backend = self.backend if reading.mask is None else None
         return dispatch_attention_fn(q, reading.keys, reading.values, attn_mask=reading.mask, backend=backend)
 

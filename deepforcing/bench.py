@@ -76,8 +76,8 @@ def bench_shape(
     """Speed of a published shape with random weights, see SHAPES; rows as they are measured.
 
     chunks: a competitor, after the window is full. compiler: torch.compile's backend, None for eager blocks only.
-    graphs: whole passes as CUDA graphs as well, and the small decoder. Raises SettingsError for an unknown shape, and for
-    graphs off CUDA.
+    graphs: whole passes as CUDA graphs as well, and the small decoder. Raises SettingsError for an unknown shape, and
+    for graphs off CUDA.
     """
     dtype = fastest_dtype(device)
     pipeline = Pipeline(**vars(random_components(name, device, dtype)))
@@ -90,7 +90,7 @@ def bench_shape(
         compile_blocks(pipeline.denoiser, backend=compiler)
     yield from _contest(pipeline, chunks, compiler is not None, progress)
     if device.type == "cuda":
-        yield from _in_8_bits(pipeline, chunks, progress)
+        yield from _in_8_bits(pipeline, chunks, compiler is not None, progress)
     small = random_taehv(name, device, dtype)
     if graphs:
         use_graphs(pipeline.denoiser, small)
@@ -125,7 +125,7 @@ def _contest(pipeline: Pipeline, chunks: int, compiled: bool, progress: Callable
     yield Row("probe on / off, DiT time", _ratio(seconds["probe"], seconds[ways[-1], deep.name]))
 
 
-def _in_8_bits(pipeline: Pipeline, chunks: int, progress: Callable) -> Iterator[Row]:
+def _in_8_bits(pipeline: Pipeline, chunks: int, compiled: bool, progress: Callable) -> Iterator[Row]:
     """Exact attention against 8 bits where the GPU has it, otherwise why it has not."""
     denoiser = pipeline.denoiser
     use_eight_bits(denoiser)
@@ -133,24 +133,27 @@ def _in_8_bits(pipeline: Pipeline, chunks: int, progress: Callable) -> Iterator[
     if kernel is None:
         yield Row("attention in 8 bits", f"no: {denoiser.no_eight_bits}")
     else:
-        yield from compare_attention(pipeline, kernel, chunks, progress)
+        yield from compare_attention(pipeline, kernel, chunks, progress, "compiled" if compiled else "eager")
 
 
-def compare_attention(pipeline: Pipeline, kernel: EightBitKernel, chunks: int, progress: Callable) -> Iterator[Row]:
-    """Exact attention and this kernel in 8 bits, in eager blocks, chunk by chunk in turn."""
-    runners = [_with_kernel(pipeline, given) for given in (None, kernel)]
+def compare_attention(
+    pipeline: Pipeline, kernel: EightBitKernel, chunks: int, progress: Callable, way: str = "eager"
+) -> Iterator[Row]:
+    """Exact attention and this kernel in 8 bits, in eager blocks or in those that were compiled, chunk by chunk in
+    turn."""
+    runners = [_with_kernel(pipeline, given, way) for given in (None, kernel)]
     exact, fp8 = _race(runners, _warm_up(pipeline), chunks, progress)
-    yield Row("DiT only, deep-forcing, eager, exact attention", _chunk_speed(pipeline, exact))
-    yield Row("DiT only, deep-forcing, eager, fp8 attention", _chunk_speed(pipeline, fp8))
-    yield Row("fp8 / exact attention, DiT time, eager", _ratio(fp8, exact))
+    yield Row(f"DiT only, deep-forcing, {way}, exact attention", _chunk_speed(pipeline, exact))
+    yield Row(f"DiT only, deep-forcing, {way}, fp8 attention", _chunk_speed(pipeline, fp8))
+    yield Row(f"fp8 / exact attention, DiT time, {way}", _ratio(fp8, exact))
 
 
-def _with_kernel(pipeline: Pipeline, kernel: EightBitKernel | None) -> Iterator[float]:
+def _with_kernel(pipeline: Pipeline, kernel: EightBitKernel | None, way: str) -> Iterator[float]:
     """Seconds of each chunk."""
-    stream = _stream(pipeline, DeepForcing(), False)
+    stream = _paced(pipeline, DeepForcing(), False, way)
     while True:
-        with eager_blocks(pipeline.denoiser), attention_in_8_bits(pipeline.denoiser, kernel):
-            seconds = next(stream).seconds
+        with attention_in_8_bits(pipeline.denoiser, kernel):
+            seconds = next(stream)
         yield seconds
 
 

@@ -12,6 +12,7 @@ scale, so there is room for own tokens that are larger.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -31,6 +32,17 @@ def scale_of(x: Tensor, headroom: float = 1.0) -> Tensor:
 def to_e4m3(x: Tensor, scale: Tensor) -> Tensor:
     """x / scale, cut to what e4m3 can hold, as e4m3."""
     return (x.float() / scale).clamp(-LARGEST, LARGEST).to(E4M3)
+
+
+class Rounded(NamedTuple):
+    """What attention in 8 bits reads, as in `EightBits`."""
+
+    keys: Tensor
+    values: Tensor
+    key_mean: Tensor
+    value_mean: Tensor
+    key_scale: Tensor
+    value_scale: Tensor
 
 
 class EightBits:
@@ -59,9 +71,10 @@ class EightBits:
         self.values[:, own] = to_e4m3(values.float() - self.value_mean, self.value_scale)
 
     @property
-    def touched(self) -> tuple[Tensor, ...]:
+    def touched(self) -> Rounded:
         """All that a pass reads and writes here."""
-        return self.keys, self.values, self.key_mean, self.value_mean, self.key_scale, self.value_scale
+        means, scales = (self.key_mean, self.value_mean), (self.key_scale, self.value_scale)
+        return Rounded(self.keys, self.values, *means, *scales)
 
 
 def _begun(x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
@@ -70,10 +83,10 @@ def _begun(x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
     return to_e4m3(smooth, scale.copy_(scale_of(smooth, HEADROOM)))
 
 
-EightBitKernel = Callable[[Tensor, EightBits], Tensor]  # queries [B, m, heads, head_dim] -> attention, like the queries
+EightBitKernel = Callable[[Tensor, Rounded], Tensor]  # queries [B, m, heads, head_dim] -> attention, like the queries
 
 
-def simulated(queries: Tensor, read: EightBits) -> Tensor:
+def simulated(queries: Tensor, read: Rounded) -> Tensor:
     """softmax(q k^T / sqrt(head_dim)) v over what was rounded; queries and result [B, m, heads, head_dim]."""
     scale = scale_of(queries)
     q, k, v = (x.float().transpose(1, 2) for x in (to_e4m3(queries, scale), read.keys, read.values))

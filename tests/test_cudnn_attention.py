@@ -183,8 +183,6 @@ def test_on_a_cpu_it_is_refused_in_one_line():
     assert "\n" not in str(refused.value)
     with pytest.raises(SettingsError, match="attention must be one of exact, fp8, not 'fp4'"):
         Loading(attention="fp4")
-    with pytest.raises(SettingsError, match="cannot be in compiled blocks yet"):
-        Loading(attention="fp8", compiled=True)
 
 
 def test_the_command_line_asks_for_it():

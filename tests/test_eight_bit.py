@@ -75,7 +75,7 @@ class Watching:
     def __call__(self, queries, read):
         history = read.keys[:, : -queries.shape[1]]
         self.histories.append(history.float().numpy().tobytes())
-        self.places.append(tuple(t.data_ptr() for t in read.touched))
+        self.places.append(tuple(t.data_ptr() for t in read))
         return simulated(queries, read)
 
 

@@ -8,18 +8,23 @@ import pytest
 import torch
 from conftest import CHANNELS, WordHash, small_transformer
 from diffusers.models.attention_dispatch import AttentionBackendName
+from test_cudnn_attention import library, read_of  # noqa: F401  (a fixture)
 from torch._dynamo.utils import counters
 
 from deepforcing.attention import Prompt
 from deepforcing.config import Sampling, SettingsError
+from deepforcing.eight_bit import simulated
 from deepforcing.models import speed
+from deepforcing.models.cudnn_attention import CudnnAttention
+from deepforcing.models.operation import as_operation
 from deepforcing.models.placement import place_weights
-from deepforcing.models.speed import attention_title, compile_blocks, restore_blocks, use_attention
+from deepforcing.models.speed import attention_in_8_bits, attention_title, compile_blocks, restore_blocks, use_attention
 from deepforcing.models.wan import CausalWan
 from deepforcing.policies import DeepForcing, SlidingWindow, make_policy
 from deepforcing.probe import AttentionProbe
 
 SMALL = DeepForcing(window=12, sink=4, budget=9)
+WITHOUT_SUMS = ("test_autograd_registration", "test_faketensor")  # the other checks sum inputs, also in 8 bits
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +78,41 @@ def test_compiled_blocks_are_one_whole_graph_and_equal_eager_ones(policy):
     assert cache.layers[0].tokens < 8 * 18, "nothing was evicted: nothing was tested"
     assert graphs == [0] + [1] * 7, "one graph for all layers and chunks, compiled in the second chunk"
     assert not counters["graph_break"]
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+@pytest.mark.parametrize("kernel", [simulated, as_operation(simulated, "simulated_attention")])
+@pytest.mark.parametrize("policy", [SlidingWindow(12), SMALL], ids=lambda policy: policy.name)
+def test_attention_in_8_bits_is_the_same_in_a_compiled_block(policy, kernel, backend):
+    model = denoiser()
+    with attention_in_8_bits(model, simulated):
+        eager, _, _ = flows(model, policy, 8)
+    compile_blocks(model, backend=backend)
+    exact, _, _ = flows(model, policy, 8)
+    counters.clear()
+    with attention_in_8_bits(model, kernel):
+        compiled, graphs, _ = flows(model, policy, 8)
+    assert torch.equal(compiled, eager) and not torch.equal(compiled, exact)
+    assert graphs[2:] == [1] * 6 and not counters["graph_break"]
+
+
+def test_cudnns_kernel_is_one_operation_of_a_compiled_block(library):  # noqa: F811
+    model = denoiser()
+    kernel = CudnnAttention(library, (9, 0))
+    with attention_in_8_bits(model, kernel):
+        eager, _, _ = flows(model, SMALL, 5)
+        compile_blocks(model, backend="aot_eager")
+        compiled, graphs, _ = flows(model, SMALL, 5)
+    assert torch.equal(compiled, eager) and graphs[-1] == 1 and not counters["graph_break"]
+
+
+def test_an_operation_says_truly_what_it_gives():
+    queries, read = read_of()
+    operation = as_operation(simulated, "simulated_attention")
+    assert torch.equal(operation(queries, read.touched), simulated(queries, read.touched))
+    torch.library.opcheck(
+        torch.ops.deepforcing.simulated_attention.default, (queries, *read.touched), test_utils=WITHOUT_SUMS
+    )
 
 
 def test_a_probe_costs_one_more_graph_and_changes_nothing():

@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
 from ..config import SettingsError
-from ..eight_bit import E4M3, LARGEST, EightBits, scale_of, to_e4m3
+from ..eight_bit import E4M3, LARGEST, EightBits, Rounded, scale_of, to_e4m3
+from .operation import as_operation
 from .wan import CausalWan
 
 CAPABILITIES = ((9, 0), (10, 0), (12, 0))  # Hopper, and two kinds of Blackwell
@@ -46,9 +47,13 @@ class CudnnAttention:
         self._library, self._handle = library, library.create_handle()
         self._output = E4M3 if capability < (10, 0) else torch.bfloat16
         self._plans: dict[tuple, Plan] = {}
+        self._operation = as_operation(self._attend, f"cudnn_attention_{id(self)}")
 
-    def __call__(self, queries: Tensor, read: EightBits) -> Tensor:
+    def __call__(self, queries: Tensor, read: Rounded) -> Tensor:
         """Attention of queries [B, m, heads, head_dim] over what was rounded, in the queries' precision."""
+        return (self._operation if torch.compiler.is_compiling() else self._attend)(queries, read)
+
+    def _attend(self, queries: Tensor, read: Rounded) -> Tensor:
         scale, ones = scale_of(queries), torch.ones_like(read.value_scale)
         q, k, v = (x.transpose(1, 2) for x in (to_e4m3(queries, scale), read.keys, read.values))
         narrow = self._output == E4M3
@@ -139,4 +144,4 @@ def error_of_trial(kernel: Any, like: Tensor) -> float:
     read.write(keys[:, -own:], values[:, -own:])
     wide = [x.float().transpose(1, 2) for x in (q, keys, values)]
     exact = scaled_dot_product_attention(wide[0], wide[1], wide[2]).transpose(1, 2)
-    return ((kernel(q, read).float() - exact).norm() / exact.norm()).item()
+    return ((kernel(q, read.touched).float() - exact).norm() / exact.norm()).item()

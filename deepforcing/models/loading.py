@@ -16,7 +16,6 @@ Decoder = Literal["full", "small"]
 Device = Literal["auto", "cuda", "cpu"]
 Attention = Literal["exact", "fp8"]
 MOST_CHUNK = 21  # latent frames, all of the five seconds that published models were trained on
-NOT_BOTH = "attention in 8 bits cannot be in compiled blocks yet: leave --compile or --attention fp8 away"
 _PASSING = {"fp8": "cast from fp8", "offload": "offloaded"}
 
 
@@ -65,9 +64,6 @@ class Loading:
         for asked, done in ((self.compiled, "compiled"), (self.graphs, "in a CUDA graph")):
             if asked and self.weights != "resident":
                 raise SettingsError(f"weights that are {_PASSING[self.weights]} cannot be {done}: use one or the other")
-
-        if self.compiled and self.attention == "fp8":
-            raise SettingsError(NOT_BOTH)
 
     def chunk_of(self, source: Source) -> int:
         """Latent frames of a chunk."""

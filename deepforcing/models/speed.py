@@ -31,7 +31,6 @@ from ..eight_bit import EightBitKernel, simulated
 from ..kv_cache import LayerCache
 from .components import VideoDecoder
 from .graphs import CudaGraphs, Recorder
-from .loading import NOT_BOTH
 from .tiny_codec import TinyCodec
 from .wan import CausalWan
 
@@ -82,8 +81,6 @@ def compile_blocks(denoiser: CausalWan, mode: str = "default", backend: str = "i
         raise SettingsError(f"compile mode must be one of {', '.join(MODES)}, not {mode!r}")
     if has_passing_weights(denoiser.transformer):
         raise SettingsError("weights that are offloaded or stored in fp8 cannot be compiled: use one or the other")
-    if denoiser.eight_bits is not None:
-        raise SettingsError(NOT_BOTH)
     options: dict[str, Any] = {} if mode == "default" else {"mode": mode}
     restore_blocks(denoiser)
     for block in denoiser.transformer.blocks:
@@ -134,7 +131,8 @@ def _either(block: Any, graph: Callable) -> Callable:
 def _mark_length(layer: LayerCache) -> None:
     """Say that the history's length changes, so that no graph is made for one length."""
     reading = layer.reading
-    for tensor in (layer.slots, reading.keys, reading.values):
+    rounded = () if layer.in_8_bits is None else layer.in_8_bits.touched[:2]
+    for tensor in (layer.slots, reading.keys, reading.values, *rounded):
         torch._dynamo.maybe_mark_dynamic(tensor, 1)
     if reading.mask is not None:
         torch._dynamo.maybe_mark_dynamic(reading.mask, 3)
