@@ -2,7 +2,7 @@
 
 So the cache holds the same tokens, chosen by the same queries, and the noise goes on where it ended: with the same
 seed, prompts and settings the video is, on the same device, that of a run that was never interrupted, bit for bit. A
-chunk takes two passes instead of five, and nothing has to be stored but its latents.
+chunk takes two passes instead of five, with most policies, and nothing has to be stored but its latents.
 """
 
 from __future__ import annotations

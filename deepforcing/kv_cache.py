@@ -3,7 +3,8 @@
 RoPE is applied when a chunk begins to read, at the temporal positions that the policy assigns, and kept for the chunk's
 later passes. Nothing is ever rotated twice, so nothing drifts, and positions count from the chunk in flight, so there
 is no longest video. While a chunk is denoised its history is read-only: each pass overwrites the chunk's own slots, and
-`advance`, after the clean pass, makes them history.
+`advance`, after the clean pass, makes them history. Where the policy has a chunk encoded anew, a second clean pass
+overwrites them once more, and what the first one made is put aside until the next chunk is finished.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from .rope import RopeDims, Rotation, rotate, rotation_3d, spatial_rope
 from .token_buffer import TokenBuffer
 
 CLEAN = -1  # the `step` of the pass over finished latents
+AGAIN = -2  # the same, of the pass that encodes them anew
 
 
 @dataclass
@@ -53,7 +55,7 @@ class Probe(Protocol):
     def sample(self, step: int, tokens: int) -> Tensor | None:
         """Which of the chunk's `tokens` queries to see in this pass, int64 [s]; None for none of them.
 
-        `step`: denoising step, -1 for the clean pass.
+        `step`: denoising step, -1 for the clean pass, -2 for a second one.
         """
 
     def observe(self, layer: int, queries: Tensor, reading: Reading) -> None:
@@ -103,6 +105,7 @@ class LayerCache:
         self.query_sums: Tensor | None = None  # of the latest pass, by frame: [B, chunk_frames, heads, head_dim]
         self.queries: Tensor | None = None  # of the latest pass, whole: [B, m, heads, head_dim], RoPE applied
         self.sampled: Tensor | None = None  # the queries that a probe wanted of the latest pass
+        self.aside: tuple[Tensor, Tensor, Tensor] | None = None  # positions, keys, values, see `put_aside`
 
     @property
     def begun(self) -> bool:
@@ -195,7 +198,7 @@ class LayerCache:
 
     def open(self, index: Tensor | None, time: Tensor, own: Tensor) -> None:
         """Room for a chunk at positions `own` [B, m, 3]; it reads the tokens at `index`, or all, turned to `time`."""
-        keys, positions = self.keys, self.positions
+        keys, positions, self.in_8_bits = self.keys, self.positions, None
         if index is not None:
             keys, positions = self._keys.taken(index), _taken(positions, index)
         n, m = time.shape[1], own.shape[1]
@@ -205,6 +208,23 @@ class LayerCache:
         values, mask = self._values_read(index, m), self._mask_of(index, m)
         frames = torch.cat((positions[..., 0], own[..., 0]), 1)
         self.reading = Reading(read, values, mask, frames, time, index, self.rows)
+
+    def put_aside(self, positions: Tensor) -> None:
+        """Hold what the pass just done has made of the chunk's own tokens, at positions [B, m, 3], for `put_back`."""
+        own = slice(-positions.shape[1], None)
+        self.aside = positions, self.slots[:, own].clone(), self.reading.values[:, own].clone()
+
+    def put_back(self) -> None:
+        """What was put aside takes its place at the end of the history, as far as its tokens are still there."""
+        if self.aside is None:
+            return
+        positions, *contents = self.aside
+        n = min(self.tokens, positions.shape[1])
+        there, last = slice(self.tokens - n, None), slice(positions.shape[1] - n, None)
+        same = (self.positions[:, there] == positions[:, last]).all(-1)[..., None, None]
+        for held, made in zip((self.keys, self.values), contents, strict=True):
+            held[:, there] = torch.where(same, made[:, last], held[:, there])
+        self.aside = None
 
     def round(self) -> None:
         """Have what the chunk reads in 8 bits too, for all of its passes. A first chunk, which has no history, stays
@@ -356,7 +376,24 @@ class KVCache:
         if self.due(layer):
             self._drop(layer, self.policy.choose(self.view(layer, queries)))
         view = self.view(layer, queries)
-        layer.open(self.policy.read(view), self.policy.place(view), self._positions(layer))
+        self._open(layer, self.policy.read(view), self.policy.place(view))
+
+    def open_again(self) -> bool:
+        """Between the clean pass and `advance`: whether the policy has the chunk encoded anew. Each layer is then open
+        for that pass, and reads its context. A video's first chunk has none."""
+        for layer in self.layers.values():
+            layer.put_back()
+        if not self.policy.context_frames or self.next_frame == 0:
+            return False
+        for layer in self.layers.values():
+            layer.put_aside(self._positions(layer))
+            view = self.view(layer, None)
+            index = self.policy.context(view)
+            self._open(layer, index, self.policy.place(view).gather(1, index))
+        return True
+
+    def _open(self, layer: LayerCache, index: Tensor | None, time: Tensor) -> None:
+        layer.open(index, time, self._positions(layer))
         if self.in_8_bits:
             layer.round()
 
@@ -403,8 +440,9 @@ class KVCache:
 
     @property
     def bytes(self) -> int:
-        """Memory of the keys and values held, the chunk in flight left out."""
-        held = [t for layer in self.layers.values() if layer.begun for t in (layer.keys, layer.values)]
+        """Memory of the keys and values held, put aside or not; the chunk in flight left out."""
+        layers = [layer for layer in self.layers.values() if layer.begun]
+        held = [t for layer in layers for t in (layer.keys, layer.values, *(layer.aside or ())[1:])]
         return sum(t.numel() * t.element_size() for t in held)
 
     def _held(self, layers: int, device: torch.device) -> list[LayerCache]:

@@ -203,15 +203,18 @@ def forecast(sizes: Sizes, plan: Plan, device: torch.device) -> Forecast:
 def _extra(sizes: Sizes, plan: Plan, geometry: Geometry) -> int:
     """Bytes that are kept besides keys and values: of each token, and of each head's where heads keep their own; sums
     of past queries, single ones where the policy looks at them; the values once more of what is read, where that is
-    not all."""
+    not all; of a chunk that is encoded anew, what it was before."""
     policy, frame, element = plan.policy, geometry.tokens_per_frame, plan.dtype.itemsize
     rows = sizes.heads if policy.heads_apart else 1
     token = rows * (_BOOKKEEPING + _DROPPED + (_FLOAT if policy.sums_attention else 0))
     queries = _FLOAT * (policy.window + policy.query_frames * frame)
     if policy.query_frames or policy.sums_attention:
         queries += element * geometry.tokens_per_chunk  # of the latest pass
-    read = min(policy.window, policy.read_frames + geometry.chunk_frames) if policy.read_frames else 0
-    return sizes.layers * (policy.window * frame * token + sizes.width * (queries + element * read * frame))
+    some = max(policy.read_frames, policy.context_frames)
+    read = min(policy.window, some + geometry.chunk_frames) if some else 0
+    aside = 2 * geometry.chunk_frames if policy.context_frames else 0
+    held = element * (read + aside) * frame
+    return sizes.layers * (policy.window * frame * token + sizes.width * (queries + held))
 
 
 def _in_one_place(plan: Plan) -> Plan:

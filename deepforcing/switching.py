@@ -65,8 +65,8 @@ class Reencode(Keep):
     place in time, with the new prompt; each sees what is held of those before it, and of its own tokens those stay
     that were held before. So the cache holds the same tokens, chosen as they were, with new keys and values.
 
-    A turn takes one pass for each such chunk: seven for a window of 21 frames, more where compression has left single
-    tokens of many chunks.
+    A turn takes one pass for each such chunk, two where the policy has chunks encoded anew: seven for a window of 21
+    frames, more where compression has left single tokens of many chunks.
     """
 
     def __init__(self, denoiser: CausalWan, cache: KVCache) -> None:

@@ -11,6 +11,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from deepforcing.attention import CausalSelfAttention
 from deepforcing.config import Sampling
+from deepforcing.kv_cache import AGAIN, CLEAN
 from deepforcing.models.wan import CausalWan
 from deepforcing.policies import POLICIES
 from deepforcing.rope import rotate, spatial_rope, turn_in_time
@@ -24,6 +25,8 @@ class PlainSelfAttention(CausalSelfAttention):
     def __init__(self) -> None:
         super().__init__()
         self.keys = self.values = None  # [B, every token so far, heads, head_dim], keys before RoPE
+        self.first = None, None  # the same, all as the first clean passes made them
+        self.step = 0
 
     def __call__(self, attn, x: Tensor, *_) -> Tensor:
         layer, m = self.layer, x.shape[1]
@@ -35,7 +38,11 @@ class PlainSelfAttention(CausalSelfAttention):
         self._edit()
         reading = layer.write(q, k, own, v)
         made = self.cache.next_frame * self.cache.geometry.tokens_per_frame
+        if self.step == AGAIN:  # only the latest chunk is ever read as a second pass has made it
+            self.keys, self.values = self.first
         self.keys, self.values = self._grown(self.keys, k, made), self._grown(self.values, v, made)
+        if self.step == CLEAN:
+            self.first = tuple(self._grown(*each, made) for each in zip(self.first, (k, v), strict=True))
         keys, values = self._history()
         if layer.alone:
             keys, values = keys[:, :0], values[:, :0]
@@ -94,5 +101,7 @@ class PlainWan(CausalWan):
             t = torch.full((len(x),), timestep, device=x.device)
             return self.transformer(x.to(self.dtype), t, prompt.embeds, return_dict=False)[0].to(x.dtype)
 
+        for block in self.transformer.blocks:
+            block.attn1.processor.step = step
         with cache.one_pass(self.layers, inputs[0].device, step) as held, self._lent(cache, held, texts):
             return work(network, *inputs)

@@ -144,5 +144,7 @@ def test_the_bench_compares_exact_attention_with_a_kernel_in_turn():
 def test_a_clean_pass_that_attends_to_itself_stays_exact():
     pipeline, kernel = small_pipeline(), Watching()
     pipeline.denoiser.eight_bits = kernel
-    latents(pipeline, POLICIES["id-forcing"](), 4)
+    latents(pipeline, POLICIES["id-forcing"](latest="self-cached"), 4)
     assert len(kernel.histories) == 3 * 4 * pipeline.layers  # four steps, and no clean pass
+    latents(pipeline, POLICIES["id-forcing"](), 4)
+    assert len(kernel.histories) == 3 * (4 + 5) * pipeline.layers  # but the one that reads a context

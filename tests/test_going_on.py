@@ -27,13 +27,14 @@ from deepforcing.pipeline import started_event
 pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 SMALL = {"window": 9, "sink": 3, "budget": 8, "recent": 4}
 THEIR_OWN = {"memory": 2, "dense": 3}
+LARGER = {"relax-forcing": {"window": 15}, "id-forcing": {"window": 12}}
 STORY = Timeline(((0.0, "a red balloon"), (3.0, "a blue boat")))
 
 
 def small(name: str):
     """A policy that makes room within a few chunks."""
     has = vars(make_policy(name))
-    wanted = SMALL | THEIR_OWN if name != "relax-forcing" else {"window": 15, "sink": 3}
+    wanted = SMALL | THEIR_OWN | LARGER.get(name, {})
     return make_policy(name, **{setting: value for setting, value in wanted.items() if setting in has})
 
 
@@ -61,9 +62,10 @@ def test_every_policy_goes_on_bit_for_bit(name):
             assert np.array_equal(was.cache.kept, now.cache.kept)
 
 
+@pytest.mark.parametrize("policy", [DeepForcing(**SMALL, score="random"), small("id-forcing")], ids=lambda p: p.name)
 @pytest.mark.parametrize("switch", ["reencode", "sink"])
-def test_a_switch_of_the_past_is_made_again(switch):
-    pipeline, policy = small_pipeline(), DeepForcing(**SMALL, score="random")
+def test_a_switch_of_the_past_is_made_again(switch, policy):
+    pipeline = small_pipeline()
     whole = made(pipeline, policy, 9, switch=switch)
     assert same(made(pipeline, policy, 9, switch=switch, past=Past.of(whole[:6])), whole)
 

@@ -52,6 +52,13 @@ def test_each_step_has_one_recording_for_each_length(policy, lengths, chunks):
     assert tapes.recorded == 5 * lengths and tapes.replayed == 5 * chunks  # four steps and the clean pass
 
 
+def test_a_second_clean_pass_has_one_too():
+    """The context has one length; a chunk of 24 is replayed once its window of 12 was full before."""
+    pipeline, tapes = taped()
+    latents(pipeline, POLICIES["id-forcing"](), 24)
+    assert tapes.recorded == 6 and tapes.replayed == 6 * 20
+
+
 @pytest.mark.parametrize("switch", ["keep", "reencode", "sink"])
 def test_a_new_prompt_has_recordings_of_its_own(switch):
     pipeline, tapes = taped()

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from itertools import pairwise, product
+from itertools import islice, pairwise, product
 
 import numpy as np
 import pytest
 import torch
-from conftest import WordHash, small_transformer
+from conftest import WordHash, small_pipeline, small_transformer
 from test_kv_cache import last_flow, videos
 from test_policies import run
 
 from deepforcing.attention import Prompt
 from deepforcing.config import Sampling, SettingsError
 from deepforcing.models.wan import CausalWan
+from deepforcing.pipeline import denoise
 from deepforcing.policies import make_policy
 from deepforcing.policies.merging import Tokens, merged, most_alike
 from deepforcing.rope import rotate
+from deepforcing.run_settings import RunSettings
 
 TOKENS = 6  # a frame
 
@@ -226,20 +228,95 @@ def test_an_admitted_frame_is_edited_once():
         assert torch.equal(was, now)
 
 
-def later_keys(policy):
-    """Layer 1's keys of the latest chunk after two pasts that differ, and after none."""
-    clean, other = videos(1, chunks=8), videos(2, chunks=8)[:, 1:]
-    other[-2:] = clean[-2:]
-    kept = [last_flow(policy, chunks, ["a"])[1].layers[1].keys[0, -3 * TOKENS :] for chunks in (clean, other)]
-    return *kept, last_flow(policy, clean[-2:], ["a"])[1].layers[1].keys[0, -3 * TOKENS :]
+def latest_chunks(policy, clean):
+    """Layer 1's keys and values of the two latest chunks, while one more is made after all but the last of these."""
+    layer = last_flow(policy, clean, ["a"])[1].layers[1]
+    return [x[0, -6 * TOKENS :].clone().unflatten(0, (2, -1)) for x in (layer.keys, layer.values)]
 
 
-def test_a_chunk_is_remembered_by_itself():
-    one, other, alone = later_keys(make_policy("id-forcing"))
-    torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
-    torch.testing.assert_close(one, alone, atol=1e-6, rtol=0)
-    one, other, _ = later_keys(make_policy("streaming-llm", window=12, sink=3))
-    assert not torch.allclose(one, other, atol=1e-3)
+def other_past(clean, latest):
+    """The same video but for what is before its `latest` chunks."""
+    other = videos(2, chunks=len(clean))[:, 1:]
+    other[-latest:] = clean[-latest:]
+    return other
+
+
+@pytest.mark.parametrize(("latest", "alone"), [("self-cached", [0, 1]), ("re-encoded", [0])])
+def test_a_chunk_is_remembered_by_itself(latest, alone):
+    policy, clean = make_policy("id-forcing", latest=latest), videos(1, chunks=8)
+    made, other = (latest_chunks(policy, each) for each in (clean, other_past(clean, 3)))
+    for one, two, first, second in zip(made, other, *(_alone(clean[number]) for number in (-3, -2)), strict=True):
+        torch.testing.assert_close(one[alone], two[alone], atol=1e-6, rtol=0)
+        torch.testing.assert_close(one[alone], torch.stack((first, second))[alone], atol=1e-6, rtol=0)
+    elsewhere = make_policy("streaming-llm", window=12, sink=3)
+    made, other = (latest_chunks(elsewhere, each)[0] for each in (clean, other_past(clean, 3)))
+    assert not torch.allclose(made, other, atol=1e-3)
+
+
+def _alone(chunk):
+    """Layer 1's keys and values of a chunk that is a video's first."""
+    layer = last_flow(make_policy("self-forcing"), [chunk, chunk], ["a"])[1].layers[1]
+    return layer.keys[0].clone(), layer.values[0].clone()
+
+
+def test_the_latest_is_encoded_anew_with_the_one_before_and_no_other():
+    policy, clean = make_policy("id-forcing"), videos(1, chunks=8)
+    made, same, two = (
+        latest_chunks(policy, clean),
+        latest_chunks(policy, other_past(clean, 3)),
+        latest_chunks(make_policy("self-forcing"), clean[-3:]),  # as a video of two chunks has it
+    )
+    for one, other, expected in zip(made, same, two, strict=True):
+        torch.testing.assert_close(one[1], other[1], atol=1e-6, rtol=0)
+        torch.testing.assert_close(one[1], expected[1], atol=1e-5, rtol=0)
+    assert not torch.allclose(made[0][1], latest_chunks(policy, other_past(clean, 2))[0][1], atol=1e-3)
+    assert not torch.allclose(made[0][1], _alone(clean[-2])[0], atol=1e-3)
+
+
+def test_it_is_read_once_and_then_remembered_by_itself_again():
+    denoiser, prompt = CausalWan(small_transformer(), Sampling()), Prompt("", WordHash().encode(["a"]))
+    policy = make_policy("id-forcing")
+    cache, clean, passes = denoiser.new_cache(policy, denoiser.geometry(4, 6)), videos(1, chunks=6), []
+    denoiser.transformer.register_forward_hook(lambda *_: passes.append(len(passes)))
+    latest = slice(-3 * TOKENS, None)
+    for number, chunk in enumerate(clean):
+        before = len(passes)
+        denoiser.remember(chunk, cache, prompt)
+        assert len(passes) - before == (2 if number else 1), "a video's first chunk has no context"
+        layer = cache.layers[1]
+        if number:
+            positions, keys, values = layer.aside
+            assert torch.equal(positions, layer.positions[:, latest])
+            torch.testing.assert_close(keys[0], _alone(chunk)[0], atol=1e-6, rtol=0)
+            assert not torch.allclose(keys, layer.keys[:, latest], atol=1e-3)
+            assert cache.bytes == 2 * sum(x.numel() * 4 for x in (layer.keys, layer.values, keys, values))
+        denoiser.flow(chunk, 1000.0, cache, prompt)
+        cache_latest = layer.slots[:, -6 * TOKENS : -3 * TOKENS]
+        assert torch.equal(cache_latest, layer.keys[:, latest])
+
+
+def test_what_is_put_aside_does_not_come_back_to_what_was_dropped():
+    """A new prompt leaves only the sink: the chunk that was encoded anew is gone, both ways."""
+    pipeline = small_pipeline()
+    settings = RunSettings(make_policy("id-forcing"), switch="sink")
+    stream = denoise(pipeline, lambda index: "a b" if index < 5 else "c d e", settings, 2)
+    list(islice(stream, 5))
+    sink = [layer.keys[:, : 3 * TOKENS].clone() for layer in settings.cache.layers.values()]
+    next(stream)
+    for layer, was in zip(settings.cache.layers.values(), sink, strict=True):
+        assert frames_of(layer) == [0, 1, 2, 15, 16, 17] and torch.equal(layer.keys[:, : 3 * TOKENS], was)
+
+
+def test_the_way_that_the_latest_is_cached_may_change_while_a_run_goes_on():
+    denoiser, prompt = CausalWan(small_transformer(), Sampling()), Prompt("", WordHash().encode(["a"]))
+    cache, clean = denoiser.new_cache(make_policy("id-forcing"), denoiser.geometry(4, 6)), videos(1, chunks=6)
+    for chunk in clean[:-1]:
+        denoiser.remember(chunk, cache, prompt)
+    cache.policy = make_policy("id-forcing", latest="self-cached")
+    denoiser.remember(clean[-1], cache, prompt)
+    keys = cache.layers[1].keys[0, -6 * TOKENS :].unflatten(0, (2, -1))
+    torch.testing.assert_close(keys[0], _alone(clean[-2])[0], atol=1e-6, rtol=0)
+    torch.testing.assert_close(keys[1], _alone(clean[-1])[0], atol=1e-6, rtol=0)
 
 
 def test_but_made_with_a_look_at_the_past():
@@ -257,6 +334,7 @@ def test_but_made_with_a_look_at_the_past():
         ("fade-mem", {"dense": 0}, "dense must be a whole number"),
         ("future-forcing", {"horizon": 0}, "horizon must be a whole number"),
         ("future-forcing", {"alike": 1.5}, "alike must be a number from 0 to 1"),
+        ("id-forcing", {"latest": "new"}, "latest must be one of re-encoded, self-cached"),
         ("tether-cache", {"pull": 2}, "pull must be a number from 0 to 1"),
         ("tether-cache", {"gate": "wide"}, "gate must be a number from 0 to 1"),
     ],
@@ -272,6 +350,7 @@ def test_settings_that_cannot_be_are_refused(name, settings, message):
         ("fade-mem", {"dense": 18}, "leave nothing of a window of 21 to be merged"),
         ("future-forcing", {"recent": 3}, "the past frames in it are asked"),
         ("tether-cache", {"memory": 15}, "leave no frame of a window of 21"),
+        ("id-forcing", {"window": 9}, "leave no frame of a window of 9 that the latest could be re-encoded with"),
     ],
 )
 def test_settings_that_leave_no_room_are_refused(name, settings, message):

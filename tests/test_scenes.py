@@ -29,7 +29,7 @@ from deepforcing.__main__ import main
 from deepforcing.config import Sampling
 from deepforcing.models.schedule import steps_of
 from deepforcing.pipeline import denoise, denoise_chunk, long_video, started_event
-from deepforcing.policies import DeepForcing, SlidingWindow
+from deepforcing.policies import POLICIES, DeepForcing, SlidingWindow
 from deepforcing.run_settings import RunSettings
 
 pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
@@ -55,7 +55,7 @@ def by_hand(policy, before, chunks, steps=4):
         yield x[0].transpose(0, 1).numpy()
 
 
-@pytest.mark.parametrize("name", ["self-forcing", "deep-forcing", "h2o", "tether-cache", "fade-mem", "decoprune"])
+@pytest.mark.parametrize("name", POLICIES)
 def test_a_new_scene_is_made_as_if_nothing_had_been_before(name):
     policy = small(name)
     chunks, events, refused = video(changes={2: {"policy": policy, "anew": True}}, chunks=7)

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..attention import CausalSelfAttention, LayerPrompt, Prompt, PromptCrossAttention
 from ..config import Geometry, Sampling, SettingsError
 from ..eight_bit import EightBitKernel
-from ..kv_cache import CLEAN, KVCache, LayerCache
+from ..kv_cache import AGAIN, CLEAN, KVCache, LayerCache
 from ..policies import Policy
 from ..rope import RopeDims
 from .graphs import Recorder, Recordings, places
@@ -121,8 +121,15 @@ class CausalWan:
 
     @torch.no_grad()
     def remember(self, clean: Tensor, cache: KVCache, prompt: Prompt) -> Tensor:
-        """The clean pass at t = 0: appends the chunk's keys and values to the cache. Returns the network's output."""
-        out = self._pass(lambda network, x: network(x, 0.0), (clean,), cache, prompt, CLEAN, CLEAN)
+        """The clean pass at t = 0, and where the policy has the chunk encoded anew a second one: appends the chunk's
+        keys and values to the cache. Returns the first pass's output."""
+
+        def work(network: Network, x: Tensor) -> Tensor:
+            return network(x, 0.0)
+
+        out = self._pass(work, (clean,), cache, prompt, CLEAN, CLEAN)
+        if cache.open_again():
+            self._pass(work, (clean,), cache, prompt, AGAIN, AGAIN)
         cache.advance()
         return out
 

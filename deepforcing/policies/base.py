@@ -1,6 +1,10 @@
 """What a policy sees, answers, and is.
 
 Windows, sinks, budgets are counted in latent frames and include the chunk in flight.
+
+What a chunk leaves in the cache is made by a clean pass that reads what the chunk read, or, with `clean_alone`, nothing
+but the chunk. A policy with `context_frames` has each chunk encoded once more, by a second clean pass that reads what
+its `context` says, and the next chunk, and no later one, reads that.
 """
 
 from __future__ import annotations
@@ -129,6 +133,11 @@ class Policy(Protocol):
     def clean_alone(self) -> bool:
         """Whether the clean pass attends to its own chunk only, so that what is cached depends on nothing before it."""
 
+    @property
+    def context_frames(self) -> int:
+        """The most latent frames of the past that a finished chunk is encoded anew with, see `context`; 0: it is not,
+        and a chunk takes one clean pass, not two."""
+
     def check(self, geometry: Geometry) -> None:
         """Raise SettingsError when the settings cannot work with chunks of this size."""
 
@@ -151,6 +160,12 @@ class Policy(Protocol):
     def read(self, view: CacheView) -> Tensor | None:
         """Which of the tokens that stay the chunk attends to: indices [B, r] into the cache, in any order, any number
         of times; None: all of them."""
+
+    def context(self, view: CacheView) -> Tensor:
+        """Which cached tokens a finished chunk is encoded anew with: indices [B, c] into the cache, which stand where
+        `place` has them; c the same for all rows. Asked after the clean pass, for policies with `context_frames` that
+        read all that they hold. What comes of that second clean pass is read by the next chunk alone; then what the
+        first one made takes its place again. Such a policy keeps the latest chunk whole, or nothing of it."""
 
     def place(self, view: CacheView) -> Tensor:
         """Temporal position of every cached token that is read, [B, n] or [B, r]; the chunk in flight stands at

@@ -62,6 +62,10 @@ class SlidingWindow:
     def clean_alone(self) -> bool:
         return False
 
+    @property
+    def context_frames(self) -> int:
+        return 0
+
     def check(self, geometry: Geometry) -> None:
         if self.sink_frames + geometry.chunk_frames > self.window:
             raise SettingsError(
@@ -90,6 +94,9 @@ class SlidingWindow:
 
     def read(self, view: CacheView) -> Tensor | None:
         return None
+
+    def context(self, view: CacheView) -> Tensor:
+        raise NotImplementedError  # asked only of policies that have `context_frames`
 
     def place(self, view: CacheView) -> Tensor:
         return view.frames - view.next_frame
