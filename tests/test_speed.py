@@ -115,6 +115,16 @@ def test_an_operation_says_truly_what_it_gives():
     )
 
 
+def test_a_clean_pass_by_itself_and_one_with_a_context_are_whole_graphs_too():
+    model, policy = denoiser(), make_policy("id-forcing")
+    eager, _, _ = flows(model, policy, 8)
+    compile_blocks(model, backend="aot_eager")
+    compiled, graphs, _ = flows(model, policy, 8)
+    torch.testing.assert_close(compiled, eager, atol=1e-5, rtol=1e-5)
+    assert graphs[0] == 0 and graphs[3:] == graphs[3:4] * 5 and graphs[-1] <= 3, "one for each way to attend"
+    assert not counters["graph_break"]
+
+
 def test_a_probe_costs_one_more_graph_and_changes_nothing():
     model = denoiser()
     compile_blocks(model, backend="aot_eager")
