@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import torch
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from torch import Tensor
 from torch.nn.functional import linear
 
 from .eight_bit import EightBitKernel
 from .kv_cache import KVCache, LayerCache, Reading
-from .rope import rotate
+from .rope import rotate_into
 
 
 @dataclass
@@ -66,10 +67,10 @@ class CausalSelfAttention:
     def __call__(self, attn, hidden_states: Tensor, *_) -> Tensor:
         layer = self.layer
         q, k, v = map(layer.as_rows, self._project(attn, hidden_states))  # [B, m, heads, head_dim]
-        q, turned = rotate(q, layer.rotation), rotate(k, layer.rotation)
+        q = rotate_into(torch.empty_like(q, memory_format=torch.contiguous_format), q, layer.rotation)
         if layer.reading is None:
             self.cache.open(layer, q, k)
-        reading = layer.write(q, k, turned, v)
+        reading = layer.write(q, k, v)
         out = self._attend(q, layer, reading)
         return attn.to_out[0](layer.as_heads(out).flatten(2).type_as(hidden_states))
 

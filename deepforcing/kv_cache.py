@@ -23,7 +23,7 @@ from .config import Geometry
 from .eight_bit import EightBits
 from .past_queries import PastQueries
 from .policies import CacheView, Policy, Selection
-from .rope import RopeDims, Rotation, rotate, rotation_3d, spatial_rope
+from .rope import RopeDims, Rotation, rotate, rotate_into, rotation_3d, spatial_rope
 from .token_buffer import TokenBuffer
 
 CLEAN = -1  # the `step` of the pass over finished latents
@@ -155,13 +155,14 @@ class LayerCache:
         if sample is not None and self.begun and (self.sampled is None or self.sampled.shape[1] != len(sample)):
             self.sampled = self._keys.first(len(sample)).clone()
 
-    def write(self, queries: Tensor, keys: Tensor, turned: Tensor, values: Tensor) -> Reading:
+    def write(self, queries: Tensor, keys: Tensor, values: Tensor) -> Reading:
         """One pass's own tokens [B, m, heads, head_dim] into the chunk's slots; history is not touched.
 
-        queries and `turned` keys with RoPE, `keys` without.
+        queries with RoPE, keys without.
         """
         own = slice(-keys.shape[1], None)
-        self.slots[:, own], self.reading.keys[:, own], self.reading.values[:, own] = keys, turned, values
+        self.slots[:, own], self.reading.values[:, own] = keys, values
+        turned = rotate_into(self.reading.keys[:, own], keys, self.rotation)
         if self.in_8_bits is not None:
             self.in_8_bits.write(turned, values)
         self.query_sums.copy_(queries.float().unflatten(1, (self.geometry.chunk_frames, -1)).sum(2))

@@ -50,6 +50,18 @@ def rotate(x: Tensor, rotation: Rotation) -> Tensor:
     return torch.stack((even * cos - odd * sin, even * sin + odd * cos), -1).flatten(-2).to(x.dtype)
 
 
+def rotate_into(place: Tensor, x: Tensor, rotation: Rotation) -> Tensor:
+    """As `rotate`, bit for bit, into `place`, of x's shape and dtype, which is returned; not differentiable."""
+    if torch.compiler.is_compiling():  # compilers know no such places, and fuse it all
+        return place.copy_(rotate(x, rotation))
+    cos, sin = rotation
+    even, odd = x.unflatten(-1, (-1, 2)).unbind(-1)
+    first, second = place.unflatten(-1, (-1, 2)).unbind(-1)
+    torch.sub(even * cos, odd * sin, out=first)
+    torch.add(even * sin, odd * cos, out=second)
+    return place
+
+
 def rotation_3d(time: Tensor, row: Tensor, column: Tensor, dims: RopeDims) -> Rotation:
     """The rotation of all three axes at once; positions are [..., L]."""
     return _rotation(

@@ -36,7 +36,7 @@ class PlainSelfAttention(CausalSelfAttention):
         if layer.reading is None:
             self.cache.open(layer, q, k)
         self._edit()
-        reading = layer.write(q, k, own, v)
+        reading = layer.write(q, k, v)
         made = self.cache.next_frame * self.cache.geometry.tokens_per_frame
         if self.step == AGAIN:  # only the latest chunk is ever read as a second pass has made it
             self.keys, self.values = self.first

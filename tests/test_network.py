@@ -1,5 +1,6 @@
 """The way through the network, with all that is kept and reused, computes bit for bit what the plain one does."""
 
+from collections import Counter
 from dataclasses import replace
 from itertools import islice
 
@@ -7,6 +8,7 @@ import pytest
 import torch
 from conftest import CHANNELS, WordHash, small_pipeline, small_transformer
 from plain_wan import PlainWan
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from deepforcing.attention import Prompt
 from deepforcing.config import Sampling
@@ -84,6 +86,45 @@ def test_so_it_is_in_bfloat16():
         return [made for made, _ in latents(pipeline, DeepForcing(), chunks=10)]
 
     assert all(torch.equal(a, b) for a, b in zip(rolled(CausalWan), rolled(PlainWan), strict=True))
+
+
+class Copies(TorchDispatchMode):
+    """Counts operations that only move numbers, or only change their type."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        name = operation.name().removeprefix("aten::").split(".")[0]
+        if name in ("clone", "copy_", "cat", "stack", "contiguous", "_to_copy"):
+            self.seen[name] += 1
+        return operation(*args, **(kwargs or {}))
+
+
+def copies_of_a_pass(layers: int, dtype: torch.dtype) -> Counter[str]:
+    """In the steady state, not a chunk's first pass."""
+    denoiser = CausalWan(small_transformer(layers=layers).to(dtype), Sampling())
+    join_projections(denoiser)
+    cache = denoiser.new_cache(POLICIES["self-forcing"](window=9), denoiser.geometry(4, 6))
+    prompt = Prompt("", WordHash().encode(["a b"]).to(dtype))
+    x = torch.randn(1, CHANNELS, 3, 4, 6, generator=torch.Generator().manual_seed(1))
+    for _ in range(4):
+        denoiser.flow(x, 1000.0, cache, prompt)
+        denoiser.remember(x, cache, prompt)
+    denoiser.flow(x, 1000.0, cache, prompt)
+    with Copies() as copies:
+        denoiser.flow(x, 1000.0, cache, prompt)
+    return copies.seen
+
+
+@pytest.mark.parametrize(("dtype", "casts"), [(torch.float32, 0), (torch.bfloat16, 17)])
+def test_a_layer_moves_no_numbers_but_into_the_cache(dtype, casts):
+    """Three writes: keys before RoPE, values, sums of queries; keys with RoPE are computed in their place."""
+    two, three = (copies_of_a_pass(layers, dtype) for layers in (2, 3))
+    layer = three - two
+    assert layer.pop("_to_copy", 0) == casts and layer == {"copy_": 3}
+    assert two["clone"] == 2 and two["cat"] == two["stack"] == 0  # into tokens, and into pixels
 
 
 def test_a_run_sees_weights_that_changed_since_the_last_one():

@@ -57,10 +57,10 @@ class CausalBlock(WanTransformerBlock):
         """x [B, m, width]; text [B, rows, width], None once this block has projected it."""
         shift, scale, gate, ffn_shift, ffn_scale, ffn_gate = modulation
         seen = (self.norm1(x.float()) * scale).add_(shift).type_as(x)
-        x = (x.float() + self.attn1(seen) * gate).type_as(x)
+        x = (x + self.attn1(seen) * gate).type_as(x)  # in float32, as the gate is
         x = x + self.attn2(self.norm2(x.float()).type_as(x), text)
         seen = (self.norm3(x.float()) * ffn_scale).add_(ffn_shift).type_as(x)
-        return (x.float() + self.ffn(seen).float() * ffn_gate).type_as(x)
+        return (x + self.ffn(seen) * ffn_gate).type_as(x)
 
 
 class CausalTransformer(WanTransformer3DModel):
