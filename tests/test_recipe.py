@@ -15,14 +15,14 @@ import torch
 from documents import PAGES, ROOT
 from tiny_recipe import SCALE, SIZES, every_step_takes
 
-from deepforcing.models.tiny_classifier import load_classifier
+from deepforcing.models.tiny_classifier import Classifier, load_classifier
 from deepforcing.models.tiny_codec import TinyCodec
 from deepforcing.pipeline import generate_long_video, load_pipeline
 from deepforcing.training import bundle as bundles
 from deepforcing.training import distil_stage, dit_stage
 from deepforcing.training.__main__ import EXAMPLE, recipe_of
 from deepforcing.training.bank import Bank, to_video
-from deepforcing.training.bundle import ASSETS, load_bundle, new_bundle, save_bundle
+from deepforcing.training.bundle import ASSETS, load_bundle, new_bundle, save_bundle, save_module
 from deepforcing.training.codec_stage import CodecTraining, train_codec
 from deepforcing.training.data import decode_clips, encode_clips, load_latents
 from deepforcing.training.recipe import Recipe
@@ -94,6 +94,19 @@ def test_the_whole_recipe_makes_a_model_that_streams(made):
         assert getattr(learnt, part).proj_out.weight.abs().max() > 0, f"the {part} has learnt"
     assert not torch.equal(learnt.teacher.proj_out.weight, learnt.transformer.proj_out.weight)
     assert not torch.equal(learnt.codec.std, torch.ones_like(learnt.codec.std))
+
+
+
+def test_a_classifier_that_was_trained_learns_on_and_a_new_model_gets_a_new_one(tmp_path):
+    known = Classifier()
+    save_module(known, tmp_path / "classifier.safetensors", torch.float32)
+
+    def begins(start):
+        model = Recipe(tmp_path, start=start).classifier
+        assert model.training and all(parameter.requires_grad for parameter in model.parameters())
+        return all(torch.equal(one, other) for one, other in zip(model.parameters(), known.parameters(), strict=True))
+
+    assert begins(tmp_path) and not begins(None) and not begins(tmp_path / "without")
 
 
 def test_training_goes_on_from_a_folder(made, tmp_path, monkeypatch):
