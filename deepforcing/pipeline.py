@@ -77,6 +77,12 @@ class Pipeline(Components):
         return self.denoiser.heads
 
     @property
+    def loras(self) -> list[tuple[str, float]]:
+        """Names of LoRAs whose strength can be changed, and how strong they were loaded."""
+        merged = self.denoiser.strengths
+        return list(zip(merged.names, merged.given, strict=True)) if merged else []
+
+    @property
     def attention(self) -> str:
         """The attention kernel in use, for people to read."""
         return attention_title(self.denoiser) + decoder_title(self.decoder)
@@ -155,15 +161,15 @@ def load_pipeline(
     'tiny-teacher' is what the embedded model was distilled from: it never saw its own history.
 
     A path is a folder in the embedded model's layout, a folder with a published model's parts, or a transformer alone,
-    in diffusers' or a released layout. loading: choices; of a tiny model, only device, graphs and attention.
+    in diffusers' or a released layout. loading: choices; of a tiny model, only device, LoRAs, graphs and attention.
     device: in place of the one that `loading` asks for. Raises ModelError, and SettingsError for choices that cannot
     be.
     """
     loading = loading or Loading()
     device = device or device_for(loading.device)
     if is_tiny(model):
-        if replace(loading, device="auto", graphs=False, attention="exact") != Loading():
-            choices = "decoder, text encoder, weights, size, chunk, LoRA or compiling"
+        if replace(loading, device="auto", loras=(), graphs=False, attention="exact") != Loading():
+            choices = "decoder, text encoder, weights, size, chunk or compiling"
             raise SettingsError(f"a tiny model leaves no choice of {choices}")
         return _load_tiny(model, device, loading)
     try:
@@ -176,7 +182,8 @@ def load_pipeline(
 
 
 def _load_tiny(model: str | Path, device: torch.device, loading: Loading) -> Pipeline:
-    pipeline = Pipeline(**vars(load_tiny(model, device)))
+    pipeline = Pipeline(**vars(load_tiny(model, device, loras=loading.loras)))
+    pipeline.weights  # noqa: B018  (taken before a run changes how strong LoRAs are)
     join_projections(pipeline.denoiser)
     _make_faster(pipeline, loading)
     return pipeline
@@ -490,6 +497,7 @@ def long_video(
     settings.policy.check(pipeline.geometry)
     if settings.steps is not None:
         pipeline.denoiser.sampling.thinned(settings.steps)
+    settings.check_loras(pipeline.denoiser)
     channels, height, width = pipeline.latent_shape
     past.check((pipeline.chunk_frames, channels, height, width))
     latents = denoise(pipeline, past.first(prompt_for), settings, check_seed(seed), stale_prompt, past)

@@ -25,9 +25,18 @@ LATER = "it is for the next run"
 class RunSettings:
     """The settings of one run; `change` is for the run's own thread, between two chunks."""
 
-    def __init__(self, policy: Policy, probe: bool = False, switch: str = "keep", steps: int | None = None) -> None:
-        """steps: None for as many as the model has."""
+    def __init__(
+        self,
+        policy: Policy,
+        probe: bool = False,
+        switch: str = "keep",
+        steps: int | None = None,
+        loras: Sequence[float] | None = None,
+    ) -> None:
+        """steps: None for as many as the model has. loras: None for strengths as they were loaded; others are told as a
+        change, at the first chunk."""
         self.policy, self.probe, self.switch, self.steps = policy, probe, check_switch(switch), steps
+        self._first = loras
         self.scene = 0  # how often the cache was emptied
 
     def begin(self, denoiser: CausalWan, cache: KVCache) -> None:
@@ -38,6 +47,7 @@ class RunSettings:
         merged = denoiser.strengths
         self._loras, self.strengths = (merged.names, merged.given) if merged else ((), ())
         self._told = self._plain()
+        self.change(loras=self._first)
 
     def end(self) -> None:
         """The run is over: its cache is nobody's."""
@@ -65,7 +75,7 @@ class RunSettings:
         """
         policy, switch = policy or self.policy, check_switch(switch or self.switch)
         sampling = self._denoiser.sampling.thinned(self.steps if steps is None else steps)
-        strengths = self.strengths if loras is None else self._check_loras(loras)
+        strengths = self.strengths if loras is None else _strengths_for(self._denoiser, loras)
         if anew:
             cache = self.cache.anew(policy)
         else:
@@ -96,13 +106,11 @@ class RunSettings:
         if policy.heads_apart != self.policy.heads_apart:
             raise SettingsError(f"whether heads keep tokens of their own is settled at the start: {LATER}")
 
-    def _check_loras(self, strengths: Sequence[float]) -> tuple[float, ...]:
-        merged = self._denoiser.strengths
-        if merged is None:
-            raise SettingsError("this model has no LoRA that could be stronger or weaker")
-        if has_passing_weights(self._denoiser.transformer):
-            raise SettingsError(f"the strength of a LoRA in weights that are offloaded or in fp8 is settled: {LATER}")
-        return merged.check(strengths)
+    def check_loras(self, denoiser: CausalWan, loras: Sequence[float] | None = None) -> None:
+        """Raise SettingsError unless a model's LoRAs can be as strong as this; None: as the run wants them at first."""
+        wanted = self._first if loras is None else loras
+        if wanted is not None:
+            _strengths_for(denoiser, wanted)
 
     def _strengthen(self, strengths: tuple[float, ...], cache: KVCache) -> None:
         try:
@@ -141,6 +149,16 @@ class RunSettings:
     def _take_steps(self, sampling: Sampling) -> None:
         self.steps, self.schedule = len(sampling.steps), steps_of(sampling)
         self._probe = AttentionProbe(step=self.steps - 1)
+
+
+def _strengths_for(denoiser: CausalWan, strengths: Sequence[float]) -> tuple[float, ...]:
+    """The strengths. Raises SettingsError unless the model has LoRAs that can have them."""
+    if denoiser.strengths is None:
+        raise SettingsError("this model has no LoRA that could be stronger or weaker")
+    wanted = denoiser.strengths.check(strengths)
+    if wanted != denoiser.strengths.given and has_passing_weights(denoiser.transformer):
+        raise SettingsError("the strength of a LoRA in weights that are offloaded or in fp8 is settled at loading")
+    return wanted
 
 
 def _policy_of(now: Policy, values: dict) -> Policy:

@@ -80,11 +80,14 @@ class VideoStream(Prompted):
         past: Past = NONE,
         start: Start | None = None,
         steps: int | None = None,
+        loras: Sequence[float] | None = None,
     ) -> None:
-        """Raises PromptError or SettingsError at once for what cannot work; see `generate_long_video`."""
+        """See `generate_long_video`. loras: the strength of each of the model's, None for those that it was loaded
+        with; others are told by a SettingsChanged before the first chunk. Raises PromptError or SettingsError at once
+        for what cannot work."""
         ahead = pipeline.denoiser.device.type == "cuda" if overlap is None else overlap
         super().__init__(pipeline, prompt, max_queued, ahead)
-        self.settings = RunSettings(policy or DeepForcing(), probe, switch, steps)
+        self.settings = RunSettings(policy or DeepForcing(), probe, switch, steps, loras)
         self.seed, self.stale_prompt = check_seed(seed), stale_prompt
         past = past_from(pipeline, start, past)
         self._items = long_video(

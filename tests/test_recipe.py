@@ -96,7 +96,6 @@ def test_the_whole_recipe_makes_a_model_that_streams(made):
     assert not torch.equal(learnt.codec.std, torch.ones_like(learnt.codec.std))
 
 
-
 def test_a_classifier_that_was_trained_learns_on_and_a_new_model_gets_a_new_one(tmp_path):
     known = Classifier()
     save_module(known, tmp_path / "classifier.safetensors", torch.float32)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from small_wan import save_small_wan, small_transformer
+from test_loading import folder as folder_of_a_tiny_model  # noqa: F401
 from test_run_settings import SMALL
 
 from deepforcing import Chunk, Loading, Past, SettingsChanged, SettingsError, VideoStream, load_pipeline
@@ -17,6 +18,7 @@ from deepforcing.run_settings import RunSettings
 
 CPU = torch.device("cpu")
 SIZE = {"height": 32, "width": 48}
+QUERY = "blocks.0.attn1.to_q.weight"
 NAMES = {"self_attn.q": "attn1.to_q", "cross_attn.k": "attn2.to_k", "ffn.0": "ffn.net.0.proj"}
 
 
@@ -81,6 +83,38 @@ def test_a_change_before_the_first_chunk_is_as_if_it_had_been_loaded_so(files):
     assert same(video(pipeline), video(loaded(files, 1.0, 0.5))), "the next run has what was loaded"
 
 
+def test_a_stream_may_begin_with_other_strengths_which_are_told_first(files):
+    def begun(pipeline, **more):
+        with VideoStream(pipeline, "a", policy=SMALL, num_frames=21, seed=7, probe=False, **more) as stream:
+            return list(stream)
+
+    pipeline = loaded(files, 1.0, 0.5)
+    _, changed, *rest = begun(pipeline, loras=(0.3, 0.0))
+    assert changed == SettingsChanged(0, _named(1.0, 0.5), _named(0.3, 0.0)) and same(
+        rest, video(loaded(files, 0.3, 0.0))
+    )
+    assert isinstance(begun(pipeline, loras=(1, 0.5))[1], Chunk), "as loaded is no change"
+    for wrong in ((float("nan"), 0.5), (0.3,)):
+        with pytest.raises(SettingsError):
+            VideoStream(pipeline, "a", policy=SMALL, loras=wrong)
+
+
+def test_the_embedded_models_layout_takes_them_too(folder_of_a_tiny_model, tmp_path):  # noqa: F811
+    weight = load_pipeline(folder_of_a_tiny_model, CPU).denoiser.transformer.state_dict()[QUERY]
+    halves = {"lora_A": torch.randn(2, weight.shape[1]), "lora_B": torch.randn(weight.shape[0], 2)}
+    style = tmp_path / "style.safetensors"
+    save_file({f"transformer.blocks.0.attn1.to_q.{half}.weight": value for half, value in halves.items()}, style)
+    pipeline = load_pipeline(folder_of_a_tiny_model, CPU, Loading(loras=((style, 0.5),)))
+    made = pipeline.denoiser.transformer.state_dict()[QUERY]
+    assert torch.allclose(made, weight + 0.5 * halves["lora_B"] @ halves["lora_A"], atol=1e-5)
+    assert pipeline.weights != load_pipeline(folder_of_a_tiny_model, CPU).weights
+    weights = pipeline.weights
+    with VideoStream(pipeline, "a red balloon", policy=SMALL, num_frames=9, loras=(0.0,)) as stream:
+        assert stream.get().weights == weights, "of the model as it was loaded"
+        list(stream)
+    assert torch.equal(pipeline.denoiser.transformer.state_dict()[QUERY], weight)
+
+
 def _named(style, time):
     return {"lora 1: style.safetensors": style, "lora 2: time.safetensors": time}
 
@@ -143,8 +177,9 @@ def test_strengths_that_cannot_be_are_refused_in_words(files, tmp_path):
                 stream.change(loras=wrong)
     stored = loaded(files, 1.0, 1.0)
     store_in_fp8(stored.denoiser)
-    with pytest.raises(SettingsError, match="for the next run"):
+    with pytest.raises(SettingsError, match="settled at loading"):
         video(stored, {0: {"loras": (0.0, 0.0)}})
+    assert video(stored, {0: {"loras": (1.0, 1.0)}}), "as they were loaded"
 
 
 def test_a_lora_that_is_gone_is_said_and_the_run_goes_on(files, tmp_path):

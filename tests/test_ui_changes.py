@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from conftest import small_pipeline
+from test_strengths import files, loaded  # noqa: F401
 from test_ui_run import metadata
 
 from deepforcing import DeepForcing, SlidingWindow, read_trace
@@ -17,10 +19,10 @@ POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
 ORDER = VideoOrder("a red balloon", 7, POLICY)
 
 
-def playing(policies, chunks, then=lambda taken: None, folder=None, how=take_up):
+def playing(policies, chunks, then=lambda taken: None, folder=None, how=take_up, order=ORDER, pipeline=None):
     """A run's messages; before chunk n of `policies` the page has other settings."""
-    sessions, messages, changed = Sessions(small_pipeline()), [], False
-    for message, _ in sessions.play("a", replace(ORDER, num_frames=9 + 12 * (chunks - 1)), folder=folder):
+    sessions, messages, changed = Sessions(pipeline or small_pipeline()), [], False
+    for message, _ in sessions.play("a", replace(order, num_frames=9 + 12 * (chunks - 1)), folder=folder):
         messages.append(message)
         run = sessions.get("a")
         if run is not None:
@@ -69,6 +71,31 @@ def test_what_has_to_wait_is_said(wanted, words, anew):
     said = []
     messages = playing({1: wanted}, 6, said.append)
     assert said == [Taken(words, True, anew)] and not [m for m in messages if m["kind"] == "changed"]
+
+
+def test_a_run_that_began_with_a_picture_changes_too():
+    said, picture = [], np.zeros((9, 32, 48, 3), np.uint8)
+    playing({1: {"steps": 2}}, 5, said.append, order=replace(ORDER, start=picture))
+    assert said[0].words.startswith("Denoising steps: 2, from second ")
+
+
+def test_how_strong_loras_are_is_said_marked_and_kept_in_both_files(files, tmp_path):  # noqa: F811
+    said, order = [], replace(ORDER, loras=(1.0, 0.5))
+    wanted = {1: {"loras": (0.3, 0.5)}}
+    messages = playing(wanted, 6, said.append, tmp_path, order=order, pipeline=loaded(files, 1.0, 0.5))
+    assert said[0].words.startswith("LoRA 1: 0.3, from second ") and not said[0].later
+    (changed,) = (message for message in messages if message["kind"] == "changed")
+    assert "style.safetensors 1.0 → 0.3" in changed["words"]
+    (change,) = read_trace(next(tmp_path.glob("*.trace"))).changes
+    assert change.after == {"lora 1: style.safetensors": 0.3}
+    assert metadata(next(tmp_path.glob("*.mp4")))["changes"][0]["after"] == change.after
+
+
+@pytest.mark.parametrize("loras", [(float("nan"), 0.5), (99.0, 0.5)])
+def test_strengths_that_cannot_be_are_refused_and_the_run_goes_on(files, loras):  # noqa: F811
+    said, order = [], replace(ORDER, loras=(1.0, 0.5))
+    messages = playing({1: {"loras": loras}}, 4, said.append, order=order, pipeline=loaded(files, 1.0, 0.5))
+    assert said[0].later and "strength" in said[0].words and messages[-1]["reason"] == "finished"
 
 
 def test_what_page_and_run_agree_on_needs_no_word():

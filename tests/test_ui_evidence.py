@@ -11,11 +11,11 @@ from ui.settings.evidence import measured
 def test_a_policy_says_what_was_measured_of_it(tmp_path):
     path = tmp_path / "summary.json"
     path.write_text(json.dumps({"seconds": 60, "policies": {"deep-sink": {"subject": 0.957, "colour_drift": 0.0123}}}))
-    assert measured("deep-sink", path) == "Measured at 60 s: subject right in 96 %, colour drift 0.012."
+    assert measured("deep-sink", path) == "Measured at 60 s: colour drift 0.012."
     assert measured("h2o", path) == ""
     found = {"subject": 1, "colour_drift": 0.0, "scenery": 0.553}
     path.write_text(json.dumps({"seconds": 60, "policies": {"x": found}}))
-    assert measured("x", path) == "Measured at 60 s: scenery kept 0.55, subject right in 100 %, colour drift 0.000."
+    assert measured("x", path) == "Measured at 60 s: scenery kept 0.55, colour drift 0.000."
 
 
 def test_without_evidence_nothing_is_claimed(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from html import escape
 from pathlib import Path
@@ -71,11 +71,13 @@ class App:
         lessons: Path | None = None,
         runs: int | None = None,
         replicas: Replicas | None = None,
+        loras: Sequence[tuple[str, float]] = (),
     ) -> None:
         """policy: what the page opens with; DeepForcing() when None. recordings: the project's when None.
 
         lessons: a folder with more of them. runs: at once, None for as many as keep their pace. Raises LessonError
-        where the folder is none, SettingsError for less than one run. replicas: see `Sessions`.
+        where the folder is none, SettingsError for less than one run. replicas: see `Sessions`. loras: of a model that
+        is yet to be loaded, by name, and how strong they will be.
         """
         self.loader = model if isinstance(model, Loader) else None
         self.pipeline: Pipeline | None = None
@@ -92,7 +94,12 @@ class App:
             Programs(lambda: (self.pipeline, self.sessions), RUNS_AT_ONCE)  # first, so that the names are theirs
             recordings = Recordings.shipped() if recordings is None else recordings
             self.page = lay_out(
-                self.pipeline, self.policy, recordings, read_lessons(recordings, read_runner, lessons), self.rate
+                self.pipeline,
+                self.policy,
+                recordings,
+                read_lessons(recordings, read_runner, lessons),
+                self.rate,
+                self.pipeline.loras if self.pipeline else loras,
             )
             self._wire(self.page)
             if self.loader is not None:
@@ -395,7 +402,8 @@ class App:
         return Taken("Your run in line keeps the settings that it was asked with.", True) if waits else Taken()
 
     def _policy(self, name: str, values: tuple):
-        return read_policy(name, dict(zip(self.page.settings, values, strict=True)), self.pipeline.geometry)
+        """values: of all settings, and of LoRAs."""
+        return read_policy(name, dict(zip(self.page.settings, values, strict=False)), self.pipeline.geometry)
 
     def _asked(self, prompt, later, start, seed, length, switch, stale, steps, policy, *values) -> VideoOrder:
         order = self._order(read_prompts(prompt, later), seed, length, switch, stale, steps, policy, values)
@@ -403,7 +411,8 @@ class App:
 
     def _order(self, prompt, seed, length, switch, stale, steps, policy, values) -> VideoOrder:
         frames, policy = read_length(length, self.pipeline.shape.fps), self._policy(policy, values)
-        return VideoOrder(prompt, read_seed(seed), policy, frames, switch, stale, steps=steps)
+        loras = values[len(self.page.settings) :] or None
+        return VideoOrder(prompt, read_seed(seed), policy, frames, switch, stale, steps=steps, loras=loras)
 
 
 def _shown(packets: Iterator[tuple[str, dict, Files]]) -> Iterator[tuple]:

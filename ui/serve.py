@@ -95,7 +95,7 @@ def open_app(asked: argparse.Namespace) -> App:
     offer = offer_of(needs, asked.accept_licence)
     print(offer.text, *(["", "Go on in the page, or start with --accept-licence."] if offer.asks else []), sep="\n")
     loader = Loader(lambda report: prepare(model, loading, True, report), offer, TerminalLines())
-    return App(loader, needs.plan.policy, lessons=asked.lessons, runs=asked.runs)
+    return App(loader, needs.plan.policy, lessons=asked.lessons, runs=asked.runs, loras=loading.named_loras)
 
 
 def _with_replicas(asked: argparse.Namespace, model: str, loading: Loading) -> App:

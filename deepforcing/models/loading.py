@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from ..config import SettingsError
-from .lora import check_strength
+from .lora import check_strength, named_loras
 from .placement import Weights
 from .sources import Source
 from .wan_text import Keep
@@ -64,6 +64,11 @@ class Loading:
         for asked, done in ((self.compiled, "compiled"), (self.graphs, "in a CUDA graph")):
             if asked and self.weights != "resident":
                 raise SettingsError(f"weights that are {_PASSING[self.weights]} cannot be {done}: use one or the other")
+
+    @property
+    def named_loras(self) -> list[tuple[str, float]]:
+        """See `lora.named_loras`."""
+        return named_loras(self.loras)
 
     def chunk_of(self, source: Source) -> int:
         """Latent frames of a chunk."""

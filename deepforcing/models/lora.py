@@ -8,13 +8,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from torch import Tensor
 
 from ..config import SettingsError
+from ..prompt import as_text
 from .components import ModelError
 from .model_folder import read_json
 from .weight_files import read_tensors
@@ -42,6 +43,11 @@ FLAT = (  # Wan's names with their dots made `_`
     (r"(text_embedding|time_embedding|time_projection)_(\d)", r"\1.\2"),
     (r"head_head", "head.head"),
 )
+
+
+def named_loras(loras: Iterable[tuple[Path, float]]) -> list[tuple[str, float]]:
+    """LoRAs and their strengths, by the names that settings have: `lora 1: style.safetensors`."""
+    return [(f"lora {number}: {as_text(file.name)}", given) for number, (file, given) in enumerate(loras, 1)]
 
 
 def check_strength(strength: float) -> float:

@@ -6,19 +6,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from ..config import SettingsError, VideoShape
-from .checkpoint import load_transformer
 from .components import Components, ModelError, best_device, fastest_dtype
 from .found import Found, find
 from .loading import Loading
-from .lora_hub import find_lora
 from .shapes import LATENT_CHANNELS, PATCH, SHAPES
 from .sources import Source
-from .strengths import MergedLoras
+from .strengths import load_denoiser
 from .taehv import load_taehv
 from .tiny_codec import TinyCodec
 from .wan import CausalWan
@@ -74,13 +71,8 @@ def _load(
     decoder: WanDecoder | TinyCodec | None = None
     if "transformer" in paths:
         own = ((paths["lora"], 1.0),) if "lora" in paths else ()
-        loras = [(find_lora(file), strength) for file, strength in loading.loras]
-        options: dict[str, Any] = {"loras": [*own, *loras], "head_dim": head_dim, "device": home}
-        denoiser = CausalWan(load_transformer(paths["transformer"], dtype, **options), source.sampling)
-        if loras:
-            files, given = zip(*loras, strict=True)
-            base = denoiser.transformer, paths["transformer"]
-            denoiser.strengths = MergedLoras(*base, own, files, given, head_dim)
+        how = paths["transformer"], dtype, source.sampling, loading.loras
+        denoiser = load_denoiser(*how, own=own, head_dim=head_dim, device=home)
     if {"text_encoder", "tokenizer"} <= paths.keys():
         text = load_text_encoder(_common_folder(paths), device, dtype, keep=loading.text)
     if "vae" in paths:

@@ -1,4 +1,5 @@
-"""LoRAs of a loaded model at other strengths: merged anew, always from the weights as they stand in their file."""
+"""A transformer with LoRAs, and these at other strengths: merged anew, always from the weights as they stand in their
+file."""
 
 from __future__ import annotations
 
@@ -9,9 +10,32 @@ from pathlib import Path
 import torch
 from diffusers import WanTransformer3DModel
 
-from ..config import SettingsError
-from .checkpoint import changed_weights
-from .lora import check_strength
+from ..config import Sampling, SettingsError
+from .checkpoint import changed_weights, load_transformer
+from .lora import check_strength, named_loras
+from .lora_hub import find_lora
+from .wan import CausalWan
+
+
+def load_denoiser(
+    base: Path,
+    dtype: torch.dtype,
+    sampling: Sampling,
+    loras: Sequence[tuple[Path, float]],
+    *,
+    own: tuple[tuple[Path, float], ...] = (),
+    head_dim: int = 128,
+    device: torch.device = torch.device("cpu"),
+) -> CausalWan:
+    """The transformer in `base`, see `load_transformer`, with LoRAs merged. own: those that are part of the model; the
+    strength of the others can be changed. Raises ModelError."""
+    found = [(find_lora(file), strength) for file, strength in loras]
+    transformer = load_transformer(base, dtype, loras=[*own, *found], head_dim=head_dim, device=device)
+    denoiser = CausalWan(transformer, sampling)
+    if found:
+        files, given = zip(*found, strict=True)
+        denoiser.strengths = MergedLoras(transformer, base, own, files, given, head_dim)
+    return denoiser
 
 
 @dataclass
@@ -31,7 +55,7 @@ class MergedLoras:
 
     def __post_init__(self) -> None:
         self.now = self.given
-        self.names = tuple(f"lora {number}: {file.name}" for number, file in enumerate(self.loras, 1))
+        self.names = tuple(name for name, _ in named_loras(zip(self.loras, self.given, strict=True)))
 
     def check(self, strengths: Sequence[float]) -> tuple[float, ...]:
         """The strengths. Raises SettingsError unless there is one for each LoRA."""

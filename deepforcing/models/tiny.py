@@ -4,6 +4,7 @@ text.safetensors; teacher/ beside them is what the transformer was distilled fro
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -12,11 +13,10 @@ import torch
 from torch import nn
 
 from ..config import Sampling, VideoShape
-from .checkpoint import load_transformer
 from .components import Components, ModelError, best_device, fastest_dtype
+from .strengths import load_denoiser
 from .tiny_codec import CodecConfig, TinyCodec
 from .tiny_text import TinyTextConfig, TinyTextEncoder
-from .wan import CausalWan
 from .weight_files import check_tensors, read_safetensors
 
 Part = TypeVar("Part", bound=nn.Module)
@@ -40,11 +40,15 @@ def folders_of(model: str | Path) -> tuple[Path, Path]:
 
 
 def load_tiny(
-    model: str | Path = "tiny", device: torch.device | None = None, dtype: torch.dtype | None = None
+    model: str | Path = "tiny",
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    loras: Sequence[tuple[Path, float]] = (),
 ) -> Components:
     """Load every part, checked tensor by tensor, on the best device and in its fastest precision unless told otherwise.
 
-    Raises ModelError that names the file and what is wrong with it.
+    loras: files of changes to merge into the transformer, each with its strength. Raises ModelError that names the file
+    and what is wrong with it.
     """
     device = device or best_device()
     dtype = dtype or fastest_dtype(device)
@@ -56,7 +60,8 @@ def load_tiny(
     text = _filled(TinyTextEncoder(_config(TinyTextConfig, card["text"])), folder / "text.safetensors").to(device)
     sampling = Sampling(tuple(card["steps"]), card["shift"], card["prediction"])
     shape = VideoShape(card["size"], card["size"], card["fps"], codec.config.spatial_factor)
-    denoiser = CausalWan(load_transformer(transformer, dtype).to(device), sampling)
+    denoiser = load_denoiser(transformer, dtype, sampling, loras)
+    denoiser.transformer.to(device)
     name = str(model) if model in TRANSFORMERS else "tiny"
     return Components(name, denoiser, text, codec, shape, card["chunk_frames"])
 

@@ -1,12 +1,15 @@
-"""A new scene: the cache of a run is emptied on the page, by its button, and where what was touched needs it."""
+"""Settings of a run that goes on: a new scene, which empties its cache, by its button and where what was touched needs
+it; denoising steps; and how strong a LoRA is."""
 
 from functools import partial
 
 import pytest
+import torch
 from browsing import expect
 from chromium import drawer, look, until_it_works, wait
+from safetensors.torch import save_file
 
-from deepforcing import load_pipeline, read_trace
+from deepforcing import Loading, load_pipeline, read_trace
 from ui.app import App
 from ui.recordings.library import Recordings
 
@@ -14,8 +17,11 @@ CHANGES = "[...document.querySelectorAll('#player .df-marks [data-kind=change]')
 
 
 @pytest.fixture(scope="module")
-def app():
-    app = App(load_pipeline("tiny"), recordings=Recordings([]))
+def app(tmp_path_factory):
+    style = tmp_path_factory.mktemp("loras") / "style <b>.safetensors"
+    halves = {"lora_A": torch.randn(2, 320), "lora_B": torch.randn(320, 2)}
+    save_file({f"transformer.blocks.0.attn1.to_q.{half}.weight": value for half, value in halves.items()}, style)
+    app = App(load_pipeline("tiny", loading=Loading(loras=((style, 0.0),))), recordings=Recordings([]))
     app.launch(prevent_thread_lock=True, quiet=True)
     yield app
     app.blocks.close()
@@ -50,6 +56,11 @@ def test_a_new_scene_begins_with_an_empty_cache_and_its_own_sink(page, tmp_path)
     steps.press("Tab")
     expect(said).to_contain_text("Denoising steps: 2, from second")
     wait(page, f"({CHANGES}).length >= 2")  # else one mark stands for this and the next
+    strength = page.get_by_role("spinbutton", name="LoRA 1: style <b>.safetensors")
+    strength.fill("0.5")
+    strength.press("Tab")
+    expect(said).to_contain_text("LoRA 1: 0.5, from second")
+    wait(page, f"({CHANGES}).length >= 3")
     page.locator("#policy").get_by_text("attention-sink").first.click()
     expect(said).to_contain_text("Another policy starts with an empty cache")
     scene_is_said = partial(expect(said).to_contain_text, "New scene from second")
@@ -58,12 +69,14 @@ def test_a_new_scene_begins_with_an_empty_cache_and_its_own_sink(page, tmp_path)
     follows(page, f"origin > {first} && run.policy === 'attention-sink' && run.settings.budget === undefined")
     titles = look(page, CHANGES)
     assert titles[0] == "Settings: new scene" and titles[1] == "Settings: steps 4 → 2"
-    assert titles[2].startswith("Settings: new scene, policy deep-forcing → attention-sink")
+    assert titles[2] == "Settings: lora 1: style <b>.safetensors 0.0 → 0.5"
+    assert titles[3].startswith("Settings: new scene, policy deep-forcing → attention-sink")
     page.get_by_role("button", name="Stop", exact=True).click()
     with page.expect_download() as download:
         page.locator("#save-trace").click()
     download.value.save_as(tmp_path / "run.trace")
-    assert [sorted(change.after)[:2] for change in read_trace(tmp_path / "run.trace").changes][:2] == [
+    assert [sorted(change.after)[:2] for change in read_trace(tmp_path / "run.trace").changes][:3] == [
         ["scene"],
         ["steps"],
+        ["lora 1: style <b>.safetensors"],
     ]

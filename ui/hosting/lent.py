@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import gradio as gr
 import numpy as np
@@ -80,19 +80,22 @@ class LentRun:
         switch: str | None = None,
         steps: int | None = None,
         anew: bool = False,
+        loras: Sequence[float] | None = None,
     ) -> None:
         """As `Run.change`; what only the worker can know to be too late is told by the run itself."""
-        self._check_change(policy or self.order.policy, steps, anew)
-        self.order = now = self.order.changed(policy, switch, steps)
+        self._check_change(policy or self.order.policy, steps, anew, loras)
+        self.order = now = self.order.changed(policy=policy, switch=switch, steps=steps, loras=loras)
         if anew:
             self._check.settings.policy, self._asked, self._emptied = now.policy, self._asked + 1, False
         wish = {"name": now.policy.name, "values": settings_of(now.policy), "switch": now.switch}
-        self._wish(lambda _: {"settings": {**wish, "steps": now.steps, "scenes": self._asked}})
+        self._wish(lambda _: {"settings": {**wish, "steps": now.steps, "loras": now.loras, "scenes": self._asked}})
 
-    def _check_change(self, policy: Policy, steps: int | None, anew: bool) -> None:
+    def _check_change(self, policy: Policy, steps: int | None, anew: bool, loras: Sequence[float] | None) -> None:
         pipeline = self._check.pipeline
         if steps is not None:
             pipeline.denoiser.sampling.thinned(steps)
+        if loras is not None:
+            self._check.settings.check_loras(pipeline.denoiser, loras)
         if anew:
             policy.check(pipeline.geometry)
         else:
@@ -240,8 +243,8 @@ class Follower:
             self._run.stop(TIME_IS_UP)
         return False
 
-    def _change(self, name: str, values: dict, switch: str, steps: int | None, scenes: int, before: int) -> None:
+    def _change(self, name: str, values: dict, scenes: int, before: int, **settings: Any) -> None:
         try:
-            self._run.change(make_policy(name, **values), switch, steps, anew=scenes > before)
+            self._run.change(make_policy(name, **values), **settings, anew=scenes > before)
         except SettingsError as error:
             self._run.tell(f"Not changed: {error}.")

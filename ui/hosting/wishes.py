@@ -13,9 +13,9 @@ class Wishes:
     """All of them at once, so that only the latest need be read.
 
     prompts: every new prompt so far. beats: how often the page has reported; frame, playing: its latest report, see
-    `Pace`. settings: the latest, a policy by its `name` with its `values`, the `switch`, the `steps`, and how
-    many new `scenes` were asked for so far. quality, rate, hurry: see
-    `PacedRun`. note: why the run is to stop, where the viewer did not ask for it.
+    `Pace`. settings: the latest, a policy by its `name` with its `values`, the `switch`, the `steps`, the strengths of
+    `loras`, and how many new `scenes` were asked for so far. quality, rate, hurry: see `PacedRun`. note: why the run is
+    to stop, where the viewer did not ask for it.
     """
 
     prompts: tuple[str, ...] = ()

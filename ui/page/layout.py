@@ -36,6 +36,7 @@ TOGGLE_MORE = """() => {
 }"""
 ALL_POLICIES = "() => { document.body.dataset.policies = 'all'; }"
 STARTS = "× Starts from your picture"
+MOST_STRENGTH = 2.0  # of a LoRA, unless it was loaded with more
 USUAL_STEPS = 4  # of denoising
 LOOK_SECONDS = 0.7  # between two looks at the progress of loading
 
@@ -79,11 +80,13 @@ class Page:
     new_scene: gr.Button = None
     steps: gr.Slider = None
     mend: gr.Button = None
+    loras: list[gr.Slider] = field(default_factory=list)  # how strong each is, none where the model has none
 
     @property
     def asked(self) -> list[gr.components.Component]:
         """What says how a run is made, its prompts left out."""
-        return [self.seed, self.length, self.switch, self.stale, self.steps, self.policy, *self.settings.values()]
+        first = [self.seed, self.length, self.switch, self.stale, self.steps, self.policy]
+        return [*first, *self.settings.values(), *self.loras]
 
     @property
     def told(self) -> list[gr.components.Component]:
@@ -108,12 +111,14 @@ def lay_out(
     recordings: Recordings,
     lessons: Sequence[Lesson | Broken] = (),
     rate: float | None = None,
+    loras: Sequence[tuple[str, float]] = (),
 ) -> Page:
-    """Make the components inside the current gr.Blocks. Without a pipeline all but the header stays hidden."""
+    """Make the components inside the current gr.Blocks. Without a pipeline all but the header stays hidden. loras: the
+    model's, by name, and how strong they are at first."""
     page = Page(header=head(model_header(pipeline, rate)))
     with gr.Tabs(elem_id="views", visible=pipeline is not None) as page.whole:
         with gr.Tab("Watch") as watch, gr.Column(elem_id="page"):
-            _watch(page, pipeline, default, recordings)
+            _watch(page, pipeline, default, recordings, loras)
         watch.select(fn=None, js="() => window.dispatchEvent(new Event('resize'))")  # plots that were hidden fit again
         with gr.Tab("Race") as race:
             page.race = RaceTab(is_small(pipeline))
@@ -123,7 +128,9 @@ def lay_out(
     return page
 
 
-def _watch(page: Page, pipeline: Pipeline | None, default: Policy, recordings: Recordings) -> None:
+def _watch(
+    page: Page, pipeline: Pipeline | None, default: Policy, recordings: Recordings, loras: Sequence[tuple[str, float]]
+) -> None:
     with gr.Column(elem_id="ask"):
         _ask(page, is_small(pipeline), recordings)
     idle = "Type a prompt, or pick an example, and press Generate."
@@ -136,7 +143,7 @@ def _watch(page: Page, pipeline: Pipeline | None, default: Policy, recordings: R
         )
         page.again = gr.Button("Start the next run", size="sm", visible=False, elem_id="again")
     with gr.Column(elem_id="settings"):
-        _settings(page, default, pipeline)
+        _settings(page, default, pipeline, loras)
     with gr.Column(elem_id="break-it"):
         _break_it(page, default, window_strip(default, pipeline.geometry) if pipeline else "")
 
@@ -221,10 +228,11 @@ def most_steps(pipeline: Pipeline | None) -> int:
     return USUAL_STEPS if pipeline is None else len(pipeline.denoiser.steps)
 
 
-def _settings(page: Page, default: Policy, pipeline: Pipeline | None) -> None:
+def _settings(page: Page, default: Policy, pipeline: Pipeline | None, loras: Sequence[tuple[str, float]]) -> None:
     embedded = pipeline is not None and pipeline.name == "tiny"
     with gr.Column(elem_id="run-settings"):
         _run_settings(page, most_steps(pipeline))
+        page.loras = [_lora(name, strength) for name, strength in loras]
     gr.Markdown("## Cache policy")
     choices = [(policy_title(policy, embedded), name) for name, policy in POLICIES.items()]
     page.policy = gr.Radio(
@@ -270,4 +278,16 @@ def _run_settings(page: Page, steps: int) -> None:
         label="Denoising steps",
         info="of each chunk; fewer are quicker, and worse",
         elem_id="steps",
+    )
+
+
+def _lora(name: str, strength: float) -> gr.Slider:
+    return gr.Slider(
+        min(0.0, strength),
+        max(MOST_STRENGTH, strength),
+        strength,
+        step=0.05,
+        label=name.replace("lora", "LoRA", 1),
+        info="how strongly it changes the model; 0: not at all",
+        elem_classes="lora",
     )

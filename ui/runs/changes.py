@@ -37,7 +37,7 @@ def take_up(run, wanted: VideoOrder) -> Taken:
 def new_scene(run, wanted: VideoOrder) -> Taken:
     """Give a run, `Run` or `LentRun`, what the page's settings are now, with an emptied cache."""
     try:
-        since = _since(run.change(wanted.policy, wanted.switch, wanted.steps, anew=True))
+        since = _since(run.change(wanted.policy, wanted.switch, wanted.steps, anew=True, loras=wanted.loras))
     except SettingsError as error:
         return Taken(f"{_sentence(str(error))}.", later=True)
     later = _for_the_next(run.order, wanted)
@@ -52,8 +52,8 @@ def _for_the_next(now: VideoOrder, wanted: VideoOrder) -> list[str]:
 
 def _changes(now: VideoOrder, wanted: VideoOrder) -> list[dict]:
     """Apart, so that one may be for the next run and the other not."""
-    both = [{name: getattr(wanted, name)} for name in ("switch", "steps", "policy")]
-    return [change for change in both if change.items() - vars(now).items()]
+    each = [(name, getattr(wanted, name)) for name in ("switch", "steps", "loras", "policy")]
+    return [{name: value} for name, value in each if value != getattr(now, name)]
 
 
 def _named(now: VideoOrder, change: dict) -> str:
@@ -61,6 +61,10 @@ def _named(now: VideoOrder, change: dict) -> str:
         return f"cache at a new prompt: {change['switch']},"
     if "steps" in change:
         return f"denoising steps: {change['steps']},"
+    if "loras" in change:
+        before = now.loras or (None,) * len(change["loras"])
+        pairs = enumerate(zip(before, change["loras"], strict=True), 1)
+        return ", ".join(f"LoRA {number}: {value:g}" for number, (was, value) in pairs if value != was) + ","
     was, values = settings_of(now.policy), settings_of(change["policy"])
     return ", ".join(f"{name} {value}" for name, value in values.items() if was.get(name) != value)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,8 @@ NOTHING = Past()
 class VideoOrder:
     """What a viewer asked for. num_frames: video frames, None = until stopped. switch: the cache at a new prompt.
 
-    steps, stale_prompt, past, start: see `generate_long_video`. begun: seconds of video that the past has.
+    steps, stale_prompt, past, start: see `generate_long_video`. begun: seconds of video that the past has. loras: how
+    strong each is, see `VideoStream`.
     """
 
     prompt: str | Timeline
@@ -56,6 +58,7 @@ class VideoOrder:
     begun: float = 0.0
     start: np.ndarray | None = field(default=None, compare=False)
     steps: int | None = None
+    loras: tuple[float, ...] | None = None
 
     def stream(self, pipeline: Pipeline) -> VideoStream:
         """Not started. Raises PromptError or SettingsError for an order that cannot work."""
@@ -71,11 +74,12 @@ class VideoOrder:
             past=self.past,
             start=self.start,
             steps=self.steps,
+            loras=self.loras,
         )
 
-    def changed(self, policy: Policy | None, switch: str | None, steps: int | None) -> VideoOrder:
+    def changed(self, **settings: Any) -> VideoOrder:
         """The same with other settings; what is None stays."""
-        return replace(self, policy=policy or self.policy, switch=switch or self.switch, steps=steps or self.steps)
+        return replace(self, **{name: value for name, value in settings.items() if value is not None})
 
     def gone_on(self, past: Past, prompt: str, seconds: float) -> VideoOrder:
         """The same from where the past ends, at so many seconds of video, with the prompt of that moment."""
@@ -117,11 +121,12 @@ class Run(PacedRun):
         switch: str | None = None,
         steps: int | None = None,
         anew: bool = False,
+        loras: Sequence[float] | None = None,
     ) -> float | None:
         """As `VideoStream.change`: the second from which it holds; None where that is known elsewhere only."""
         with self._changing:
-            _, seconds = self._stream.change(policy=policy, switch=switch, steps=steps, anew=anew)
-            self.order = self.order.changed(policy, switch, steps)
+            _, seconds = self._stream.change(policy=policy, switch=switch, steps=steps, anew=anew, loras=loras)
+            self.order = self.order.changed(policy=policy, switch=switch, steps=steps, loras=loras)
         return seconds
 
     def _fold(self, event: Event | None) -> Iterator[dict]:

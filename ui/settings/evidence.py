@@ -9,17 +9,14 @@ SUMMARY = Path(__file__).parents[2] / "assets" / "evidence" / "summary.json"
 
 
 def measured(policy: str, path: Path = SUMMARY) -> str:
-    """One line such as `Measured at 60 s: scenery kept 0.55, subject right in 98 %, colour drift 0.016.`; empty where
-    nothing was. Of the scenery 1 is all."""
+    """One line such as `Measured at 60 s: scenery kept 0.55, colour drift 0.016.`; empty where nothing was. Of scenery
+    1 is all."""
     summary = _summary(path)
     found = summary and summary["policies"].get(policy)
     if not found:
         return ""
     scenery = "" if found.get("scenery") is None else f"scenery kept {found['scenery']:.2f}, "
-    return (
-        f"Measured at {summary['seconds']} s: {scenery}subject right in {100 * found['subject']:.0f} %, "
-        f"colour drift {found['colour_drift']:.3f}."
-    )
+    return f"Measured at {summary['seconds']} s: {scenery}colour drift {found['colour_drift']:.3f}."
 
 
 def _summary(path: Path) -> dict | None:
