@@ -136,7 +136,12 @@ def test_each_wish_reaches_the_run_once(tmp_path):
         mailbox.write(now)
         follow()
     first = [call.change_prompt("a"), call.change_prompt("b"), call.report(3.0, True), call.hurry(), call.adapt(2, 5.0)]
-    assert run.mock_calls == [*first, call.pause(True), call.change(POLICY, "cut", 2, anew=True), call.stop("so")]
+    assert run.mock_calls == [
+        *first,
+        call.pause(True),
+        call.change(POLICY, switch="cut", steps=2, anew=True),
+        call.stop("so"),
+    ]
 
 
 def test_runs_stay_here_unless_it_is_zero_gpu(pipeline, monkeypatch, tmp_path, zero_gpu):
