@@ -27,15 +27,18 @@ function lesson() {
   return name ? { lesson: name, step } : {};
 }
 
+const player = () => document.querySelector("#player .df")?.player;
+
 function recording() {
-  const { history, clock } = document.querySelector("#player .df")?.player ?? {};
+  const { history, clock } = player();
   const { link, unasked } = history?.run.recorded ?? {};
   if (!link || (unasked && clock.playing)) return {};
   return { trace: link, t: (clock.frame / clock.fps).toFixed(2) };
 }
 
+// Not before the player has asked for what the address says, and stands at that moment.
 function keepUp() {
-  if (!tabs().length || document.querySelector("#player .df")?.player?.opening?.waits) return;
+  if (!tabs().length || !player()?.asked || player().opening?.waits) return;
   const link = new URL(location.href);
   for (const name of OURS) link.searchParams.delete(name);
   for (const [name, value] of Object.entries(shown())) link.searchParams.set(name, value);
@@ -47,7 +50,7 @@ function keepUp() {
 export function mount() {
   const asked = new URLSearchParams(location.search);
   const wanted = asked.get("tab") ?? (asked.has("lesson") ? "learn" : "");
-  let patience = 20; // looks until what the link asks for has to be there
+  let patience = 60; // looks until what the link asks for has to be there
   addEventListener("popstate", () => turnTo(new URLSearchParams(location.search).get("tab") ?? nameOf(tabs()[0])));
   document.addEventListener("click", ({ target, isTrusted }) => {
     turned ||= isTrusted && tabs().includes(target.closest("[role=tab]"));

@@ -100,6 +100,7 @@ class Player extends Film {
 
   // What this tab showed before it was loaded anew; where there is nothing, what its address asks for.
   arrive() {
+    this.asked = true;
     if (this.memory?.found) this.tell.rejoin({ run: this.memory.found.run });
     else this.tell.arrive({ search: location.search });
   }
