@@ -18,8 +18,8 @@ from deepforcing.__main__ import main
 from deepforcing.captions import TABLES
 from deepforcing.config import SettingsError
 from deepforcing.evaluation.attention import attention_by_frame, choices
-from deepforcing.evaluation.experiments import EXPERIMENTS, experiments_named, label
-from deepforcing.evaluation.measure import Job, Reading, measure, windows
+from deepforcing.evaluation.experiments import EXPERIMENTS, Experiment, experiments_named, label
+from deepforcing.evaluation.measure import Job, Reading, measure, stranger, windows
 from deepforcing.evaluation.prompts import even_prompts, leaving_prompts, turns
 from deepforcing.evaluation.reappear import HUES, same_shade, sight, visits
 from deepforcing.evaluation.revisit import BACK_AT, found, journeys
@@ -161,8 +161,9 @@ def test_looking_inside_changes_nothing(pipeline):
 
 
 def test_scenery_is_measured_against_the_first_window_and_against_another_video(pipeline):
+    other = stranger(pipeline, 2, 0, "a red ball")
     jobs = [Job(policy, 2, 0, 15) for policy in (SlidingWindow(), DeepForcing())]
-    rows = scenes(pipeline, jobs, "a red ball")
+    rows = [row for job in jobs for row in scenes(pipeline, job, "a red ball", other)]
     assert [(row.policy, row.second) for row in rows] == [
         (p, s) for p in ("self-forcing", "deep-forcing") for s in (0, 5, 10)
     ]
@@ -179,10 +180,9 @@ def test_at_a_turn_everything_changes_but_the_camera():
 
 def test_experiments_on_one_story_share_their_videos(tmp_path):
     plan = Evaluation(tmp_path, tuple(experiments_named(["switch", "second-scene", "scenery"])), prompts=2)
-    told = [label(job.policy) for job in plan.jobs_of("stories", 1)]
+    told = [label(job.policy) for job in plan.jobs_of("stories") if job.prompt == 1]
     assert len(told) == len(set(told)) and {"deep-forcing phase=none", "deep-forcing score=random"} <= set(told)
-    assert {job.prompt for job in plan.jobs_of("stories", 1)} == {1} and not plan.jobs()
-    assert len(plan.jobs_of("scenes", 1)) == len(EXPERIMENTS["scenery"].policies)
+    assert not plan.jobs() and len(plan.jobs_of("scenes")) == 2 * len(EXPERIMENTS["scenery"].policies)
 
 
 def test_a_story_is_read_from_the_change_of_its_prompt_on(pipeline, monkeypatch):
@@ -195,7 +195,8 @@ def test_a_story_is_read_from_the_change_of_its_prompt_on(pipeline, monkeypatch)
         return vars(turn.after if new else turn.before)
 
     jobs = [Job(policy, 0, 0, 30) for policy in (SlidingWindow(), DeepForcing(phase="none"))]
-    told = stories(pipeline, jobs, turn, read)
+    other = stranger(pipeline, 0, 0, turn.after.phrase())
+    told = [row for job in jobs for row in stories(pipeline, job, turn, read, other)]
     assert [(row.policy, row.second) for row in told[::5]] == [
         ("self-forcing", 0),
         ("self-forcing", 25),
@@ -261,10 +262,11 @@ def test_a_beginning_that_is_seen_again_is_told_from_another_of_its_caption():
 def test_visits_and_journeys_are_made_under_all_policies(pipeline):
     jobs = [Job(policy, 0, 0, 15) for policy in (SlidingWindow(), DeepForcing())]
     (leaving,), (caption,) = leaving_prompts(1), even_prompts(1)
-    made = visits(pipeline, jobs, leaving)
+    other = stranger(pipeline, 0, 0, leaving.phrase())
+    made = [row for job in jobs for row in visits(pipeline, job, leaving, other)]
     assert [(row.policy, row.second) for row in made][2:4] == [("self-forcing", 10), ("deep-forcing", 0)]
     assert all(row.shade == 1 or np.isnan(row.shade) for row in made if row.second == 0)
-    travelled = journeys(pipeline, jobs, caption)
+    travelled = [row for job in jobs for row in journeys(pipeline, job, caption, other)]
     assert [np.isnan(row.seen) for row in travelled[:3]] == [row.second < BACK_AT for row in travelled[:3]]
     assert all(-1 <= row.seen <= 1 and -1 <= row.chance <= 1 for row in travelled if row.second >= BACK_AT)
 
@@ -299,6 +301,19 @@ def test_evaluate_goes_on_where_it_was_killed(tmp_path):
         plan.settings_file.write_text(json.dumps(settings | {name: "another"}))
         with pytest.raises(SettingsError, match=f"{name} another, not {settings[name]}"):
             evaluate(plan)
+
+
+def test_a_policy_that_comes_later_takes_only_its_own_videos(tmp_path):
+    save_bundle(tmp_path / "small", new_bundle(SIZES))
+    alone = Experiment("mine", "does it?", "nowhere", (DeepForcing(),), table="scenes")
+    plan = Evaluation(tmp_path, (alone,), str(tmp_path / "small"), prompts=2, seeds=1, seconds=10)
+    made = []
+    evaluate(plan)
+    before = plan.scenes.read()
+    evaluate(replace(plan, experiments=(alone.beside([SlidingWindow()]),)), lambda items, n: made.append(n) or items)
+    rows = plan.scenes.read()
+    assert made == [2] and set(before) < set(rows) and len(rows) == 2 * len(before) == 2 * 2 * 2
+    assert len({(row.prompt, row.chance) for row in rows}) == 2, "chance is the same, whoever is measured and when"
 
 
 def test_other_policies_stand_beside_those_of_every_experiment_that_compares_some(tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ import numpy as np
 from .. import metrics
 from ..config import VideoShape
 from ..pipeline import Pipeline, generate_long_video
-from ..policies import Policy
+from ..policies import Policy, SlidingWindow
 from .experiments import label
 
 WINDOW_SECONDS = 5
@@ -80,6 +80,12 @@ def film(pipeline: Pipeline, job: Job, prompt: str | Callable[[int], str]) -> It
     size = WINDOW_SECONDS * pipeline.shape.fps
     chunks = generate_long_video(pipeline, prompt, num_frames=job.windows * size, policy=job.policy, seed=job.noise)
     return windows((chunk.frames for chunk in chunks), size)
+
+
+def stranger(pipeline: Pipeline, prompt: int, seed: int, text: str) -> np.ndarray:
+    """The first window of a video that has nothing but its prompt in common with this seed's: what chance is, for all
+    policies alike."""
+    return next(film(pipeline, Job(SlidingWindow(), prompt, seed + 1, WINDOW_SECONDS), text))
 
 
 def measure(pipeline: Pipeline, job: Job, text: str, reader: Reader | None) -> list[Reading]:

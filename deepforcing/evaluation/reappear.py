@@ -42,21 +42,15 @@ class Visit:
     returns: float
 
 
-def visits(pipeline: Pipeline, jobs: list[Job], caption: Caption) -> list[Visit]:
-    """Of all policies, with one prompt whose subject leaves the frame. All jobs have the same noise."""
-    text, hue = caption.phrase(), HUES[caption.colour]
-    alone = Job(jobs[0].policy, jobs[0].prompt, jobs[0].seed + 1, WINDOW_SECONDS)
-    other = sight(next(film(pipeline, alone, text)), hue).shade
-    return [visit for job in jobs for visit in _visits_of(pipeline, job, text, hue, other)]
-
-
-def _visits_of(pipeline: Pipeline, job: Job, text: str, hue: float, other: float) -> Iterator[Visit]:
-    first, returns = float("nan"), 0
-    for index, frames in enumerate(film(pipeline, job, text)):
+def visits(pipeline: Pipeline, job: Job, caption: Caption, other: np.ndarray) -> Iterator[Visit]:
+    """Of a video whose subject leaves the frame. other: see `measure.stranger`."""
+    hue = HUES[caption.colour]
+    strange, first, returns = sight(other, hue).shade, float("nan"), 0
+    for index, frames in enumerate(film(pipeline, job, caption.phrase())):
         seen = sight(frames, hue)
         first = seen.shade if index == 0 else first
         returns += seen.returns
-        shade, chance = same_shade(first, seen.shade), same_shade(first, other)
+        shade, chance = same_shade(first, seen.shade), same_shade(first, strange)
         yield Visit(*job.key, index * WINDOW_SECONDS, shade, chance, float(returns))
 
 

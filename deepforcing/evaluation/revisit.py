@@ -31,26 +31,25 @@ class Journey:
     chance: float
 
 
-def journeys(pipeline: Pipeline, jobs: list[Job], caption: Caption) -> list[Journey]:
-    """Of all policies, with one prompt whose camera turns round. All jobs have the same noise."""
-    away, back = (replace(caption, camera=camera).phrase() for camera in ("right", "left"))
+def away(caption: Caption) -> Caption:
+    """What the camera does first."""
+    return replace(caption, camera="right")
+
+
+def journeys(pipeline: Pipeline, job: Job, caption: Caption, other: np.ndarray) -> Iterator[Journey]:
+    """Of a video whose camera turns round. other: see `measure.stranger`, of the caption `away`."""
+    out, back = away(caption).phrase(), replace(caption, camera="left").phrase()
 
     def prompt_for(index: int) -> str:
-        return away if pipeline.starts(index) < BACK_AT else back
+        return out if pipeline.starts(index) < BACK_AT else back
 
-    alone = Job(jobs[0].policy, jobs[0].prompt, jobs[0].seed + 1, WINDOW_SECONDS)
-    other = _beginning(next(film(pipeline, alone, away)), pipeline.shape.fps)
-    return [journey for job in jobs for journey in _journeys_of(pipeline, job, prompt_for, other)]
-
-
-def _journeys_of(pipeline: Pipeline, job: Job, prompt_for, other: np.ndarray) -> Iterator[Journey]:
-    first, seen, chance = None, [], []
+    first, strange, seen, chance = None, _beginning(other, pipeline.shape.fps), [], []
     for index, frames in enumerate(film(pipeline, job, prompt_for)):
         start = index * WINDOW_SECONDS
         first = _beginning(frames, pipeline.shape.fps) if first is None else first
         if start >= BACK_AT:
             seen.append(found(first, frames[::_EVERY]))
-            chance.append(found(other, frames[::_EVERY]))
+            chance.append(found(strange, frames[::_EVERY]))
         yield Journey(*job.key, start, *(max(values, default=float("nan")) for values in (seen, chance)))
 
 

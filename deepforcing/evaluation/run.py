@@ -8,10 +8,10 @@ import os
 import platform
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 
@@ -27,10 +27,10 @@ from ..pipeline import Pipeline, load_pipeline
 from ..version import __version__
 from .attention import Agreement, FrameMass, SlotShare, attention_by_frame, choices
 from .experiments import Experiment
-from .measure import WINDOW_SECONDS, Job, Reader, Reading, measure
+from .measure import WINDOW_SECONDS, Job, Reader, Reading, measure, stranger
 from .prompts import even_prompts, leaving_prompts, still_prompts, turns
 from .reappear import Visit, visits
-from .revisit import Journey, journeys
+from .revisit import Journey, away, journeys
 from .scenery import Scene, scenes
 from .story import Story, stories
 from .table import Table
@@ -77,10 +77,10 @@ class Evaluation:
                         jobs |= {job.key: job for job in made}
         return list(jobs.values())
 
-    def jobs_of(self, table: str, prompt: int) -> list[Job]:
-        """The videos of this prompt that are made for a table of MADE: all policies of a prompt go together."""
+    def jobs_of(self, table: str) -> list[Job]:
+        """The videos that are made for a table of MADE, likewise."""
         policies = dict.fromkeys(policy for e in self.experiments if e.table == table for policy in e.policies)
-        return [Job(policy, prompt, 0, self.seconds) for policy in policies]
+        return [Job(policy, prompt, 0, self.seconds) for prompt in range(self.prompts) for policy in policies]
 
     def studies(self) -> list[int]:
         """Prompts whose attention is looked into."""
@@ -129,16 +129,15 @@ def evaluate(plan: Evaluation, progress: Callable[[Iterable, int], Iterable] = l
     Raises SettingsError where the folder holds results of other weights or another length; ModelError.
     """
     _settle_settings(plan)
-    done, studied = _resumed(plan)
-    jobs = [job for job in plan.jobs() if job.key not in done]
+    jobs, studied = _unmade(plan, plan.readings, plan.jobs()), _studied(plan)
     studies = [prompt for prompt in plan.studies() if prompt not in studied]
-    unmade = {table: _unmade(plan, table) for table in MADE}
+    others = {name: _unmade(plan, getattr(plan, name), plan.jobs_of(name)) for name in MADE}
     context = multiprocessing.get_context("spawn")  # a forked torch with threads can hang
     with ProcessPoolExecutor(plan.workers, context, initializer=_enter_worker) as pool:
-        waiting = {pool.submit(_make, plan, job): plan.readings for job in jobs}
-        waiting |= {pool.submit(_study, plan, prompt): None for prompt in studies}
-        for table, prompts in unmade.items():
-            waiting |= {pool.submit(_make_for, plan, table, prompt): None for prompt in prompts}
+        waiting = [pool.submit(_make, plan, job) for job in jobs]
+        waiting += [pool.submit(_study, plan, prompt) for prompt in studies]
+        for table, made in others.items():
+            waiting += [pool.submit(_make_for, plan, table, job) for job in made]
         try:
             for future in progress(as_completed(waiting), len(waiting)):
                 _keep(plan, future.result())
@@ -153,30 +152,23 @@ def _keep(plan: Evaluation, results: dict[str, list]) -> None:
         getattr(plan, name).append(rows)
 
 
-def _resumed(plan: Evaluation) -> tuple[set, set[int]]:
-    """What is there already; tables without what a kill left half done."""
-    windows = plan.seconds // 5
-    readings, counts = plan.readings.read(), {}
-    for row in readings:
-        counts.setdefault((row.policy, row.prompt, row.seed), []).append(row)
-    done = {key for key, rows in counts.items() if len(rows) == windows}
-    plan.readings.write(row for key in done for row in counts[key])
+def _unmade(plan: Evaluation, table: Table, jobs: list[Job]) -> list[Job]:
+    """Those whose video is yet to be made; the table without what a kill left half done."""
+    rows = table.read()
+    windows = Counter((row.policy, row.prompt, row.seed) for row in rows)
+    done = {key for key, count in windows.items() if count == plan.seconds // WINDOW_SECONDS}
+    table.write(row for row in rows if (row.policy, row.prompt, row.seed) in done)
+    return [job for job in jobs if job.key not in done]
+
+
+def _studied(plan: Evaluation) -> set[int]:
+    """Prompts whose attention was looked into; the tables without what a kill left half done."""
     tables = (plan.masses, plan.agreements, plan.slots)
     rows = [table.read() for table in tables]
     studied = set.intersection(*({row.prompt for row in found} for found in rows))
     for table, found in zip(tables, rows, strict=True):
         table.write(row for row in found if row.prompt in studied)
-    return done, studied
-
-
-def _unmade(plan: Evaluation, name: str) -> list[int]:
-    """Prompts whose videos for this table are yet to be made; the table without what a kill left half done."""
-    table, whole = getattr(plan, name), len(plan.jobs_of(name, 0)) * (plan.seconds // WINDOW_SECONDS)
-    rows = table.read()
-    count = Counter(row.prompt for row in rows)
-    done = {prompt for prompt in count if count[prompt] >= whole}
-    table.write(row for row in rows if row.prompt in done)
-    return [prompt for prompt in range(plan.prompts) if whole and prompt not in done]
+    return studied
 
 
 def _enter_worker() -> None:
@@ -227,28 +219,41 @@ def _study(plan: Evaluation, prompt: int) -> dict[str, list]:
     return {"masses": masses, "agreements": agreements, "slots": slots}
 
 
-def _make_for(plan: Evaluation, table: str, prompt: int) -> dict[str, list]:
-    return {table: MADE[table](_pipeline(plan.model), plan.jobs_of(table, prompt), plan.prompts)}
+def _make_for(plan: Evaluation, table: str, job: Job) -> dict[str, list]:
+    return {table: list(MADE[table](plan, job))}
 
 
-def _scenes(pipeline: Pipeline, jobs: list[Job], prompts: int) -> list[Scene]:
-    return scenes(pipeline, jobs, still_prompts(prompts)[jobs[0].prompt].phrase())
+@lru_cache(maxsize=1)  # jobs come by prompt
+def _stranger(model: str, prompt: int, seed: int, text: str) -> np.ndarray:
+    return stranger(_pipeline(model), prompt, seed, text)
 
 
-def _stories(pipeline: Pipeline, jobs: list[Job], prompts: int) -> list[Story]:
-    return stories(pipeline, jobs, turns(prompts)[jobs[0].prompt], _seen)
+def _other(plan: Evaluation, job: Job, caption: Caption) -> np.ndarray:
+    return _stranger(plan.model, job.prompt, job.seed, caption.phrase())
 
 
-def _visits(pipeline: Pipeline, jobs: list[Job], prompts: int) -> list[Visit]:
-    return visits(pipeline, jobs, leaving_prompts(prompts)[jobs[0].prompt])
+def _scenes(plan: Evaluation, job: Job) -> Iterator[Scene]:
+    caption = still_prompts(plan.prompts)[job.prompt]
+    return scenes(_pipeline(plan.model), job, caption.phrase(), _other(plan, job, caption))
 
 
-def _journeys(pipeline: Pipeline, jobs: list[Job], prompts: int) -> list[Journey]:
-    return journeys(pipeline, jobs, even_prompts(prompts)[jobs[0].prompt])
+def _stories(plan: Evaluation, job: Job) -> Iterator[Story]:
+    turn = turns(plan.prompts)[job.prompt]
+    return stories(_pipeline(plan.model), job, turn, _seen, _other(plan, job, turn.after))
+
+
+def _visits(plan: Evaluation, job: Job) -> Iterator[Visit]:
+    caption = leaving_prompts(plan.prompts)[job.prompt]
+    return visits(_pipeline(plan.model), job, caption, _other(plan, job, caption))
+
+
+def _journeys(plan: Evaluation, job: Job) -> Iterator[Journey]:
+    caption = even_prompts(plan.prompts)[job.prompt]
+    return journeys(_pipeline(plan.model), job, caption, _other(plan, job, away(caption)))
 
 
 MADE = MappingProxyType({"scenes": _scenes, "stories": _stories, "visits": _visits, "journeys": _journeys})
-"""Tables whose rows are made a prompt at a time, under all policies."""
+"""Tables other than the readings, and what makes their rows of a video."""
 
 
 def _settle_settings(plan: Evaluation) -> None:

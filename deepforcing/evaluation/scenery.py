@@ -25,13 +25,8 @@ class Scene:
     chance: float
 
 
-def scenes(pipeline: Pipeline, jobs: list[Job], text: str) -> list[Scene]:
-    """Of all policies, with one prompt whose camera stands still. All jobs have the same noise."""
-    other = next(film(pipeline, Job(jobs[0].policy, jobs[0].prompt, jobs[0].seed + 1, WINDOW_SECONDS), text))
-    return [scene for job in jobs for scene in _scenes_of(pipeline, job, text, other)]
-
-
-def _scenes_of(pipeline: Pipeline, job: Job, text: str, other: np.ndarray) -> Iterator[Scene]:
+def scenes(pipeline: Pipeline, job: Job, text: str, other: np.ndarray) -> Iterator[Scene]:
+    """Of a video whose camera stands still. other: see `measure.stranger`."""
     first = chance = None
     for index, frames in enumerate(film(pipeline, job, text)):
         if first is None:

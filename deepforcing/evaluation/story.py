@@ -55,14 +55,9 @@ class Story:
     ways: str
 
 
-def stories(pipeline: Pipeline, jobs: list[Job], turn: Turn, read: Reader) -> list[Story]:
-    """Of all policies, with one change of prompt. All jobs have the same noise."""
-    alone = Job(jobs[0].policy, jobs[0].prompt, jobs[0].seed + 1, WINDOW_SECONDS)
-    other = next(_windows(pipeline, alone, lambda _: turn.after.phrase(), []))
-    return [story for job in jobs for story in _story(pipeline, job, turn, read, other)]
+def stories(pipeline: Pipeline, job: Job, turn: Turn, read: Reader, other: np.ndarray) -> Iterator[Story]:
+    """Of a video with one change of prompt. other: see `measure.stranger`, of the prompt after it."""
 
-
-def _story(pipeline: Pipeline, job: Job, turn: Turn, read: Reader, other: np.ndarray) -> Iterator[Story]:
     def prompt_for(index: int) -> str:
         return (turn.before if pipeline.starts(index) < SWITCH_AT else turn.after).phrase()
 
