@@ -18,7 +18,7 @@ from deepforcing.__main__ import main
 from deepforcing.captions import TABLES
 from deepforcing.config import SettingsError
 from deepforcing.evaluation.attention import attention_by_frame, choices
-from deepforcing.evaluation.experiments import EXPERIMENTS, Experiment, experiments_named, label
+from deepforcing.evaluation.experiments import EXPERIMENTS, NEXT, Experiment, experiments_named, label
 from deepforcing.evaluation.measure import Job, Reading, measure, stranger, windows
 from deepforcing.evaluation.prompts import even_prompts, leaving_prompts, turns
 from deepforcing.evaluation.reappear import HUES, same_shade, sight, visits
@@ -182,7 +182,7 @@ def test_experiments_on_one_story_share_their_videos(tmp_path):
     plan = Evaluation(tmp_path, tuple(experiments_named(["switch", "second-scene", "scenery"])), prompts=2)
     told = [label(job.policy) for job in plan.jobs_of("stories") if job.prompt == 1]
     assert len(told) == len(set(told)) and {"deep-forcing phase=none", "deep-forcing score=random"} <= set(told)
-    assert not plan.jobs() and len(plan.jobs_of("scenes")) == 2 * len(EXPERIMENTS["scenery"].policies)
+    assert not plan.jobs() and len(plan.jobs_of("scenes")) == 2 * len(EXPERIMENTS["scenery"].everyone)
 
 
 def test_a_story_is_read_from_the_change_of_its_prompt_on(pipeline, monkeypatch):
@@ -324,8 +324,11 @@ def test_other_policies_stand_beside_those_of_every_experiment_that_compares_som
     words = ["evaluate", "switch", "attention", "--policy", "fade-mem power=2", "--policy", "deep-sink"]
     assert main([*words, "-o", str(tmp_path)]) == 0
     switch, attention = plans[0].experiments
-    assert switch.policies == (*EXPERIMENTS["switch"].policies, make_policy("fade-mem", power=2))
-    assert attention.policies == ()
+    assert switch.policies == EXPERIMENTS["switch"].policies
+    assert switch.others == (*NEXT, make_policy("fade-mem", power=2)) and DeepSink() in switch.policies
+    assert attention.everyone == ()
+    assert main(["evaluate", "switch", "--quick", "--policy", "fade-mem power=2", "-o", str(tmp_path)]) == 0
+    assert plans[1].experiments[0].others == (make_policy("fade-mem", power=2),)
 
 
 @pytest.mark.parametrize("words", ["fade-mem power=2 power=3", "fade-mem power=-1", "nobody"])

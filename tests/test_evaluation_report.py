@@ -9,7 +9,7 @@ from PIL import Image
 
 from deepforcing.config import SettingsError
 from deepforcing.evaluation.attention import Agreement, FrameMass, SlotShare
-from deepforcing.evaluation.experiments import EXPERIMENTS, label
+from deepforcing.evaluation.experiments import EXPERIMENTS, NEXT, label
 from deepforcing.evaluation.measure import Reading
 from deepforcing.evaluation.reappear import Visit
 from deepforcing.evaluation.report import write_report
@@ -375,3 +375,17 @@ def test_names_at_the_ends_of_lines_do_not_overlap():
     assert spread([1.0, 0.98, 0.3], gap=0.1, low=0, high=1) == pytest.approx([1.0, 0.9, 0.3])
     assert spread([0.0, 0.0], gap=0.1, low=0, high=1) == pytest.approx([0.0, 0.1])
     assert spread([], gap=0.1, low=0, high=1) == []
+
+
+def test_policies_beside_have_a_table_of_their_own_and_change_nothing_above(tmp_path, full):
+    beside = [
+        Scene(label(policy), prompt, 0, second, 0.7 if second else 1.0, 0.1)
+        for policy in NEXT[:2]
+        for prompt in range(3)
+        for second in (0, 5)
+    ]
+    plan = evidence(tmp_path, scenes=scenes({DEEP: 0.6, SELF: 0.1}) + beside)
+    above, below = section(report(plan), "scenery").split("Beside them, with the same prompts and noise:")
+    assert above.strip() == section(full[1], "scenery").strip()
+    assert row(below, "fade-mem") == "| fade-mem | 1.00<br>0.70 |" and row(below, "self-forcing |")
+    assert "3 videos of each policy, from 3 prompts. No videos yet: `future-forcing`" in below

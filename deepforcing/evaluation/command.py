@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from ..policies import make_policy, read_words
-from .experiments import EXPERIMENTS, experiments_named
+from .experiments import EXPERIMENTS, Experiment, experiments_named
 from .report import write_report
 from .run import Evaluation, evaluate
 from .strip import film
@@ -42,13 +43,19 @@ def run(options: argparse.Namespace) -> int:
     sizes = dict(QUICK if options.quick else FULL)
     sizes |= {name: value for name in sizes if (value := getattr(options, name)) is not None}
     others = [make_policy(name, **settings) for name, settings in map(read_words, options.policy)]
-    experiments = tuple(experiment.beside(others) for experiment in experiments_named(names))
+    experiments = tuple(experiment.beside(others) for experiment in _named(names, options.quick))
     plan = Evaluation(options.output, experiments, options.model, workers=options.workers, **sizes)
     if not options.report_only:
         evaluate(plan, _bar)
         film(plan, _bar)
     print(write_report(plan))
     return 0
+
+
+def _named(names: list[str], quick: bool) -> list[Experiment]:
+    """Without anybody beside, where it has to be quick."""
+    found = experiments_named(names)
+    return [replace(experiment, others=()) for experiment in found] if quick else found
 
 
 def _bar(items: Iterable, total: int) -> tqdm:

@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 
 from ..config import SettingsError
-from ..policies import AttentionSink, DeepForcing, DeepSink, Policy, SlidingWindow, settings_of
+from ..policies import AttentionSink, DeepForcing, DeepSink, Policy, SlidingWindow, make_policy, settings_of
 
 
 @dataclass(frozen=True)
 class Experiment:
     """One question. policies: what is run for it, in the order of its plot; none where attention itself is studied.
+
+    others: run beside them, and told in a table of their own; in no plot and no finding.
 
     seeds, prompts: how many of the evaluation's it takes part in, None for all. table: where its results are, see
     `Evaluation`; policies that share one are run together. paper: where it is, and what was found there.
@@ -21,19 +23,28 @@ class Experiment:
     question: str
     paper: str
     policies: tuple[Policy, ...] = ()
+    others: tuple[Policy, ...] = ()
     seeds: int | None = None
     prompts: int | None = None
     table: str = "readings"
 
     def beside(self, policies: Iterable[Policy]) -> Experiment:
-        """The same with these policies too, where it compares any."""
-        return replace(self, policies=tuple(dict.fromkeys((*self.policies, *policies)))) if self.policies else self
+        """The same with these policies beside, where it compares any."""
+        more = tuple(dict.fromkeys((*self.others, *(policy for policy in policies if policy not in self.policies))))
+        return replace(self, others=more) if self.policies else self
+
+    @property
+    def everyone(self) -> tuple[Policy, ...]:
+        """All that is run for it."""
+        return (*self.policies, *self.others)
 
     def takes(self, prompt: int, seed: int) -> bool:
         """Whether it asks for videos of this prompt with this seed."""
         return (self.seeds is None or seed < self.seeds) and (self.prompts is None or prompt < self.prompts)
 
 
+# Of papers that came after this one.
+NEXT = tuple(map(make_policy, ("decoprune", "fade-mem", "future-forcing", "id-forcing", "tether-cache")))
 DEPTHS = (0, 2, 4, 6, 8, 10, 12, 14, 16, 18)
 
 
@@ -62,6 +73,7 @@ _ALL = (
             DeepForcing(phase="none"),
             DeepForcing(score="random"),
         ),
+        others=NEXT,
         seeds=1,
         table="scenes",
     ),
@@ -78,6 +90,7 @@ _ALL = (
             DeepForcing(phase="none"),
             DeepForcing(phase="contiguous"),
         ),
+        others=NEXT,
         seeds=1,
         table="stories",
     ),
@@ -91,6 +104,7 @@ _ALL = (
             DeepSink(),
             *(DeepForcing(score=score) for score in ("attention", "random", "newest", "oldest")),
         ),
+        others=NEXT,
         seeds=1,
         table="stories",
     ),
@@ -99,6 +113,7 @@ _ALL = (
         "A subject leaves the frame and returns: is it the same one?",
         "no such experiment; section 3.1 has the first frames anchor what is seen later",
         (SlidingWindow(), DeepSink(), DeepForcing(), DeepForcing(phase="none")),
+        others=NEXT,
         seeds=1,
         table="visits",
     ),

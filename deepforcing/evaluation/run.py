@@ -73,13 +73,13 @@ class Evaluation:
             for prompt in range(self.prompts):
                 for experiment in self.experiments:
                     if experiment.table == "readings" and experiment.takes(prompt, seed):
-                        made = [Job(policy, prompt, seed, self.seconds) for policy in experiment.policies]
+                        made = [Job(policy, prompt, seed, self.seconds) for policy in experiment.everyone]
                         jobs |= {job.key: job for job in made}
         return list(jobs.values())
 
     def jobs_of(self, table: str) -> list[Job]:
         """The videos that are made for a table of MADE, likewise."""
-        policies = dict.fromkeys(policy for e in self.experiments if e.table == table for policy in e.policies)
+        policies = dict.fromkeys(policy for e in self.experiments if e.table == table for policy in e.everyone)
         return [Job(policy, prompt, 0, self.seconds) for prompt in range(self.prompts) for policy in policies]
 
     def studies(self) -> list[int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...config import SettingsError
-from ...policies import Policy
+from ...policies import DeepForcing, Policy, SlidingWindow
 from ..attention import Agreement, FrameMass, SlotShare
 from ..comparison import Comparison, compare
 from ..experiments import EXPERIMENTS, Experiment
@@ -48,8 +48,17 @@ class Evidence:
         return self.settings["seconds"]
 
     def compare(self, experiment: Experiment) -> Comparison:
+        """What its plot and its findings are made from."""
+        return self._compare(experiment, experiment.policies)
+
+    def compare_others(self, experiment: Experiment) -> Comparison:
+        """What was run beside, and of its policies the two that all others are measured against."""
+        known = tuple(policy for policy in (SlidingWindow(), DeepForcing()) if policy in experiment.policies)
+        return self._compare(experiment, (*known, *experiment.others))
+
+    def _compare(self, experiment: Experiment, policies: tuple[Policy, ...]) -> Comparison:
         seeds, rows = experiment.seeds, getattr(self, experiment.table)
-        return compare((row for row in rows if seeds is None or row.seed < seeds), experiment.policies, self.seconds)
+        return compare((row for row in rows if seeds is None or row.seed < seeds), policies, self.seconds)
 
     def looked_into(self, experiment: Experiment) -> tuple[Any, ...]:
         """The rows of an experiment on attention itself."""
@@ -71,5 +80,5 @@ def read_evidence(plan: Evaluation) -> Evidence:
 
 
 def _others(plan: Evaluation) -> tuple[Policy, ...]:
-    asked = ((policy, EXPERIMENTS[e.name].policies) for e in plan.experiments for policy in e.policies)
+    asked = ((policy, EXPERIMENTS[e.name].everyone) for e in plan.experiments for policy in e.everyone)
     return tuple(dict.fromkeys(policy for policy, own in asked if policy not in own))

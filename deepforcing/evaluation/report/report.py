@@ -92,8 +92,23 @@ def _section(evidence: Evidence, experiment: Experiment) -> Section:
         OTHERS.get(experiment.name, ""),
         kind.numbers_table(experiment, rows),
         kind.measured_on(rows),
+        _others(evidence, experiment),
     )
     return Section(experiment, overall(kind.verdicts(experiment, rows)), "\n\n".join(filter(None, parts)))
+
+
+def _others(evidence: Evidence, experiment: Experiment) -> str:
+    if not experiment.others:
+        return ""
+    found = evidence.compare_others(experiment)
+    if not set(experiment.others) & set(found.policies):
+        return ""
+    parts = (
+        "Beside them, with the same prompts and noise:",
+        video_section.numbers_table(experiment, found),
+        video_section.measured_on(found),
+    )
+    return "\n\n".join(parts)
 
 
 def _written(evidence: Evidence, section: Section) -> list[str]:
