@@ -105,7 +105,7 @@ def bench_shape(
         yield from _delivery(replace(pipeline, decoder=decoder), title, chunks, progress)
         if trouble := decoder_title(decoder):
             yield Row(f"with {title} decoder, recorded", trouble.removeprefix(", "))
-        yield Row(f"with {title} decoder, memory by the forecast", _forecast(name, device, dtype, title))
+        yield Row(f"with {title} decoder, memory by the forecast", _forecast(name, device, dtype, title, graphs))
 
 
 def _contest(pipeline: Pipeline, chunks: int, compiled: bool, progress: Callable) -> Iterator[Row]:
@@ -174,11 +174,12 @@ def _where_time_goes(pipeline: Pipeline) -> Iterator[Row]:
         yield Row(f"a chunk's time: {part}", f"{getattr(spent, part):.0f} ms")
 
 
-def _forecast(name: str, device: torch.device, dtype: torch.dtype, decoder: str) -> str:
+def _forecast(name: str, device: torch.device, dtype: torch.dtype, decoder: str, graphs: bool) -> str:
     """What `memory` says of the same run, without CUDA's own share, which PyTorch does not count either."""
     shape = shape_named(name)
     sizes = sizes_of(transformer_config(shape), {"small": taehv_config(shape), "full": vae_config(shape)})
-    plan = Plan(shape.height, shape.width, DeepForcing(), decoder="small" if decoder == "no" else decoder, dtype=dtype)
+    decoded = "full" if decoder == "no" else decoder  # of which nothing is recorded
+    plan = Plan(shape.height, shape.width, DeepForcing(), decoder=decoded, dtype=dtype, graphs=graphs)
     needs = forecast(sizes, plan, device)
     without = needs.libraries + (needs.decoder + needs.decoding if decoder == "no" else 0)
     return f"{(needs.device - without) / 2**20:.0f} MiB"

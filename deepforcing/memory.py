@@ -36,11 +36,13 @@ _LIBRARIES = 2**30  # CUDA's context, the libraries' workspaces, and what the al
 
 @dataclass(frozen=True)
 class DecoderSize:
-    """Parameters; `memory` elements that a stream keeps and `work` elements in passing, a latent of a frame each."""
+    """Parameters; `memory` elements that a stream keeps and `work` elements in passing, a latent of a frame each.
+    recordable: as a CUDA graph."""
 
     parameters: int
     memory: float
     work: float
+    recordable: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def _codec_size(config: CodecConfig) -> DecoderSize:
         memory += width * blocks * area * frames
         area, frames = area * (4 if spatial else 1), frames * (2 if temporal else 1)
         largest = max(largest, width * area * frames)
-    return DecoderSize(_parameters(TinyCodec(config).decoder), memory, _CODEC_WORK * largest)
+    return DecoderSize(_parameters(TinyCodec(config).decoder), memory, _CODEC_WORK * largest, recordable=True)
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,9 @@ class Plan:
     text           where the text encoder is between prompts: on the device, on the CPU to `move` or to be used there
                    (`cpu`), or nowhere (`free`)
     decoder        one of the model's decoders
+    time           frames of the video that a latent frame is
     eight_bits     whether self-attention reads keys and values in 8 bits, which are held beside the exact ones
+    graphs         whether passes and the small decoder are recorded as CUDA graphs, which have memory of their own
     """
 
     height: int
@@ -129,7 +133,9 @@ class Plan:
     dtype: torch.dtype = torch.bfloat16
     chunk_frames: int = 3
     space: int = 8
+    time: int = 4
     eight_bits: bool = False
+    graphs: bool = False
 
     def __post_init__(self) -> None:
         for name, allowed in (("weights", Weights), ("text", Keep)):
@@ -151,7 +157,7 @@ class Forecast:
 
     cache: keys and values of a full window, and what the policy has kept with them; turned: the same keys with RoPE,
     for the chunk in flight, and what of both is held in 8 bits. text: while it stays there; prompting: the encoder's
-    weights for a new prompt, where they come and go.
+    weights for a new prompt, where they come and go. recorded: what CUDA graphs hold, one at a time.
     """
 
     weights: int
@@ -162,6 +168,7 @@ class Forecast:
     decoding: int
     text: int
     prompting: int
+    recorded: int
     libraries: int
     host: int
 
@@ -185,18 +192,21 @@ def forecast(sizes: Sizes, plan: Plan, device: torch.device) -> Forecast:
     latents = (plan.height // plan.space) * (plan.width // plan.space)
     text = sizes.text_parameters * element
     passing = chunk * max(_PASS * sizes.width, _FEED_FORWARD * sizes.width + 2 * sizes.ffn)
+    work = decoder.work * latents
     on_host = (full if plan.weights == "offload" else 0) + (text if plan.text in ("move", "cpu") else 0)
+    arriving = 0 if device.type == "cpu" else 3 * plan.height * plan.width * plan.chunk_frames * plan.time
     return Forecast(
         weights=_resident(sizes, plan.weights, element),
         cache=2 * one + _extra(sizes, plan, geometry),
         turned=one + (2 * one // element if plan.eight_bits else 0),
         activations=int(max(element * passing, _FLOAT * _OPENING * (window - chunk) * sizes.width)),
         decoder=decoder.parameters * element,
-        decoding=int((decoder.memory + decoder.work) * latents * element),
+        decoding=int((decoder.memory * latents + work) * element),
         text=text if plan.text == "device" else 0,
         prompting=text if plan.text in ("move", "free") else 0,
+        recorded=int(element * max(passing, work if decoder.recordable else 0)) if plan.graphs else 0,
         libraries=0 if device.type == "cpu" else _LIBRARIES,
-        host=on_host,
+        host=on_host + arriving,
     )
 
 
@@ -220,7 +230,8 @@ def _extra(sizes: Sizes, plan: Plan, geometry: Geometry) -> int:
 def _in_one_place(plan: Plan) -> Plan:
     """What the plan comes to where the device is the CPU: nothing can be kept apart from it."""
     text: Keep = "free" if plan.text == "free" else "device"
-    return replace(plan, text=text, weights="resident" if plan.weights == "offload" else plan.weights)
+    weights: Weights = "resident" if plan.weights == "offload" else plan.weights
+    return replace(plan, text=text, weights=weights, graphs=False)
 
 
 def _resident(sizes: Sizes, weights: Weights, element: int) -> int:
@@ -266,6 +277,7 @@ def describe(forecast: Forecast, free: Room) -> str:
         ("a pass", forecast.activations),
         ("decoder", forecast.decoder + forecast.decoding),
         ("text encoder", forecast.text + forecast.prompting),
+        ("CUDA graphs", forecast.recorded),
         ("libraries", forecast.libraries),
     ]
     lines = [f"{name:26s}{_gb(size)}" for name, size in rows if size]

@@ -105,7 +105,9 @@ def needs_of(model: str | Path, loading: Loading = Loading(), policy: Policy | N
         fastest_dtype(device),
         loading.chunk_of(source),
         shape.space,
+        shape.time,
         loading.attention == "fp8",
+        loading.graphs,
     )
     sizes, free = model_sizes(source, loading, here), room(device)
     if device.type == "cpu" and loading.device != "cpu":
