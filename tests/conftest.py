@@ -29,10 +29,7 @@ UI = Path(__file__).parent / "ui"
 
 def pytest_xdist_auto_num_workers(config) -> int:
     """The whole suite in two processes, files that are named in this one."""
-    if config.args_source is not config.ArgsSource.TESTPATHS:
-        return 0
-    config.option.dist = "loadgroup"
-    return 2
+    return 2 if config.args_source is config.ArgsSource.TESTPATHS else 0
 
 
 @pytest.hookimpl(tryfirst=True)  # before the groups are read
