@@ -64,8 +64,12 @@ def _mean(kept: Tensor, lost: Tensor, weight: Tensor, total: Tensor, into: Tenso
 
 
 def _summed(x: Tensor, into: Tensor, like: Tensor) -> Tensor:
-    """x [B, n, ...] added up by where it goes, in the shape of `like` [B, m, ...]."""
-    return torch.zeros_like(like).scatter_add(1, _wide(into, x), x)
+    """x [B, n, ...] added up by where it goes, in the shape of `like` [B, m, ...]; always in the same order, which on
+    CUDA `scatter_add` does not promise."""
+    videos, room = like.shape[:2]
+    where = (into + room * torch.arange(videos, device=into.device)[:, None]).flatten()
+    order, counts = where.argsort(stable=True), where.bincount(minlength=videos * room)
+    return torch.segment_reduce(x.flatten(0, 1)[order], "sum", lengths=counts, axis=0, initial=0).view_as(like)
 
 
 def _taken(x: Tensor, index: Tensor) -> Tensor:
