@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .sums import summed
+
 
 @dataclass(frozen=True)
 class TopC:
@@ -53,7 +55,7 @@ def by_frame(scores: Tensor, frames: Tensor, candidates: Tensor) -> Tensor:
     begins[:, 1:] = frames.diff(dim=1) != 0
     which = begins.cumsum(1) - 1
     alone = scores.masked_fill(~candidates, 0)
-    return torch.zeros_like(alone).scatter_add(1, which, alone).gather(1, which).masked_fill(~candidates, 0)
+    return summed(alone, which, which.shape[1]).gather(1, which).masked_fill(~candidates, 0)
 
 
 def choose_top_c(scores: Tensor, candidates: Tensor, count: int, *, barred: Tensor | None = None) -> TopC:

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from ..sums import summed
+
 AT_ONCE = 512  # dropped tokens that are compared with the kept ones at a time
 
 
@@ -49,7 +51,7 @@ def merged(
     """
     more = lost.logits - _taken(kept.logits, into)
     weight = (scale * more).exp().masked_fill(~joins[..., None], 0)
-    total = 1 + _summed(weight, into, kept.logits)
+    total = 1 + summed(weight, into, kept.logits.shape[1])
     keys = _mean(kept.keys, lost.keys, weight, total, into)
     values = _mean(kept.values, lost.values, weight, total, into)
     wanted = kept.logits + total.log() / scale
@@ -59,17 +61,8 @@ def merged(
 
 
 def _mean(kept: Tensor, lost: Tensor, weight: Tensor, total: Tensor, into: Tensor) -> Tensor:
-    parts = _summed(weight[..., None] * lost.float(), into, kept.float())
+    parts = summed(weight[..., None] * lost.float(), into, kept.shape[1])
     return (kept.float() + parts) / total[..., None]
-
-
-def _summed(x: Tensor, into: Tensor, like: Tensor) -> Tensor:
-    """x [B, n, ...] added up by where it goes, in the shape of `like` [B, m, ...]; always in the same order, which on
-    CUDA `scatter_add` does not promise."""
-    videos, room = like.shape[:2]
-    where = (into + room * torch.arange(videos, device=into.device)[:, None]).flatten()
-    order, counts = where.argsort(stable=True), where.bincount(minlength=videos * room)
-    return torch.segment_reduce(x.flatten(0, 1)[order], "sum", lengths=counts, axis=0, initial=0).view_as(like)
 
 
 def _taken(x: Tensor, index: Tensor) -> Tensor:
