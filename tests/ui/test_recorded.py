@@ -1,7 +1,6 @@
 """Recorded runs as a viewer meets them: saved from a live run, opened without a model, linked to a moment."""
 
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 from browsing import expect
 from chromium import INKED, drawer, look, open_tab, page_was_left, visit, wait
-from conftest import soon
+from conftest import free_port, soon
 from test_trace import record, run
 
 from deepforcing import load_pipeline, read_trace
@@ -47,9 +46,7 @@ def serve(tmp_path):
     processes = []
 
     def start(*traces) -> str:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         code = (
             "import sys; sys.modules['torch'] = None\n"
             "from deepforcing.__main__ import main\n"
