@@ -13,7 +13,7 @@ INKED = """(canvas) => {
   return new Uint32Array(data.buffer).some(Boolean);
 }"""
 PLAYER = "document.querySelector('.df').player"
-PATIENCE = 200  # seconds that anything on a page may take: an idle machine needs a fraction, a slow and busy one a third
+PATIENCE = 200  # seconds that anything on a page may take: an idle machine needs a fraction, a slow one a third
 
 
 def visit(app, browser, trouble):
