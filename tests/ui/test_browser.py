@@ -58,7 +58,6 @@ def frames_come_in_order_and_without_stalls(page):
     assert all(step >= 1 for step in steps), "frames went backwards"
     left_out = sum(steps) / len(steps) - 1
     stalls, made = look(page, "p.clock.stalls"), look(page, "p.clock.made")
-    assert stalls == 0 or made < 9920, "the model was faster than the video and still it stalled"
     gaps = look(page, "p.stage.log.map((entry, i, all) => i ? entry[1] - all[i - 1][1] : 0).sort((a, b) => a - b)")
     first = page.locator("[data-meter=first]").inner_text()
     print(f"\nfirst frame {first}, model {made:.0f} fps, {stalls} stalls, frames left out {left_out:.0%}")
@@ -193,6 +192,15 @@ def test_a_machine_that_is_too_slow_gives_slow_steady_motion_without_stalls(page
         real = 12 / 16 / (1.17 * seconds)
         assert shown["stalls"] == 0 and shown["moved"] > 5600 and shown["slow"]
         assert 0.7 * real < shown["slowest"] and shown["fastest"] < min(1, 1.4 * real), shown
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.5])
+def test_a_machine_that_is_fast_enough_is_shown_at_full_speed_without_stalls(page, seconds):
+    """As above; the slowest chunk takes nine tenths of its own length."""
+    for seed in (1, 2, 3):
+        shown = page.evaluate(STEADY, {"seconds": seconds, "seed": seed})
+        assert shown["stalls"] == 0 and shown["moved"] > 5600 and not shown["slow"]
+        assert 1 <= shown["slowest"] and shown["fastest"] <= 1.03, shown
 
 
 def test_a_second_viewer_waits_and_a_closed_tab_ends_its_run(app, browser, page):
