@@ -20,6 +20,12 @@ pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
 
 
+@pytest.fixture(autouse=True)
+def what_is_not_confirmed_is_soon_sent_again(monkeypatch):
+    """Pages here leave in the middle of a packet, and the next waits for its second copy."""
+    monkeypatch.setattr("ui.hosting.kept.AGAIN_SECONDS", 0.2)
+
+
 def order(frames=None, policy=POLICY) -> VideoOrder:
     return VideoOrder("a red balloon", 7, policy, frames)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -40,11 +41,13 @@ def app(small):
     app.blocks.close()
 
 
-@pytest.fixture
-def serve(tmp_path):
-    """Start the page without a model, in a process where torch cannot be imported; returns its address."""
+@pytest.fixture(scope="module")
+def serve():
+    """Start the page without a model, in a process where torch cannot be imported; returns its address. The same one
+    serves all tests of the same traces."""
     processes = []
 
+    @cache
     def start(*traces) -> str:
         port = free_port()
         code = (
