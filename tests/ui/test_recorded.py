@@ -170,6 +170,7 @@ def test_recorded_and_live_runs_take_turns_on_the_player(app, browser, trouble):
     assert soon(lambda: app.sessions.active == 0)
     drawer(page, "Meter")
     expect(page.locator("[data-meter=first]")).to_have_text(re.compile(r"^\d+\.\d\d s$"))
+    look(page, "p.seek(p.clock.newest - 9)")
     wait(page, "p.clock.atEnd")
     expect(page.locator(".df-now-text")).to_contain_text("<img src=x onerror=alert(1)> & ")  # text, and no picture
     look(
