@@ -58,8 +58,10 @@ def test_nothing_serious_on_any_tab_or_drawer(app, browser, trouble, theme, only
     assert findings(page) == []
     for name in DRAWERS:
         drawer(page, name)
+        wait(page, "p.waiting === 0")  # panels are drawn one after another
         assert findings(page) == [], name
     look(page, "p.choose({ latent: 1, row: 1, column: 1 })")
+    wait(page, "p.waiting === 0")
     assert findings(page) == [], "Look inside"
     for name, there in (("Race", "#race-start"), ("Learn", "button.card >> nth=0")):
         page.get_by_role("tab", name=name, exact=True).click()
