@@ -84,7 +84,7 @@ def small_pipeline(layers: int = 2, prediction: str = "flow") -> Pipeline:
     return Pipeline("small", denoiser, WordHash(), codec.eval(), VideoShape(32, 48))
 
 
-def soon(holds: Callable[[], bool], seconds: float = 30) -> bool:
+def soon(holds: Callable[[], bool], seconds: float = 60) -> bool:
     """Whether it holds within this time: what other threads do takes longer on a busy machine."""
     deadline = time.monotonic() + seconds
     while not holds() and time.monotonic() < deadline:

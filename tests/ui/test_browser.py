@@ -200,7 +200,7 @@ def test_a_machine_that_is_fast_enough_is_shown_at_full_speed_without_stalls(pag
     for seed in (1, 2, 3):
         shown = page.evaluate(STEADY, {"seconds": seconds, "seed": seed})
         assert shown["stalls"] == 0 and shown["moved"] > 5600 and not shown["slow"]
-        assert 1 <= shown["slowest"] and shown["fastest"] <= 1.03, shown
+        assert shown["slowest"] >= 1 and shown["fastest"] <= 1.03, shown
 
 
 def test_a_second_viewer_waits_and_a_closed_tab_ends_its_run(app, browser, page):

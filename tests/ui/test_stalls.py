@@ -32,7 +32,7 @@ def test_the_server_counts_the_stalls_that_the_page_counts(app, page):
     run.pause(True)  # by nobody who watches: the model stands still
     wait(page, f"p.clock.stalls > {before} && p.clock.buffering")
     more = look(page, "p.clock.stalls") - before  # no more while it stands, however often the page says so
-    assert soon(lambda: stalls(app) == counted + more, 60)
+    assert soon(lambda: stalls(app) == counted + more)
     page.wait_for_timeout(2500)
     assert stalls(app) == counted + more
     run.pause(False)
