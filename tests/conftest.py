@@ -8,9 +8,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin sl
 if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
     os.environ.setdefault("GRADIO_SERVER_PORT", "7960")  # the first that is tried: processes do not race for one
 
+import random
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -81,12 +84,21 @@ def small_pipeline(layers: int = 2, prediction: str = "flow") -> Pipeline:
     return Pipeline("small", denoiser, WordHash(), codec.eval(), VideoShape(32, 48))
 
 
-def soon(holds: Callable[[], bool], seconds: float = 30) -> bool:
+def soon(holds: Callable[[], bool], seconds: float = 60) -> bool:
     """Whether it holds within this time: what other threads do takes longer on a busy machine."""
     deadline = time.monotonic() + seconds
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.01)
     return holds()
+
+
+def free_port() -> int:
+    """Of those that no outgoing connection is given, so that none takes it before somebody listens there."""
+    for port in random.SystemRandom().sample(range(20_000, 30_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is free")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = ROOT / "notebook.ipynb"
-SECONDS = 300  # for one cell, on a busy machine; an idle one needs a tenth for the slowest
+SECONDS = 550  # for one cell, on a slow and busy machine; a fast and idle one needs thirty for the slowest
 FIGURE = "application/vnd.plotly.v1+json"
 WIDTH = 820  # pixels of a figure
 DRAW = """([figure, width, height]) => {

@@ -2,13 +2,13 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 import psutil
 import pytest
+from conftest import free_port
 
 SCRIPT = """
 import os, pathlib, sys, time
@@ -29,9 +29,9 @@ if __name__ == "__main__":
 """
 
 
-def start(folder, seconds: float, port: int) -> subprocess.Popen:
+def start(folder, seconds: float) -> subprocess.Popen:
     (folder / "script.py").write_text(SCRIPT)
-    arguments = [sys.executable, "script.py", str(folder), str(seconds), str(port)]
+    arguments = [sys.executable, "script.py", str(folder), str(seconds), str(free_port())]
     return subprocess.Popen(arguments, cwd=folder, env=os.environ | {"PYTHONPATH": os.getcwd()})
 
 
@@ -42,23 +42,16 @@ def wait_for(condition, seconds: float = 60) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def test_sums_are_shared_and_the_first_decides(tmp_path, port):
-    assert start(tmp_path, 0, port).wait(timeout=120) == 0
+def test_sums_are_shared_and_the_first_decides(tmp_path):
+    assert start(tmp_path, 0).wait(timeout=300) == 0
     for rank in "01":
         assert (tmp_path / rank).read_text().endswith(" [[3.0, 3.0], [2.0, 2.0, 2.0]] 0.0")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals differ on Windows")
-def test_no_process_outlives_the_launcher(tmp_path, port):
-    launcher = start(tmp_path, 600, port)
-    wait_for(lambda: all((tmp_path / rank).exists() for rank in "01"), 120)
+def test_no_process_outlives_the_launcher(tmp_path):
+    launcher = start(tmp_path, 600)
+    wait_for(lambda: all((tmp_path / rank).exists() for rank in "01"), 300)
     workers = [int((tmp_path / rank).read_text().split()[0]) for rank in "01"]
     launcher.send_signal(signal.SIGTERM)
     launcher.wait(timeout=60)

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import small_pipeline
+from conftest import small_pipeline, soon
 
 from deepforcing.config import SettingsError
 from deepforcing.events import Chunk, StreamEnded, StreamStarted
@@ -15,7 +15,7 @@ from deepforcing.prompt import PromptError
 from deepforcing.stream import VideoStream
 
 pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
-WAIT = 20  # seconds, far more than any of this takes
+WAIT = 60  # seconds, far more than any of this takes
 
 
 def threads():
@@ -96,7 +96,8 @@ def test_a_slow_reader_slows_the_model_and_loses_nothing():
     with VideoStream(small_pipeline(), "a", max_queued=1) as stream:
         stream.get(WAIT)
         first = stream.get(WAIT)
-        time.sleep(1.0)
+        assert soon(lambda: len(stream._events) == 1)
+        time.sleep(0.5)  # a machine that is not too slow would have made more
         waiting = len(stream._events)
         nexts = [stream.get(WAIT).index for _ in range(4)]
     assert first.index == 0 and waiting == 1 and nexts == [1, 2, 3, 4]
@@ -104,9 +105,19 @@ def test_a_slow_reader_slows_the_model_and_loses_nothing():
 
 @pytest.mark.parametrize(("overlap", "begun"), [(False, 0), (True, 1)])
 def test_with_no_queue_a_chunk_is_begun_for_a_reader_that_waits(overlap, begun):
-    with VideoStream(small_pipeline(), "old", max_queued=0, overlap=overlap) as stream:
+    asked = []
+
+    class Asked(VideoStream):
+        def _next_prompt(self, index):
+            prompt = super()._next_prompt(index)
+            asked.append(index)
+            return prompt
+
+    with Asked(small_pipeline(), "old", max_queued=0, overlap=overlap) as stream:
         assert isinstance(stream.get(WAIT), StreamStarted) and stream.get(WAIT).prompt == "old"
-        time.sleep(0.5)  # far longer than a chunk takes
+        assert soon(lambda: len(asked) == 1 + begun)
+        time.sleep(0.5)  # a machine that is not too slow would have begun more
+        assert asked == list(range(1 + begun))
         stream.change_prompt("new")
         assert [stream.get(WAIT).prompt for _ in range(3)] == ["old"] * begun + ["new"] * (3 - begun)
 

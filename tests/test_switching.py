@@ -172,7 +172,7 @@ def test_a_cut_before_anything_but_the_sink_was_made_drops_nothing():
 
 def test_streams_take_a_switch_and_tell_it():
     with VideoStream(small_pipeline(), TURN, switch="sink", num_frames=9) as stream:
-        assert stream.get(20).switch == "sink"
+        assert stream.get(60).switch == "sink"
 
 
 def test_an_unknown_switch_is_refused_at_once():

@@ -112,7 +112,7 @@ def test_a_prompt_holds_from_the_first_chunk_that_begins_at_or_after_its_time():
 
 def test_a_stream_follows_its_timeline_and_takes_interruptions():
     with VideoStream(small_pipeline(), Timeline(((0, "a"), (2, "b"))), num_frames=93, max_queued=0) as stream:
-        started, first = stream.get(20), stream.get(20)
+        started, first = stream.get(60), stream.get(60)
         stream.change_prompt("now")
         prompts = [event.prompt for event in stream if isinstance(event, Chunk)]
     assert started.prompt == first.prompt == "a"

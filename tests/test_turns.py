@@ -45,7 +45,7 @@ def taken_in_order(turns, holder, ahead: dict) -> list:
             time.sleep(0.001)
     holder.give()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     return order
 
 
@@ -102,9 +102,9 @@ def test_a_stopped_run_leaves_the_turn_to_others():
     stream = VideoStream(pipeline, "a", policy=POLICY, max_queued=0)
     stream.share(turns.turn(lambda: 0.0))
     stream.start()
-    assert stream.get(timeout=5).prompt == "a"
+    assert stream.get(timeout=60).prompt == "a"
     stream.stop()
-    assert stream.get(timeout=5) == StreamEnded("stopped", 0) and stream.join(5)
+    assert stream.get(timeout=60) == StreamEnded("stopped", 0) and stream.join(60)
 
 
 @pytest.mark.parametrize(

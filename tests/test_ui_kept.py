@@ -17,8 +17,13 @@ from ui.runs.paced_run import GAVE_WAY
 from ui.runs.run import VideoOrder
 
 pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
-WAIT = 20
 POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
+
+
+@pytest.fixture(autouse=True)
+def what_is_not_confirmed_is_soon_sent_again(monkeypatch):
+    """Pages here leave in the middle of a packet, and the next waits for its second copy."""
+    monkeypatch.setattr("ui.hosting.kept.AGAIN_SECONDS", 0.2)
 
 
 def order(frames=None, policy=POLICY) -> VideoOrder:
@@ -74,12 +79,17 @@ def test_who_is_left_behind_by_another_page_ends_without_ending_the_run():
 
 def test_what_nobody_comes_back_for_ends_and_is_removed():
     sessions = Sessions(small_pipeline(), kept_seconds=0.3)
-    seen = watching(sessions, "a", sessions.packets("a", order()), lambda last: last["kind"] == "chunk")
-    folder = sessions._kept["a"]._folder.name
+    packets, folder = sessions.packets("a", order()), []
+
+    def until(last):
+        folder.append(sessions._kept["a"]._folder.name)  # as long as it is kept
+        return last["kind"] == "chunk"
+
+    seen = watching(sessions, "a", packets, until)
     sessions.leave("a")
     assert soon(lambda: not sessions.active and not sessions._kept)
     assert list(sessions.rejoin("b", seen[0]["run"])) == []
-    assert soon(lambda: not Path(folder).exists())
+    assert soon(lambda: not Path(folder[0]).exists())
 
 
 def test_a_run_without_a_page_makes_little_ahead_and_gives_way_to_those_who_wait():
@@ -195,10 +205,11 @@ def test_the_next_packet_waits_for_the_page_and_a_lost_one_is_sent_again(monkeyp
     run = KeptRun("r", told)
     packets = run.follow()
     told.give(chunk(0))
+    began = time.monotonic()
     assert numbers(next(packets)) == [0]
     told.give(chunk(1), chunk(2))
-    began = time.monotonic()
-    assert numbers(next(packets))[:2] == [0, 1] and time.monotonic() - began > 0.4, "it was not confirmed: again"
+    assert soon(lambda: len(run._told) == 3)
+    assert numbers(next(packets)) == [0, 1, 2] and time.monotonic() - began > 0.4, "it was not confirmed: again"
     run.confirm(2)
     run.confirm(1)  # came late
     told.give(chunk(3), {"run": "r", "seq": 4, "kind": "ended"})
@@ -213,9 +224,9 @@ def test_a_large_packet_has_more_time_to_arrive(monkeypatch):
     told = Told()
     run = KeptRun("r", told)
     told.give(chunk(0, 1000))
-    packets = run.follow()
+    assert soon(lambda: len(run._told) == 1)
+    packets, began = run.follow(), time.monotonic()
     next(packets)
-    began = time.monotonic()
     assert numbers(next(packets)) == [0] and time.monotonic() - began > 0.5
     told.give({"run": "r", "seq": 1, "kind": "ended"})
     packets.close()

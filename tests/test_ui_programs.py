@@ -23,6 +23,7 @@ from ui.recordings.library import Recordings
 pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 SETTINGS = {"window": 9, "sink": 3, "budget": 8, "recent": 4}
 JUNK = (None, {}, [], "x", -1, {"a": [1]}, 1e300, True, [[{}]])
+WAIT = 60  # seconds, far more than an answer takes
 TOLD = {"run": [], "seen": {}, "frame": "x", "playing": 3, "search": None, "was": 1, "now": [], "paused": "y"}
 
 
@@ -36,7 +37,7 @@ def app():
 
 @pytest.fixture(scope="module")
 def client(app):
-    return Client(app.blocks.local_url, verbose=False)
+    return Client(app.blocks.local_url, verbose=False, httpx_kwargs={"timeout": WAIT})
 
 
 def test_a_program_learns_what_there_is(app, client):
@@ -74,8 +75,8 @@ def picture(base64: str) -> np.ndarray:
 
 def test_plain_http_is_enough(app):
     base = f"{app.blocks.local_url}gradio_api/call/generate"
-    event = httpx.post(base, json={"data": ["a red", 0.5]}).json()["event_id"]
-    text = httpx.get(f"{base}/{event}", timeout=30).text
+    event = httpx.post(base, json={"data": ["a red", 0.5]}, timeout=WAIT).json()["event_id"]
+    text = httpx.get(f"{base}/{event}", timeout=WAIT).text
     assert text.count("event: generating") >= 1 and '"frames": 8, "of": 8, "video": {"path"' in text
 
 
@@ -108,13 +109,13 @@ def test_what_cannot_be_is_refused_in_words(client, capfd, asked, words):
 def test_requests_that_no_page_sends_leave_no_traceback(app, capfd):
     """Each endpoint, private ones included, gets values of wrong kinds, too few, and events that tell nonsense."""
     junk = itertools.cycle(JUNK)
-    with httpx.Client(base_url=f"{app.blocks.local_url}gradio_api", timeout=20) as http:
+    with httpx.Client(base_url=f"{app.blocks.local_url}gradio_api", timeout=WAIT) as http:
         for number, function in app.blocks.fns.items():
             for told, some in ((TOLD, next(junk)), (next(junk), next(junk))):
                 send(http, number, [some] * len(function.inputs), told, function.queue)
             send(http, number, [], None, function.queue)
     assert "Traceback" not in capfd.readouterr().err
-    assert httpx.get(app.blocks.local_url).status_code == 200
+    assert httpx.get(app.blocks.local_url, timeout=WAIT).status_code == 200
 
 
 def send(http: httpx.Client, number: int, data: list, told, queued: bool) -> None:
@@ -126,17 +127,18 @@ def send(http: httpx.Client, number: int, data: list, told, queued: bool) -> Non
             next(line for line in lines.iter_lines() if "process_completed" in line or "close_stream" in line)
 
 
-def test_who_looks_after_the_server_can_ask_how_it_is(app, client, caplog):
+def test_who_looks_after_the_server_can_ask_how_it_is(app, client, caplog, monkeypatch):
+    monkeypatch.setattr("ui.hosting.tally.RECENT_SECONDS", 1000.0)  # ten may be over before it is asked
     with caplog.at_level("INFO", "deepforcing.runs"):
         client.predict("a red", 1.0, 4, api_name="/generate")
     assert caplog.messages[-1].endswith("fps)") and " finished: 16 frames in " in caplog.messages[-1]
-    with httpx.Client(base_url=app.blocks.local_url) as http:
+    with httpx.Client(base_url=app.blocks.local_url, timeout=WAIT) as http:
         assert http.get("/healthz").text == "alive\n" and http.get("/readyz").status_code == 200
         told = dict(line.rsplit(" ", 1) for line in http.get("/metrics").text.splitlines() if line[0] != "#")
     assert told["deepforcing_running"] == told["deepforcing_waiting"] == "0.0"
     assert float(told['deepforcing_runs_ended_total{reason="finished"}']) >= 1
     assert float(told["deepforcing_frames_made_total"]) >= 16
-    assert float(told["deepforcing_frames_per_second"]) >= 1.6, "those 16 in the last ten seconds"
+    assert float(told["deepforcing_frames_per_second"]) >= 0.016, "those 16 in the last thousand seconds"
     assert told["deepforcing_stalls_total"] == "0.0"
     assert float(told["deepforcing_first_frame_seconds_count"]) >= 1
 
@@ -145,9 +147,9 @@ def test_a_server_whose_model_is_not_there_yet_is_alive_and_not_ready():
     app = App(Loader(lambda report: small_pipeline(), Offer("Ask first.", asks=True)), recordings=Recordings([]))
     app.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True)
     try:
-        with httpx.Client(base_url=app.blocks.local_url) as http:
+        with httpx.Client(base_url=app.blocks.local_url, timeout=WAIT) as http:
             assert [http.get(path).status_code for path in ("/healthz", "/readyz", "/metrics")] == [200, 503, 200]
         with pytest.raises(AppError, match="not loaded yet"):
-            Client(app.blocks.local_url, verbose=False).predict(api_name="/model")
+            Client(app.blocks.local_url, verbose=False, httpx_kwargs={"timeout": WAIT}).predict(api_name="/model")
     finally:
         app.blocks.close()

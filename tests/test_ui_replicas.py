@@ -67,7 +67,7 @@ def test_a_replica_is_added_for_the_second_session_and_each_hears_its_own_viewer
     for name in "ab":
         sessions.close(name)
     for page, seed in zip(pages, (3, 4), strict=True):
-        page.join(30)
+        page.join(120)
         assert page.messages[-1]["reason"] == "stopped"
         trace, size = page.files
         assert trace.started.seed == seed and size > 1000
@@ -89,7 +89,7 @@ def test_one_that_is_killed_loses_nothing_and_the_other_does_not_notice(sessions
         assert [chunk["index"] for chunk in page.chunks] == list(range(len(page.chunks)))
     for page in pages:
         sessions.close(page.name_)
-        page.join(30)
+        page.join(120)
         assert page.messages[-1]["reason"] == "stopped"
 
 

@@ -162,10 +162,10 @@ def metadata(path) -> dict:
 
 
 def test_stop_ends_the_run_and_leaves_nothing(pipeline):
-    sessions, before = Sessions(pipeline), threading.active_count()
+    sessions, before = Sessions(pipeline), {*threading.enumerate()}
     messages = playing(sessions, "a", lambda m: m.get("index") == 2)
     assert messages[-1]["kind"] == "ended" and messages[-1]["reason"] == "stopped"
-    assert sessions.get("a") is None and threading.active_count() == before
+    assert sessions.get("a") is None and {*threading.enumerate()} <= before  # others may end meanwhile
 
 
 def test_a_slow_viewer_holds_generation_back(pipeline):
@@ -201,7 +201,7 @@ def test_a_second_session_waits_its_turn_and_then_runs(pipeline):
     first_has_it = threading.Event()
 
     def other():
-        first_has_it.wait(10)
+        first_has_it.wait(60)
         playing(sessions, "b", lambda m: m["kind"] == "chunk", second)
 
     thread = threading.Thread(target=other)
@@ -212,7 +212,7 @@ def test_a_second_session_waits_its_turn_and_then_runs(pipeline):
         return bool(second) or message.get("index", 0) > 400
 
     playing(sessions, "a", seen_waiting)
-    thread.join(20)
+    thread.join(60)
     assert second[0]["kind"] == "waiting" and second[0]["ahead"] == 1
     assert second[-1]["kind"] == "ended" and any(m["kind"] == "chunk" for m in second)
 
@@ -222,7 +222,7 @@ def test_two_sessions_run_at_once_where_both_keep_their_pace_and_are_told(pipeli
     first_was_measured = threading.Event()
 
     def other():
-        first_was_measured.wait(10)
+        first_was_measured.wait(60)
         playing(sessions, "b", lambda m: m.get("index", 0) > 2, second)
 
     thread = threading.Thread(target=other)
@@ -234,7 +234,7 @@ def test_two_sessions_run_at_once_where_both_keep_their_pace_and_are_told(pipeli
         return bool(second) and second[-1]["kind"] == "ended"
 
     first = playing(sessions, "a", enough)
-    thread.join(20)
+    thread.join(60)
     assert second[0]["kind"] == "started" and second[-1]["kind"] == "ended"
     assert {m["sharing"] for m in first if m["kind"] == "chunk"} == {1, 2}
     assert soon(lambda: sessions.active == 0)
@@ -248,11 +248,16 @@ def test_who_shares_a_model_that_became_too_slow_is_told_once(pipeline, monkeypa
 
 
 def test_a_run_gives_way_to_those_who_wait(pipeline):
-    sessions, ended = Sessions(pipeline, most=1, turn_seconds=0.2), []
-    waiter = threading.Timer(0.1, lambda: playing(sessions, "b", lambda m: True))
-    waiter.start()
-    ended = playing(sessions, "a", lambda m: m.get("index", 0) > 2000)[-1]
-    waiter.join(20)
+    sessions = Sessions(pipeline, most=1, turn_seconds=0.2)
+    waiter = threading.Thread(target=playing, args=(sessions, "b", lambda m: True))
+
+    def too_many(message):
+        if message["kind"] == "started":  # nobody is in line before
+            waiter.start()
+        return message.get("index", 0) > 2000
+
+    ended = playing(sessions, "a", too_many)[-1]
+    waiter.join(60)
     assert ended["reason"] == "stopped" and "waiting" in ended["note"]
 
 
@@ -265,7 +270,7 @@ def test_leaving_the_line(pipeline):
         if not seen:  # it is in line now, whatever else the machine has to do
             threading.Timer(0.3, sessions.close, ["b"]).start()
         seen.append(message)
-    assert [m["kind"] for m in seen] == ["waiting", "ended"] and time.monotonic() - began < 5
+    assert [m["kind"] for m in seen] == ["waiting", "ended"] and time.monotonic() - began < 30
     holder.close()
 
 
@@ -280,7 +285,7 @@ def test_starting_again_ends_the_earlier_run(pipeline):
     next(message for message, _ in second if message["kind"] == "started")
     assert sessions.get("a") is not run
     second.close()
-    thread.join(10)
+    thread.join(60)
 
 
 def test_bad_orders_are_refused_and_leave_the_line(pipeline):

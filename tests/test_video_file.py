@@ -165,7 +165,7 @@ def test_what_a_killed_program_leaves_plays(tmp_path):
     here = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     assert subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, env=here).returncode == -9
     (part,) = tmp_path.iterdir()
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while len(as_read(part)) < 150 and time.monotonic() < until:
         time.sleep(0.05)  # ffmpeg lives on for a moment, and ends the file
     assert len(as_read(part)) == 150 and part.match("out.part-*.mp4")

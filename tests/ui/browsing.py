@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from chromium import CHROMIUM
+from chromium import CHROMIUM, PATIENCE
 
 obliged = os.environ.get("CI") == "true"
 try:
@@ -14,6 +14,6 @@ except ImportError:
     pytest.skip("playwright is not installed", allow_module_level=True)
 if not CHROMIUM.exists() and not obliged:
     pytest.skip(f"there is no {CHROMIUM}", allow_module_level=True)
-expect.set_options(timeout=60_000)  # as long as a very busy machine may need; an idle one needs a fraction
+expect.set_options(timeout=1000 * PATIENCE)
 
 __all__ = ["expect"]

@@ -13,6 +13,7 @@ INKED = """(canvas) => {
   return new Uint32Array(data.buffer).some(Boolean);
 }"""
 PLAYER = "document.querySelector('.df').player"
+PATIENCE = 200  # seconds that anything on a page may take: an idle machine needs a fraction, a slow one a third
 
 
 def visit(app, browser, trouble):
@@ -25,7 +26,7 @@ def visit(app, browser, trouble):
 def open_tab(app, browser, trouble, new_here: bool = False, **screen):
     """new_here: the page offers its tour, as it does once in a browser. screen: Playwright's, of a desk without it."""
     page = browser.new_page(**{"viewport": {"width": 1440, "height": 900}, "accept_downloads": True} | screen)
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(1000 * PATIENCE)
     if not new_here:
         page.add_init_script("localStorage.setItem('deep-forcing-tour', 'yes')")
     page.on("console", lambda message: trouble.append(message.text) if message.type == "error" else None)
@@ -44,19 +45,19 @@ def drawer(page, name: str) -> None:
     page.get_by_role("tablist", name="More").get_by_role("tab", name=name).click()
 
 
-def wait(page, condition: str, seconds: float = 60) -> None:
+def wait(page, condition: str, seconds: float = PATIENCE) -> None:
     """Until the player `p` is there and the condition holds."""
     asked = f"(() => {{ const p = document.querySelector('.df')?.player; return Boolean(p) && ({condition}); }})()"
     page.wait_for_function(asked, timeout=1000 * seconds)
 
 
-def until_it_works(press, seen, tries: int = 12) -> None:
+def until_it_works(press, seen) -> None:
     """Press until what was asked for is there: Gradio takes no click while a tab is being opened, and none twice."""
-    for _ in range(tries):
+    for seconds in (5, 5, 10, 20, 40, 80):  # on a slow machine what follows a press that counts takes longer
         with suppress(Exception):
             press()
         with suppress(AssertionError):
-            return seen(timeout=5000)
+            return seen(timeout=1000 * seconds)
     raise AssertionError("what was pressed did nothing")
 
 

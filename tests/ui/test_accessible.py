@@ -52,20 +52,23 @@ def test_nothing_serious_on_any_tab_or_drawer(app, browser, trouble, theme, only
     if not AXE.exists() and os.environ.get("CI") != "true":
         pytest.skip("axe-core is not installed: npm install --no-save axe-core, or name its axe.min.js in AXE_CORE")
     page = visit(f"{app.blocks.local_url}?__theme={theme}", browser, trouble)
+    page.add_style_tag(content="* { transition: none !important; }")  # colours on their way are nobody's
     wait(page, "p.clock?.ended && p.instrument.axis")
     page.get_by_role("button", name="More ...").click()
     assert findings(page) == []
     for name in DRAWERS:
         drawer(page, name)
+        wait(page, "p.waiting === 0")  # panels are drawn one after another
         assert findings(page) == [], name
     look(page, "p.choose({ latent: 1, row: 1, column: 1 })")
+    wait(page, "p.waiting === 0")
     assert findings(page) == [], "Look inside"
-    for name in ("Race", "Learn"):
+    for name, there in (("Race", "#race-start"), ("Learn", "button.card >> nth=0")):
         page.get_by_role("tab", name=name, exact=True).click()
+        expect(page.locator(there)).to_be_visible()
         assert findings(page) == [], name
     page.locator(".quiz summary").click()
     assert findings(page) == [], "the quiz"
-    page.add_style_tag(content="* { transition: none !important; }")  # colours on their way are nobody's
     lessons = app.page.learn.lessons
     for lesson in lessons[2:3] if only else lessons:  # the third has slider and choices: their colours are alike
         for number, step in enumerate(lesson.steps, 1):
@@ -182,6 +185,7 @@ def test_the_quiz_is_the_readers_own_and_terms_and_progress_are_marked(replay, b
     expect(page.locator(".quiz summary")).to_contain_text("after the lessons")
     assert page.locator(".quiz table").count() == 0, "before, nothing is told"
     answer(page, [question.right for question in read_quiz()])
+    expect(page.locator(".quiz table")).to_be_visible()
     rows = [row.locator("td").all_inner_texts() for row in page.locator(".quiz tr").all()[1:]]
     assert rows[-1] == ["2 of 6", "6 of 6"] and rows[1] == ["not yet", "right"]
     assert not any("question-" in text or "quiz" in text for text in sent), "an answer left the device"

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from browsing import expect
-from chromium import PLAYER
+from chromium import PATIENCE, PLAYER
 from test_trace import record, run
 
 from ui.look import web
@@ -32,7 +32,7 @@ def app(tmp_path_factory):
 def test_the_player_plays_whatever_the_server_thinks_its_address_is(app, browser, thought):
     context = browser.new_context(extra_http_headers=thought)
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(1000 * PATIENCE)
     page.goto(app.blocks.local_url)
     page.wait_for_function(f"document.querySelector('.df') && {PLAYER}?.stage.shown >= 0")
     asked = page.evaluate("performance.getEntriesByType('resource').map((entry) => entry.name)")

@@ -23,7 +23,7 @@ def app():
 def watch_to_the_end(page) -> None:
     page.get_by_label("Prompt", exact=True).fill(PROMPT)
     page.get_by_role("button", name="Generate", exact=True).click()
-    wait(page, f"p.clock?.made && !p.clock.ended && p.clock.newest >= {SECONDS} * 16", 120)
+    wait(page, f"p.clock?.made && !p.clock.ended && p.clock.newest >= {SECONDS} * 16", 250)
     page.get_by_role("button", name="Stop", exact=True).click()
     wait(page, "p.root.dataset.ended === 'stopped'")
     look(page, "p.seek(p.clock.newest - 1)")

@@ -58,7 +58,6 @@ def frames_come_in_order_and_without_stalls(page):
     assert all(step >= 1 for step in steps), "frames went backwards"
     left_out = sum(steps) / len(steps) - 1
     stalls, made = look(page, "p.clock.stalls"), look(page, "p.clock.made")
-    assert stalls == 0 or made < 9920, "the model was faster than the video and still it stalled"
     gaps = look(page, "p.stage.log.map((entry, i, all) => i ? entry[1] - all[i - 1][1] : 0).sort((a, b) => a - b)")
     first = page.locator("[data-meter=first]").inner_text()
     print(f"\nfirst frame {first}, model {made:.0f} fps, {stalls} stalls, frames left out {left_out:.0%}")
@@ -71,7 +70,7 @@ def panels_follow_the_video(page):
     assert look(page, ATTENTION) == pytest.approx(1, abs=0.01)
     assert page.locator(".df-cells figure").count() > 10
     wait(page, f"{newest} > {before} && {newest} === p.shownChunk.latents[1] - 1")
-    assert len(columns_of(page)) == page.locator(".df-cells figure").count()
+    tiles_stand_in_their_columns(page)
     for name in ("bars", "rope", "life"):
         page.wait_for_function(f"({INKED})(document.querySelector('.df-{name}'))")
     drawer(page, "Attention over time")
@@ -87,14 +86,13 @@ def panels_follow_the_video(page):
     assert (page.locator(".df-layer").input_value(), page.locator(".df-head").input_value()) == ("0", "0")
 
 
-def columns_of(page) -> list[float]:
-    """Left edges of the instrument's columns; each tile stands in its own."""
-    columns = dict(look(page, "[...p.instrument.axis.columns].map(([latent, [left]]) => [latent, left])"))
-    tiles = page.locator(".df-cells figure").evaluate_all(
-        "all => all.map((tile) => [Number(tile.dataset.latent), parseFloat(tile.style.left)])"
-    )
-    assert dict(tiles) == pytest.approx(columns, abs=0.1)
-    return list(columns.values())
+def tiles_stand_in_their_columns(page):
+    """Both are read at once: the video goes on."""
+    axis = "[...p.instrument.axis.columns].map(([latent, [left]]) => [latent, left])"
+    cells = "[...p.root.querySelectorAll('.df-cells figure')]"
+    places = f"{cells}.map((tile) => [Number(tile.dataset.latent), parseFloat(tile.style.left)])"
+    columns, tiles = look(page, f"[{axis}, {places}]")
+    assert dict(tiles) == pytest.approx(dict(columns), abs=0.1) and len(tiles) == len(columns)
 
 
 def the_prompt_changes(page):
@@ -196,6 +194,15 @@ def test_a_machine_that_is_too_slow_gives_slow_steady_motion_without_stalls(page
         assert 0.7 * real < shown["slowest"] and shown["fastest"] < min(1, 1.4 * real), shown
 
 
+@pytest.mark.parametrize("seconds", [0.1, 0.5])
+def test_a_machine_that_is_fast_enough_is_shown_at_full_speed_without_stalls(page, seconds):
+    """As above; the slowest chunk takes nine tenths of its own length."""
+    for seed in (1, 2, 3):
+        shown = page.evaluate(STEADY, {"seconds": seconds, "seed": seed})
+        assert shown["stalls"] == 0 and shown["moved"] > 5600 and not shown["slow"]
+        assert shown["slowest"] >= 1 and shown["fastest"] <= 1.03, shown
+
+
 def test_a_second_viewer_waits_and_a_closed_tab_ends_its_run(app, browser, page):
     first = visit(app, browser, [])
     first.get_by_role("button", name="Generate", exact=True).click()
@@ -246,7 +253,7 @@ def test_a_published_layout_is_offered_fetched_and_streams_in_every_tab(browser,
 
     def prepare(report):
         report("transformer.pt", 2_000_000_000, 5_680_000_000)
-        go.wait(60)
+        go.wait(500)  # longer than the tabs may need until they have seen the first part
         report("transformer.pt", 5_680_000_000, 5_680_000_000)
         fetched.set()
         return load_pipeline(folder, loading=Loading(height=64, width=96))

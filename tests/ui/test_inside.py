@@ -142,6 +142,7 @@ def test_the_life_of_a_token_is_the_one_that_the_trace_tells(app, browser, troub
     page = opened(app, browser, trouble, "deep-forcing", third.first_frame / 16)
     page.get_by_role("button", name="All layers", exact=True).click()
     expect(page.locator(".df-layer")).to_have_value("0")
+    wait(page, "p.waiting === 0")  # panels are drawn one after another, and a token is told by the layer that was drawn
     latent, row, column = token  # in the mean of all layers its frame may hold too little for a tile of its own
     look(page, f"p.choose({{ latent: {latent}, row: {row}, column: {column} }})")
     expect(part(page, "name")).to_have_text(name_of(page, *token))

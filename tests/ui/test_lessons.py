@@ -19,7 +19,7 @@ from ui.replay import ReplayApp
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "lessons"
 LESSONS = {lesson.name: lesson for lesson in read_lessons(Recordings.shipped(), read_runner, FIXTURES)}
 WHOLE = [name for name, lesson in LESSONS.items() if isinstance(lesson, Lesson)]
-PLAYER = "document.querySelector('#lesson-player .df').player"
+PLAYER = "document.querySelector('#lesson-player .df')?.player"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def tab(browser):
 
 def until(page, condition: str) -> None:
     """p: the lesson's player."""
-    page.wait_for_function(f"(() => {{ const p = {PLAYER}; return {condition}; }})()", timeout=120_000)
+    page.wait_for_function(f"(() => {{ const p = {PLAYER}; return Boolean(p) && ({condition}); }})()", timeout=300_000)
 
 
 def begin(page, lesson: Lesson) -> None:

@@ -29,7 +29,7 @@ def app(tmp_path_factory):
 
 def follows(page, condition: str) -> None:
     """Wait until the newest chunk is so, and look at it."""
-    wait(page, f"(({{ origin, told, run }}) => {condition})(p.history.chunks.at(-1))", 60)
+    wait(page, f"(({{ origin, told, run }}) => {condition})(p.history.chunks.at(-1))")
     look(page, "p.seek(p.clock.newest - 1)")
 
 

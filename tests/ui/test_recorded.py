@@ -1,17 +1,17 @@
 """Recorded runs as a viewer meets them: saved from a live run, opened without a model, linked to a moment."""
 
 import re
-import socket
 import subprocess
 import sys
 import time
 import urllib.request
+from functools import cache
 from pathlib import Path
 
 import pytest
 from browsing import expect
 from chromium import INKED, drawer, look, open_tab, page_was_left, visit, wait
-from conftest import soon
+from conftest import free_port, soon
 from test_trace import record, run
 
 from deepforcing import load_pipeline, read_trace
@@ -41,15 +41,15 @@ def app(small):
     app.blocks.close()
 
 
-@pytest.fixture
-def serve(tmp_path):
-    """Start the page without a model, in a process where torch cannot be imported; returns its address."""
+@pytest.fixture(scope="module")
+def serve():
+    """Start the page without a model, in a process where torch cannot be imported; returns its address. The same one
+    serves all tests of the same traces."""
     processes = []
 
+    @cache
     def start(*traces) -> str:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         code = (
             "import sys; sys.modules['torch'] = None\n"
             "from deepforcing.__main__ import main\n"
@@ -57,10 +57,10 @@ def serve(tmp_path):
         )
         command = [sys.executable, "-c", code, *map(str, traces), "--port", str(port), "--host", "127.0.0.1"]
         processes.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL))
-        address, deadline = f"http://127.0.0.1:{port}/", time.monotonic() + 90
+        address, deadline = f"http://127.0.0.1:{port}/", time.monotonic() + 300
         while time.monotonic() < deadline and processes[-1].poll() is None:
             try:
-                urllib.request.urlopen(address, timeout=5).close()
+                urllib.request.urlopen(address, timeout=30).close()
                 return address
             except OSError:
                 time.sleep(0.2)
@@ -69,7 +69,7 @@ def serve(tmp_path):
     yield start
     for process in processes:
         process.terminate()
-        process.wait(30)
+        process.wait(60)
 
 
 def test_a_live_run_is_saved_and_opened_again_without_a_model(app, browser, serve, trouble, tmp_path):
@@ -107,7 +107,7 @@ def something_plays_before_anybody_asks(page):
     wait(page, "p.history?.run.recorded && p.stage.shown >= 0")
     expect(page.locator(".df-recorded")).to_be_visible()
     expect(page.locator(".df-live")).to_be_hidden()
-    wait(page, "p.stage.log.length > 5")
+    wait(page, "p.stage.shown > 5")
 
 
 def save_trace(page, folder: Path) -> Path:
@@ -170,6 +170,7 @@ def test_recorded_and_live_runs_take_turns_on_the_player(app, browser, trouble):
     assert soon(lambda: app.sessions.active == 0)
     drawer(page, "Meter")
     expect(page.locator("[data-meter=first]")).to_have_text(re.compile(r"^\d+\.\d\d s$"))
+    look(page, "p.seek(p.clock.newest - 9)")
     wait(page, "p.clock.atEnd")
     expect(page.locator(".df-now-text")).to_contain_text("<img src=x onerror=alert(1)> & ")  # text, and no picture
     look(
@@ -242,6 +243,7 @@ def test_links_lead_to_a_moment_or_say_why_not(browser, serve, trouble, small):
     for search, words in bad.items():
         page.goto(address + search)
         expect(page.locator("#note")).to_contain_text(words)
+        wait(page, "p.asked")  # the player is there, and has heard
         assert look(page, "p.run ?? null") is None
     page_was_left(trouble)
     page.close()
