@@ -50,14 +50,18 @@ function keepUp() {
 export function mount() {
   const asked = new URLSearchParams(location.search);
   const wanted = asked.get("tab") ?? (asked.has("lesson") ? "learn" : "");
-  let patience = 60; // looks until what the link asks for has to be there
-  addEventListener("popstate", () => turnTo(new URLSearchParams(location.search).get("tab") ?? nameOf(tabs()[0])));
+  let waits = Boolean(wanted); // until what the link asks for is there, however long that takes, or a viewer goes elsewhere
+  addEventListener("popstate", () => {
+    waits = false;
+    turnTo(new URLSearchParams(location.search).get("tab") ?? nameOf(tabs()[0]));
+  });
   document.addEventListener("click", ({ target, isTrusted }) => {
-    turned ||= isTrusted && tabs().includes(target.closest("[role=tab]"));
+    if (!isTrusted || !tabs().includes(target.closest("[role=tab]"))) return;
+    turned = true;
+    waits = false;
   });
   setInterval(() => {
-    const there = !wanted || (turnTo(wanted) && (!asked.has("lesson") || lesson().lesson));
-    if (there) patience = 0;
-    if (patience-- <= 0) keepUp();
+    if (waits) waits = !(turnTo(wanted) && (!asked.has("lesson") || lesson().lesson));
+    if (!waits) keepUp();
   }, LOOK_MS);
 }
