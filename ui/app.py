@@ -165,7 +165,8 @@ class App:
         page.change.click(self.change_prompt, page.prompt, page.note, **QUIET)
         page.stop.click(self.stop, **QUIET)
         page.player.beat(self.beat, **QUIET)
-        page.player.pause(self.pause, **QUIET)
+        # Who pauses may play again before the answer has come: neither may be dropped.
+        page.player.pause(self.pause, trigger_mode="multiple", **QUIET)
         enter = "() => (document.querySelector('#change') ?? document.querySelector('#generate')).click()"
         page.prompt.submit(fn=None, js=enter)
 

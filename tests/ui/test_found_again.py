@@ -89,6 +89,21 @@ def test_a_network_that_was_cut_does_not_end_the_run(page, trouble, seconds):
     page_was_left(trouble)
 
 
+def test_who_plays_again_before_the_pause_was_answered_sees_the_video_go_on(page):
+    runs(page)
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 1500, "downloadThroughput": -1, "uploadThroughput": -1}
+    network.send("Network.enable")
+    network.send("Network.emulateNetworkConditions", slow)
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Play", exact=True).click()
+    network.send("Network.emulateNetworkConditions", slow | {"latency": 0})
+    made = look(page, "p.clock.newest")
+    wait(page, f"p.clock.newest > {made + 60}")  # more than what is under way
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+
+
 def test_a_slow_link_is_said_and_gets_smaller_pictures(page):
     network = page.context.new_cdp_session(page)
     network.send("Network.enable")

@@ -120,7 +120,7 @@ class RaceTab:
         self.player.rejoin(self.rejoin, None, shown, show_progress="hidden", api_visibility="private", **queue)
         self.stop.click(stop, **QUIET)
         self.player.beat(beat, **QUIET)
-        self.player.pause(pause, **QUIET)
+        self.player.pause(pause, trigger_mode="multiple", **QUIET)  # as of the page's own
         self.change.click(change_half_way, self.prompt, self.later, **QUIET)
         looked, prompts = [self.prompt, self.later, self.runners, self.seed], [self.prompt, self.later]
         offered = self.note.offer(take, prompts, prompts, **QUIET)
