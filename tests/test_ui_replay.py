@@ -5,7 +5,9 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 from test_trace import record, run
 
@@ -195,12 +197,23 @@ def test_an_unknown_name_or_moment_is_told_and_nothing_is_interrupted(recordings
 
 
 def test_a_page_that_opens_late_does_not_end_a_run_of_its_viewer(recordings):
-    app, interrupted, trace = ReplayApp(recordings), [], recordings.get("my-run")
+    app, interrupted = ReplayApp(recordings), []
     app.menu._interrupt, app.menu._busy = interrupted.append, lambda session: session == "a"
-    unasked = Opening(trace, recordings.messages("my-run"), unasked=True)
-    assert len(list(app.menu._play("a", lambda: unasked))) == 1 and not interrupted
-    next(app.menu._play("b", lambda: unasked))
+    for search in ("", "?trace=my-run&t=2.5"):
+        assert list(arriving(app, "a", search)) == [(gr.skip(), gr.skip())] and not interrupted
+    next(arriving(app, "b", ""))
     assert interrupted == ["b"]
+
+
+def test_a_page_that_opens_late_leaves_the_recording_that_its_viewer_chose(recordings):
+    app = ReplayApp(recordings)
+    next(app.menu.open_named("my-run", "a"))
+    for search in ("", "?trace=my-run&t=2.5"):
+        assert list(arriving(app, "a", search)) == [(gr.skip(), gr.skip())]
+
+
+def arriving(app, session: str, search: str):
+    return app.menu.arrive(gr.EventData(None, {"search": search}), SimpleNamespace(session_hash=session))
 
 
 def test_the_runs_that_are_shipped_open_and_are_small():

@@ -132,6 +132,11 @@ class Viewings:
         if viewing is not None and viewing.id == run:
             viewing.confirm(seen)
 
+    def opened(self, session: str) -> bool:
+        """Whether the session has opened a recorded run."""
+        with self._lock:
+            return session in self._latest
+
     def trace_of(self, session: str, run: str) -> Trace | None:
         """Of the recorded run that the session opened last, if that has this name."""
         with self._lock:
