@@ -293,7 +293,9 @@ class App:
         except (PromptError, SettingsError, OSError) as error:
             yield (gr.skip(), *_buttons(running=False), problem(error))
             return
-        if not found:
+        if not found and self.busy(request.session_hash):  # Generate was pressed before the player was there
+            yield (gr.skip(),) * (2 + len(_buttons(running=True)))
+        elif not found:
             yield (GONE, *_buttons(running=False), note("Your last video is gone: it is kept for a minute.", "hint"))
 
     def change_prompt(self, prompt: str, request: gr.Request):

@@ -1,6 +1,7 @@
 """Nothing is lost: the page is loaded anew, or its network is cut, in the middle of a run."""
 
 import re
+import time
 
 import pytest
 from browsing import expect
@@ -70,6 +71,18 @@ def test_a_reload_finds_the_run_where_it_was(app, page, trouble):
     page.reload()
     is_found_again(page, run, shown)
     assert soon(lambda: app.sessions.active == 0)
+    page_was_left(trouble)
+
+
+def test_a_run_begun_before_the_player_is_there_again_is_not_given_up_for_the_last_one(page, trouble):
+    before = runs(page)
+    page.route("**/player/player.js*", lambda route: (time.sleep(4), route.continue_()))
+    page.reload()
+    page.get_by_role("button", name="Generate", exact=True).click()
+    wait(page, f"p.run > '{before}' && p.clock?.newest > 90")
+    expect(page.locator("#note")).not_to_contain_text("gone")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
     page_was_left(trouble)
 
 

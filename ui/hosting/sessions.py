@@ -158,8 +158,11 @@ class Sessions:
 
     def rejoin(self, session: str, ticket: str) -> Iterator[tuple[str, dict, Files]]:
         """The run of this name as `packets` gives it, from its start, for a page that had it; nothing where it is not
-        kept any more. Another page that shows it is left behind."""
+        kept any more, or the page has begun another meanwhile. Another page that shows it is left behind."""
         with self._lock:
+            own = self._kept.get(session)
+            if own is not None and own.name != ticket:
+                return
             before = next((other for other, run in self._kept.items() if run.name == ticket), None)
             if before is None:
                 return

@@ -154,7 +154,9 @@ class RaceTab:
         for shown in _shown(sessions.rejoin(request.session_hash, run)) if sessions else ():
             found = True
             yield shown
-        if not found:
+        if not found and sessions and sessions.wants(request.session_hash):  # a race was started before the player came
+            yield (gr.skip(),) * (2 + len(_buttons(running=True)))
+        elif not found:
             yield (GONE, *_buttons(running=False), note("Your last race is gone: it is kept for a minute.", "hint"))
 
     def look(self, prompt, later, runners, seed) -> tuple:
