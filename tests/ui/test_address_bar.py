@@ -65,6 +65,17 @@ def test_a_moment_of_a_recording_is_in_the_address_and_comes_back(page, trouble)
     page_was_left(trouble)
 
 
+def test_a_links_moment_stays_in_the_address_however_late_it_is(app, browser, trouble):
+    page = open_tab("about:blank", browser, trouble)
+    page_was_left(trouble)
+    page.add_init_script(QUICK_LOOKS)
+    page.route("**/gradio_api/queue/join*", lambda route: (time.sleep(2), route.continue_()))
+    page.goto(f"{app.blocks.local_url}?trace=run&t=3.00")
+    wait(page, "p.stage?.shown === 48")
+    assert [address for address in page.evaluate("said") if "trace=run" not in address] == []
+    page.close()
+
+
 def test_a_link_to_a_tab_opens_it(app, page, trouble):
     page.goto(f"{app.blocks.local_url}?tab=race")
     expect(tab(page, "Race")).to_have_attribute("aria-selected", "true")

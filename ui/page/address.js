@@ -27,10 +27,14 @@ function lesson() {
   return name ? { lesson: name, step } : {};
 }
 
+// What the address says of a recording already.
+const said = () => Object.fromEntries([...new URLSearchParams(location.search)].filter(([name]) => ["trace", "t"].includes(name)));
+
 const player = () => document.querySelector("#player .df")?.player;
 
 function recording() {
   const { history, clock } = player();
+  if (!history) return said(); // what was asked for is on its way
   const { link, unasked } = history?.run.recorded ?? {};
   if (!link || (unasked && clock.playing)) return {};
   return { trace: link, t: (clock.frame / clock.fps).toFixed(2) };
