@@ -105,10 +105,24 @@ def test_the_next_part_waits_for_the_page(recordings, monkeypatch):
     assert list(parts) == []
 
 
-def test_a_page_that_says_nothing_is_sent_no_more(recordings, monkeypatch):
+def test_a_page_that_says_nothing_is_sent_no_more_and_told_so(recordings, monkeypatch):
     monkeypatch.setattr(sent, "FIRST_BYTES", 1)
-    monkeypatch.setattr(sent, "CONFIRM_SECONDS", 0.1)
-    assert len(list(Viewing(opening(recordings)).parts())) == 1
+    monkeypatch.setattr(sent, "SILENT_SECONDS", 0.1)
+    _, (ended,) = Viewing(opening(recordings)).parts()
+    assert (ended["kind"], ended["seq"], ended["note"]) == ("ended", 2, sent.SILENT)
+
+
+def test_a_part_may_be_long_on_its_way_to_a_page_that_says_it_is_there(recordings, monkeypatch):
+    monkeypatch.setattr(sent, "FIRST_BYTES", 1)
+    monkeypatch.setattr(sent, "SILENT_SECONDS", 0.5)
+    play = Viewing(opening(recordings))
+    parts = play.parts()
+    next(parts)
+    for tenths in range(1, 15):
+        threading.Timer(0.1 * tenths, play.confirm, [-1]).start()
+    threading.Timer(1.5, play.confirm, [1]).start()
+    assert next(parts)[0]["kind"] == "chunk"
+    play.stop()
 
 
 def test_a_run_larger_than_a_page_holds_ends_with_a_note(recordings, monkeypatch):
