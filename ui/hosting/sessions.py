@@ -169,6 +169,9 @@ class Sessions:
             kept = self._kept[session] = self._kept.pop(before)
             if before in self._wanted:
                 self._wanted[session] = self._wanted.pop(before)
+            run = self._runs.get(ticket)
+        if run is not None:
+            run.pause(False)  # a page that comes back plays
         yield from self._follow(session, kept)
 
     def _follow(self, session: str, kept: KeptRun) -> Iterator[tuple[str, dict, Files]]:
