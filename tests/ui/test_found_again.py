@@ -74,6 +74,19 @@ def test_a_reload_finds_the_run_where_it_was(app, page, trouble):
     page_was_left(trouble)
 
 
+def test_a_second_reload_finds_the_place_too_before_the_first_has_led_there(page, trouble):
+    run = runs(page)
+    wait(page, "p.clock.position > 30")
+    page.reload()
+    wait(page, "p.run")
+    look(page, "(p.opening.frame = 30, p.clock.seek(0), p.beat())")  # its place is yet to come
+    kept = page.evaluate("JSON.parse(sessionStorage.getItem('deep-forcing-run'))")
+    assert kept["run"] == run and kept["frame"] == 30
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+    page_was_left(trouble)
+
+
 def test_a_run_begun_before_the_player_is_there_again_is_not_given_up_for_the_last_one(page, trouble):
     before = runs(page)
     page.route("**/player/player.js*", lambda route: (time.sleep(4), route.continue_()))

@@ -96,6 +96,10 @@ class Player extends Film {
     return { layer: Number(value("layer")), head: Number(value("head")) };
   }
 
+  get awaited() {
+    return this.opening?.frame;
+  }
+
   get hasFrames() {
     return this.stage.shown >= 0 || Boolean(this.history?.chunks.length);
   }
