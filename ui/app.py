@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -183,7 +184,7 @@ class App:
         asked = [page.prompt, page.later]
         page.note.offer(take, asked, asked, **QUIET).then(self.look_at_prompts, asked, page.note, **QUIET)
         for button, text in page.examples:
-            button.click(lambda text=text: text, None, page.prompt, **QUIET)
+            button.click(None, None, page.prompt, js=f"() => {json.dumps(text)}", **QUIET)  # Generate may follow
         if not page.parts:
             return
         parts = list(page.parts.values())

@@ -130,6 +130,20 @@ def test_who_plays_again_before_the_pause_was_answered_sees_the_video_go_on(page
     expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
 
 
+def test_an_example_is_what_is_made_however_slow_the_connection(page):
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 1500, "downloadThroughput": -1, "uploadThroughput": -1}
+    network.send("Network.enable")
+    network.send("Network.emulateNetworkConditions", slow)
+    page.get_by_role("button", name="a white boat swaying").click()
+    page.get_by_role("button", name="Generate", exact=True).click()
+    network.send("Network.emulateNetworkConditions", slow | {"latency": 0})
+    wait(page, "p.history && p.stage.shown >= 0")
+    assert look(page, "p.history.run.prompt").startswith("a white boat")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+
+
 def test_a_slow_link_is_said_and_gets_smaller_pictures(page):
     network = page.context.new_cdp_session(page)
     network.send("Network.enable")
