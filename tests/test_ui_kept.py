@@ -77,6 +77,29 @@ def test_who_is_left_behind_by_another_page_ends_without_ending_the_run():
     assert watching(sessions, "b", second)[-1]["reason"] == "stopped"
 
 
+def test_a_run_that_was_paused_goes_on_for_a_page_that_comes_back():
+    sessions = Sessions(small_pipeline())
+    before = watching(sessions, "a", sessions.packets("a", order()), lambda last: last["kind"] == "chunk")
+    run, newest = sessions.get("a"), before[-1]["seq"]
+    run.pause(True)
+    sessions.leave("a")
+    later = sessions.rejoin("b", before[0]["run"])
+    watching(sessions, "b", later, lambda last: last["seq"] > newest + 5)
+    sessions.close("b")
+
+
+def test_a_page_that_has_begun_another_run_meanwhile_keeps_that():
+    sessions = Sessions(small_pipeline())
+    before = watching(sessions, "a", sessions.packets("a", order()), lambda last: last["kind"] == "chunk")
+    sessions.leave("a")
+    second = sessions.packets("b", order(frames=57))
+    begun = next(second)[1]["run"]
+    assert list(sessions.rejoin("b", before[0]["run"])) == []
+    after = watching(sessions, "b", second)
+    assert {message["run"] for message in after} == {begun} and after[-1]["reason"] == "finished"
+    sessions.close("a")
+
+
 def test_what_nobody_comes_back_for_ends_and_is_removed():
     sessions = Sessions(small_pipeline(), kept_seconds=0.3)
     packets, folder = sessions.packets("a", order()), []

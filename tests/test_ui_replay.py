@@ -5,7 +5,9 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 from test_trace import record, run
 
@@ -103,10 +105,24 @@ def test_the_next_part_waits_for_the_page(recordings, monkeypatch):
     assert list(parts) == []
 
 
-def test_a_page_that_says_nothing_is_sent_no_more(recordings, monkeypatch):
+def test_a_page_that_says_nothing_is_sent_no_more_and_told_so(recordings, monkeypatch):
     monkeypatch.setattr(sent, "FIRST_BYTES", 1)
-    monkeypatch.setattr(sent, "CONFIRM_SECONDS", 0.1)
-    assert len(list(Viewing(opening(recordings)).parts())) == 1
+    monkeypatch.setattr(sent, "SILENT_SECONDS", 0.1)
+    _, (ended,) = Viewing(opening(recordings)).parts()
+    assert (ended["kind"], ended["seq"], ended["note"]) == ("ended", 2, sent.SILENT)
+
+
+def test_a_part_may_be_long_on_its_way_to_a_page_that_says_it_is_there(recordings, monkeypatch):
+    monkeypatch.setattr(sent, "FIRST_BYTES", 1)
+    monkeypatch.setattr(sent, "SILENT_SECONDS", 0.5)
+    play = Viewing(opening(recordings))
+    parts = play.parts()
+    next(parts)
+    for tenths in range(1, 15):
+        threading.Timer(0.1 * tenths, play.confirm, [-1]).start()
+    threading.Timer(1.5, play.confirm, [1]).start()
+    assert next(parts)[0]["kind"] == "chunk"
+    play.stop()
 
 
 def test_a_run_larger_than_a_page_holds_ends_with_a_note(recordings, monkeypatch):
@@ -195,12 +211,23 @@ def test_an_unknown_name_or_moment_is_told_and_nothing_is_interrupted(recordings
 
 
 def test_a_page_that_opens_late_does_not_end_a_run_of_its_viewer(recordings):
-    app, interrupted, trace = ReplayApp(recordings), [], recordings.get("my-run")
+    app, interrupted = ReplayApp(recordings), []
     app.menu._interrupt, app.menu._busy = interrupted.append, lambda session: session == "a"
-    unasked = Opening(trace, recordings.messages("my-run"), unasked=True)
-    assert len(list(app.menu._play("a", lambda: unasked))) == 1 and not interrupted
-    next(app.menu._play("b", lambda: unasked))
+    for search in ("", "?trace=my-run&t=2.5"):
+        assert list(arriving(app, "a", search)) == [(gr.skip(), gr.skip())] and not interrupted
+    next(arriving(app, "b", ""))
     assert interrupted == ["b"]
+
+
+def test_a_page_that_opens_late_leaves_the_recording_that_its_viewer_chose(recordings):
+    app = ReplayApp(recordings)
+    next(app.menu.open_named("my-run", "a"))
+    for search in ("", "?trace=my-run&t=2.5"):
+        assert list(arriving(app, "a", search)) == [(gr.skip(), gr.skip())]
+
+
+def arriving(app, session: str, search: str):
+    return app.menu.arrive(gr.EventData(None, {"search": search}), SimpleNamespace(session_hash=session))
 
 
 def test_the_runs_that_are_shipped_open_and_are_small():

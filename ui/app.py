@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -165,7 +166,8 @@ class App:
         page.change.click(self.change_prompt, page.prompt, page.note, **QUIET)
         page.stop.click(self.stop, **QUIET)
         page.player.beat(self.beat, **QUIET)
-        page.player.pause(self.pause, **QUIET)
+        # Who pauses may play again before the answer has come: neither may be dropped.
+        page.player.pause(self.pause, trigger_mode="multiple", **QUIET)
         enter = "() => (document.querySelector('#change') ?? document.querySelector('#generate')).click()"
         page.prompt.submit(fn=None, js=enter)
 
@@ -182,7 +184,7 @@ class App:
         asked = [page.prompt, page.later]
         page.note.offer(take, asked, asked, **QUIET).then(self.look_at_prompts, asked, page.note, **QUIET)
         for button, text in page.examples:
-            button.click(lambda text=text: text, None, page.prompt, **QUIET)
+            button.click(None, None, page.prompt, js=f"() => {json.dumps(text)}", **QUIET)  # Generate may follow
         if not page.parts:
             return
         parts = list(page.parts.values())
@@ -292,7 +294,9 @@ class App:
         except (PromptError, SettingsError, OSError) as error:
             yield (gr.skip(), *_buttons(running=False), problem(error))
             return
-        if not found:
+        if not found and self.busy(request.session_hash):  # Generate was pressed before the player was there
+            yield (gr.skip(),) * (2 + len(_buttons(running=True)))
+        elif not found:
             yield (GONE, *_buttons(running=False), note("Your last video is gone: it is kept for a minute.", "hint"))
 
     def change_prompt(self, prompt: str, request: gr.Request):

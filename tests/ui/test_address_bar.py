@@ -1,15 +1,23 @@
 """The address says what is on the page, a link brings it back, and Back goes from tab to tab."""
 
 import re
+import time
 
 import pytest
 from browsing import expect
-from chromium import look, page_was_left, until_it_works, wait
+from chromium import look, open_tab, page_was_left, until_it_works, wait
 from test_trace import record, run
 
 from deepforcing import load_pipeline
 from ui.app import App
 from ui.recordings.library import Recordings
+
+QUICK_LOOKS = """
+const [every, say] = [setInterval, history.replaceState];
+window.setInterval = (look, wait, ...more) => every(look, wait === 1000 ? 20 : wait, ...more);
+window.said = [];
+history.replaceState = (...what) => (said.push(String(what[2])), say.apply(history, what));
+"""  # a slow page, told by a quick clock: fifty looks at the address a second; what it said
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +65,34 @@ def test_a_moment_of_a_recording_is_in_the_address_and_comes_back(page, trouble)
     page_was_left(trouble)
 
 
+def test_a_links_moment_stays_in_the_address_however_late_it_is(app, browser, trouble):
+    page = open_tab("about:blank", browser, trouble)
+    page_was_left(trouble)
+    page.add_init_script(QUICK_LOOKS)
+    page.route("**/gradio_api/queue/join*", lambda route: (time.sleep(2), route.continue_()))
+    page.goto(f"{app.blocks.local_url}?trace=run&t=3.00")
+    wait(page, "p.stage?.shown === 48")
+    assert [address for address in page.evaluate("said") if "trace=run" not in address] == []
+    page.close()
+
+
 def test_a_link_to_a_tab_opens_it(app, page, trouble):
     page.goto(f"{app.blocks.local_url}?tab=race")
     expect(tab(page, "Race")).to_have_attribute("aria-selected", "true")
+    tab(page, "Watch").click()
+    page.wait_for_url(re.compile(r"/$"))
+    page.wait_for_timeout(2500)  # more than two looks at the address
+    expect(tab(page, "Watch")).to_have_attribute("aria-selected", "true")
     page_was_left(trouble)
+
+
+def test_a_link_is_kept_however_late_its_lesson_is(app, browser, trouble):
+    page = open_tab("about:blank", browser, trouble)
+    page_was_left(trouble)
+    page.add_init_script(QUICK_LOOKS)
+    page.route("**/gradio_api/queue/join*", lambda route: (time.sleep(3), route.continue_()))
+    page.goto(f"{app.blocks.local_url}?lesson=4-time-travel&step=2")
+    expect(page.locator("#lesson [data-lesson]")).to_have_attribute("data-step", "2")
+    page.wait_for_url(re.compile(r"[?]tab=learn&lesson=4-time-travel&step=2$"))
+    assert [address for address in page.evaluate("said") if "lesson=4-time-travel&step=2" not in address] == []
+    page.close()

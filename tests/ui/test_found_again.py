@@ -1,6 +1,7 @@
 """Nothing is lost: the page is loaded anew, or its network is cut, in the middle of a run."""
 
 import re
+import time
 
 import pytest
 from browsing import expect
@@ -73,6 +74,31 @@ def test_a_reload_finds_the_run_where_it_was(app, page, trouble):
     page_was_left(trouble)
 
 
+def test_a_second_reload_finds_the_place_too_before_the_first_has_led_there(page, trouble):
+    run = runs(page)
+    wait(page, "p.clock.position > 30")
+    page.reload()
+    wait(page, "p.run")
+    look(page, "(p.opening.frame = 30, p.clock.seek(0), p.beat())")  # its place is yet to come
+    kept = page.evaluate("JSON.parse(sessionStorage.getItem('deep-forcing-run'))")
+    assert kept["run"] == run and kept["frame"] == 30
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+    page_was_left(trouble)
+
+
+def test_a_run_begun_before_the_player_is_there_again_is_not_given_up_for_the_last_one(page, trouble):
+    before = runs(page)
+    page.route("**/player/player.js*", lambda route: (time.sleep(4), route.continue_()))
+    page.reload()
+    page.get_by_role("button", name="Generate", exact=True).click()
+    wait(page, f"p.run > '{before}' && p.clock?.newest > 90")
+    expect(page.locator("#note")).not_to_contain_text("gone")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+    page_was_left(trouble)
+
+
 @pytest.mark.parametrize("seconds", [5, 30])
 def test_a_network_that_was_cut_does_not_end_the_run(page, trouble, seconds):
     run = runs(page)
@@ -87,6 +113,35 @@ def test_a_network_that_was_cut_does_not_end_the_run(page, trouble, seconds):
     page.wait_for_function("!window.before")  # Gradio loads the page anew by itself
     is_found_again(page, run, shown)
     page_was_left(trouble)
+
+
+def test_who_plays_again_before_the_pause_was_answered_sees_the_video_go_on(page):
+    runs(page)
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 1500, "downloadThroughput": -1, "uploadThroughput": -1}
+    network.send("Network.enable")
+    network.send("Network.emulateNetworkConditions", slow)
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="Play", exact=True).click()
+    network.send("Network.emulateNetworkConditions", slow | {"latency": 0})
+    made = look(page, "p.clock.newest")
+    wait(page, f"p.clock.newest > {made + 60}")  # more than what is under way
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+
+
+def test_an_example_is_what_is_made_however_slow_the_connection(page):
+    network = page.context.new_cdp_session(page)
+    slow = {"offline": False, "latency": 1500, "downloadThroughput": -1, "uploadThroughput": -1}
+    network.send("Network.enable")
+    network.send("Network.emulateNetworkConditions", slow)
+    page.get_by_role("button", name="a white boat swaying").click()
+    page.get_by_role("button", name="Generate", exact=True).click()
+    network.send("Network.emulateNetworkConditions", slow | {"latency": 0})
+    wait(page, "p.history && p.stage.shown >= 0")
+    assert look(page, "p.history.run.prompt").startswith("a white boat")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
 
 
 def test_a_slow_link_is_said_and_gets_smaller_pictures(page):

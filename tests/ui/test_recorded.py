@@ -223,6 +223,15 @@ def test_a_link_leads_to_its_moment_however_late_the_player_is(browser, serve, t
     page.close()
 
 
+def test_a_page_that_waits_for_a_part_says_so(app, browser, trouble):
+    page = visit(app, browser, trouble)
+    wait(page, "p.clock?.ended")
+    said = "(window.told = [], p.tell.confirm = ({ seen }) => told.push(seen), p.over = false)"
+    look(page, said)  # as if the end were on its way
+    page.wait_for_function("told.length > 1")
+    page.close()
+
+
 def test_links_lead_to_a_moment_or_say_why_not(browser, serve, trouble, small):
     address = serve(small)
     page = visit(f"{address}?trace=run&t={MOMENT}&panel=life", browser, trouble)

@@ -158,14 +158,20 @@ class Sessions:
 
     def rejoin(self, session: str, ticket: str) -> Iterator[tuple[str, dict, Files]]:
         """The run of this name as `packets` gives it, from its start, for a page that had it; nothing where it is not
-        kept any more. Another page that shows it is left behind."""
+        kept any more, or the page has begun another meanwhile. Another page that shows it is left behind."""
         with self._lock:
+            own = self._kept.get(session)
+            if own is not None and own.name != ticket:
+                return
             before = next((other for other, run in self._kept.items() if run.name == ticket), None)
             if before is None:
                 return
             kept = self._kept[session] = self._kept.pop(before)
             if before in self._wanted:
                 self._wanted[session] = self._wanted.pop(before)
+            run = self._runs.get(ticket)
+        if run is not None:
+            run.pause(False)  # a page that comes back plays
         yield from self._follow(session, kept)
 
     def _follow(self, session: str, kept: KeptRun) -> Iterator[tuple[str, dict, Files]]:

@@ -117,9 +117,9 @@ class LessonTab:
         self.player.rejoin(self.rejoin, None, [self.notebook, *self._shown, self.player], **QUIET, **queue)
         # A page may confirm a part before the answer to its last confirmation has come: none of them may be dropped.
         self.player.confirm(self.confirm, queue=False, trigger_mode="multiple", **QUIET)
-        for event, answer in ((self.player.beat, beat), (self.player.pause, pause)):
+        for event, answer, mode in ((self.player.beat, beat, "once"), (self.player.pause, pause, "multiple")):
             if answer is not None:
-                event(answer, queue=False, **QUIET)
+                event(answer, queue=False, trigger_mode=mode, **QUIET)
 
     def _moves(self, button: gr.Button, move: Callable, changed: list) -> None:
         button.click(move, self.notebook, changed, **QUIET).then(fn=None, js=FOCUS)
@@ -141,7 +141,7 @@ class LessonTab:
         yield {self.trouble: gr.skip()}  # from an event that yields nothing Gradio (6.31) makes its components empty
         try:
             asked = read_lesson_link(search)
-            if asked is not None:
+            if asked is not None and notebook.lesson is None:  # the player came late: a lesson that was opened stays
                 notebook.open(self._named(asked[0]), asked[1] - 1)
                 yield from self._page(notebook)
         except LinkError as error:

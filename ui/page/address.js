@@ -27,10 +27,14 @@ function lesson() {
   return name ? { lesson: name, step } : {};
 }
 
+// What the address says of a recording already.
+const said = () => Object.fromEntries([...new URLSearchParams(location.search)].filter(([name]) => ["trace", "t"].includes(name)));
+
 const player = () => document.querySelector("#player .df")?.player;
 
 function recording() {
   const { history, clock } = player();
+  if (!history) return said(); // what was asked for is on its way
   const { link, unasked } = history?.run.recorded ?? {};
   if (!link || (unasked && clock.playing)) return {};
   return { trace: link, t: (clock.frame / clock.fps).toFixed(2) };
@@ -50,14 +54,18 @@ function keepUp() {
 export function mount() {
   const asked = new URLSearchParams(location.search);
   const wanted = asked.get("tab") ?? (asked.has("lesson") ? "learn" : "");
-  let patience = 60; // looks until what the link asks for has to be there
-  addEventListener("popstate", () => turnTo(new URLSearchParams(location.search).get("tab") ?? nameOf(tabs()[0])));
+  let waits = Boolean(wanted); // until what the link asks for is there, however long that takes, or a viewer goes elsewhere
+  addEventListener("popstate", () => {
+    waits = false;
+    turnTo(new URLSearchParams(location.search).get("tab") ?? nameOf(tabs()[0]));
+  });
   document.addEventListener("click", ({ target, isTrusted }) => {
-    turned ||= isTrusted && tabs().includes(target.closest("[role=tab]"));
+    if (!isTrusted || !tabs().includes(target.closest("[role=tab]"))) return;
+    turned = true;
+    waits = false;
   });
   setInterval(() => {
-    const there = !wanted || (turnTo(wanted) && (!asked.has("lesson") || lesson().lesson));
-    if (there) patience = 0;
-    if (patience-- <= 0) keepUp();
+    if (waits) waits = !(turnTo(wanted) && (!asked.has("lesson") || lesson().lesson));
+    if (!waits) keepUp();
   }, LOOK_MS);
 }

@@ -3,7 +3,7 @@
 const BEAT_MS = 1000; // how often the server hears where the playhead is
 export const KINDS = { waiting: "waits", started: "starts", notice: "notes", ended: "ends" };
 
-// A subclass has `clock` from its first message on, `hasFrames`, and `tick(now)` for every frame of the screen.
+// A subclass has `clock` from its first message on, `hasFrames`, `awaited`, the frame to go to once it is there, if any, and `tick(now)` for every frame of the screen.
 export class Film {
   // element: with the component's .df; tell: functions that reach the server; kinds: of message, and what takes them;
   // words: for the reasons to end.
@@ -107,7 +107,7 @@ export class Film {
     if (!this.live) return;
     const playing = Boolean(clock?.moving) && !document.hidden;
     const frame = clock?.position ?? 0;
-    this.memory?.keep(this.run, frame);
+    this.memory?.keep(this.run, this.awaited ?? frame);
     if (!this.over) this.tell.beat({ run: this.run, frame, playing, seen: this.sequence });
   }
 }

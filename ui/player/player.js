@@ -21,6 +21,7 @@ import { describe, linkTo, Opening } from "./recorded.js";
 import { Stage, staySmall } from "./stage.js";
 import { Tour } from "./tour.js";
 
+const WORD_MS = 5000; // how often the server hears that somebody waits for the next part of a recorded run
 const TAKES = { ...KINDS, idle: "idles", chunk: "takes", prompt: "expects", changed: "changes" };
 const WORDS = { finished: "The video is complete.", stopped: "Stopped.", failed: "The run ended with an error" };
 
@@ -52,6 +53,7 @@ class Player extends Film {
     this.listen(props);
     this.listenToPicks();
     this.begin();
+    setInterval(() => this.over || this.confirm(), WORD_MS);
   }
 
   listen({ starts, stops }) {
@@ -94,6 +96,10 @@ class Player extends Film {
     return { layer: Number(value("layer")), head: Number(value("head")) };
   }
 
+  get awaited() {
+    return this.opening?.frame;
+  }
+
   get hasFrames() {
     return this.stage.shown >= 0 || Boolean(this.history?.chunks.length);
   }
@@ -107,6 +113,11 @@ class Player extends Film {
 
   receive(value) {
     super.receive(value);
+    this.confirm();
+  }
+
+  // What of a recorded run is here.
+  confirm() {
     if (this.history?.run.recorded) this.tell.confirm({ run: this.run, seen: this.sequence });
   }
 

@@ -73,6 +73,10 @@ class Race extends Film {
     if (this.memory.found) this.tell.rejoin({ run: this.memory.found.run });
   }
 
+  get awaited() {
+    return this.left;
+  }
+
   get hasFrames() {
     return this.rounds.length > 0;
   }

@@ -120,7 +120,7 @@ class RaceTab:
         self.player.rejoin(self.rejoin, None, shown, show_progress="hidden", api_visibility="private", **queue)
         self.stop.click(stop, **QUIET)
         self.player.beat(beat, **QUIET)
-        self.player.pause(pause, **QUIET)
+        self.player.pause(pause, trigger_mode="multiple", **QUIET)  # as of the page's own
         self.change.click(change_half_way, self.prompt, self.later, **QUIET)
         looked, prompts = [self.prompt, self.later, self.runners, self.seed], [self.prompt, self.later]
         offered = self.note.offer(take, prompts, prompts, **QUIET)
@@ -154,7 +154,9 @@ class RaceTab:
         for shown in _shown(sessions.rejoin(request.session_hash, run)) if sessions else ():
             found = True
             yield shown
-        if not found:
+        if not found and sessions and sessions.wants(request.session_hash):  # a race was started before the player came
+            yield (gr.skip(),) * (2 + len(_buttons(running=True)))
+        elif not found:
             yield (GONE, *_buttons(running=False), note("Your last race is gone: it is kept for a minute.", "hint"))
 
     def look(self, prompt, later, runners, seed) -> tuple:

@@ -71,16 +71,18 @@ class RecordingsMenu:
 
     def arrive(self, event: gr.EventData, request: gr.Request) -> Iterator[tuple]:
         """A page was opened: at the moment that its link names, or with the first run of the recordings."""
-        (search,) = told(event, search=str)
+        (search,), session = told(event, search=str), request.session_hash
 
         def opening() -> Opening | None:
+            if self._busy(session) or self.viewings.opened(session):
+                return None  # the player came late: what its viewer asked for meanwhile stays
             moment = read_link(search)
             if moment is not None:
                 return self._opening(moment)
             first = self.recordings.first
             return None if first is None else replace(self._opening(Moment(first)), unasked=True)
 
-        yield from self._play(request.session_hash, opening)
+        yield from self._play(session, opening)
 
     def confirm(self, event: gr.EventData, request: gr.Request) -> None:
         """The page has received a part."""
@@ -100,7 +102,7 @@ class RecordingsMenu:
         except (TraceError, LinkError) as error:
             yield gr.skip(), problem(error)
             return
-        if asked is None or (asked.unasked and self._busy(session)):  # a viewer's own run is never ended unasked
+        if asked is None:
             yield gr.skip(), gr.skip()
             return
         self._interrupt(session)

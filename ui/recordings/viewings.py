@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,7 +16,8 @@ from .links import Moment
 FIRST_BYTES = 60_000  # of images in the first part, so that it shows soon
 PART_BYTES = 600_000
 MOST_BYTES = 150_000_000  # of images in all; below DETAIL_BYTES in memory/history.js, so that a page holds all
-CONFIRM_SECONDS = 30.0  # without a word from the page nobody is there
+SILENT_SECONDS = 150.0  # a hidden tab's timers fire once a minute; longer silence means that nobody is there
+SILENT = "The page fell silent, so no more of this run was sent. Open it again to see the rest."
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,12 @@ class Viewing:
         self._opening = opening
         self._changed = threading.Condition()
         self._seen, self._stopped = -1, False
+        self._heard = time.monotonic()  # when the page said something last
 
     def confirm(self, seen: int) -> None:
         """The page has everything up to the message of this number."""
         with self._changed:
-            self._seen = max(self._seen, seen)
+            self._seen, self._heard = max(self._seen, seen), time.monotonic()
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -58,7 +61,8 @@ class Viewing:
         return self._opening.trace
 
     def parts(self) -> Iterator[list[dict]]:
-        """The run's messages, numbered as those of a live one, some at a time; fewer when the page falls silent."""
+        """The run's messages, numbered as those of a live one, some at a time; fewer, and a word, when the page falls
+        silent."""
         part, size, most = [], 0, FIRST_BYTES
         for number, message in enumerate(self._messages()):
             part.append({"run": self.id, "seq": number, **message})
@@ -67,6 +71,8 @@ class Viewing:
                 continue
             yield part
             if not self._confirmed(number):
+                if not self._stopped and message["kind"] != "ended":
+                    yield [{"run": self.id, "seq": number + 1, **_ended("stopped", note=SILENT)}]
                 return
             part, size, most = [], 0, PART_BYTES
 
@@ -86,9 +92,9 @@ class Viewing:
                 chunks += 1
                 yield message
         except TraceError as error:
-            yield {"kind": "ended", "reason": "error", "chunks": chunks, "error": str(error), "note": ""}
+            yield _ended("error", chunks, str(error))
             return
-        yield {"kind": "ended", "reason": "recorded", "chunks": chunks, "error": None, "note": note or self._end()}
+        yield _ended("recorded", chunks, note=note or self._end())
 
     def _recorded(self) -> dict:
         moment = self._opening.moment or Moment("")
@@ -101,8 +107,17 @@ class Viewing:
 
     def _confirmed(self, number: int) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or self._seen >= number, CONFIRM_SECONDS)
-            return self._seen >= number and not self._stopped
+            self._heard = time.monotonic()
+            while not self._stopped and self._seen < number:
+                left = self._heard + SILENT_SECONDS - time.monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(left)
+            return not self._stopped
+
+
+def _ended(reason: str, chunks: int = 0, error: str | None = None, note: str = "") -> dict:
+    return {"kind": "ended", "reason": reason, "chunks": chunks, "error": error, "note": note}
 
 
 class Viewings:
@@ -131,6 +146,11 @@ class Viewings:
             viewing = self._now.get(session)
         if viewing is not None and viewing.id == run:
             viewing.confirm(seen)
+
+    def opened(self, session: str) -> bool:
+        """Whether the session has opened a recorded run."""
+        with self._lock:
+            return session in self._latest
 
     def trace_of(self, session: str, run: str) -> Trace | None:
         """Of the recorded run that the session opened last, if that has this name."""
