@@ -163,7 +163,7 @@ class App:
         gr.on(starts, self.generate, inputs, outputs, trigger_mode="multiple", **long)
         page.player.go_on(self.go_on, inputs, outputs, **long)
         page.player.rejoin(self.rejoin, None, outputs, **long)
-        page.change.click(self.change_prompt, page.prompt, page.note, **QUIET)
+        page.change.click(self.change_prompt, page.prompt, page.note, trigger_mode="multiple", **QUIET)
         page.stop.click(self.stop, **QUIET)
         page.player.beat(self.beat, **QUIET)
         # Who pauses may play again before the answer has come: neither may be dropped.

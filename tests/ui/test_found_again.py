@@ -2,6 +2,7 @@
 
 import re
 import time
+from contextlib import contextmanager
 
 import pytest
 from browsing import expect
@@ -115,15 +116,32 @@ def test_a_network_that_was_cut_does_not_end_the_run(page, trouble, seconds):
     page_was_left(trouble)
 
 
-def test_who_plays_again_before_the_pause_was_answered_sees_the_video_go_on(page):
-    runs(page)
+@contextmanager
+def slow_connection(page):
     network = page.context.new_cdp_session(page)
     slow = {"offline": False, "latency": 1500, "downloadThroughput": -1, "uploadThroughput": -1}
     network.send("Network.enable")
     network.send("Network.emulateNetworkConditions", slow)
-    page.get_by_role("button", name="Pause").click()
-    page.get_by_role("button", name="Play", exact=True).click()
+    yield
     network.send("Network.emulateNetworkConditions", slow | {"latency": 0})
+
+
+def test_of_two_prompts_that_follow_each_other_the_second_holds_however_slow_the_connection(page):
+    runs(page)
+    with slow_connection(page):
+        for prompt in ("a green kite over the sea at night", "a white boat over the sea by day"):
+            page.locator("#prompt textarea").fill(prompt)
+            page.get_by_role("button", name="Change prompt").click()
+    wait(page, "p.history.chunks.at(-1).prompt.startsWith('a white boat')")
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+
+
+def test_who_plays_again_before_the_pause_was_answered_sees_the_video_go_on(page):
+    runs(page)
+    with slow_connection(page):
+        page.get_by_role("button", name="Pause").click()
+        page.get_by_role("button", name="Play", exact=True).click()
     made = look(page, "p.clock.newest")
     wait(page, f"p.clock.newest > {made + 60}")  # more than what is under way
     page.get_by_role("button", name="Stop", exact=True).click()
@@ -131,13 +149,9 @@ def test_who_plays_again_before_the_pause_was_answered_sees_the_video_go_on(page
 
 
 def test_an_example_is_what_is_made_however_slow_the_connection(page):
-    network = page.context.new_cdp_session(page)
-    slow = {"offline": False, "latency": 1500, "downloadThroughput": -1, "uploadThroughput": -1}
-    network.send("Network.enable")
-    network.send("Network.emulateNetworkConditions", slow)
-    page.get_by_role("button", name="a white boat swaying").click()
-    page.get_by_role("button", name="Generate", exact=True).click()
-    network.send("Network.emulateNetworkConditions", slow | {"latency": 0})
+    with slow_connection(page):
+        page.get_by_role("button", name="a white boat swaying").click()
+        page.get_by_role("button", name="Generate", exact=True).click()
     wait(page, "p.history && p.stage.shown >= 0")
     assert look(page, "p.history.run.prompt").startswith("a white boat")
     page.get_by_role("button", name="Stop", exact=True).click()
