@@ -389,3 +389,5 @@ def test_policies_beside_have_a_table_of_their_own_and_change_nothing_above(tmp_
     assert above.strip() == section(full[1], "scenery").strip()
     assert row(below, "fade-mem") == "| fade-mem | 1.00<br>0.70 |" and row(below, "self-forcing |")
     assert "3 videos of each policy, from 3 prompts. No videos yet: `future-forcing`" in below
+    summary = json.loads((tmp_path / "summary.json").read_text())["policies"]
+    assert summary == {n: {"subject": None, "colour_drift": None, "scenery": 0.7} for n in ("decoprune", "fade-mem")}

@@ -14,8 +14,10 @@ def test_a_policy_says_what_was_measured_of_it(tmp_path):
     assert measured("deep-sink", path) == "Measured at 60 s: colour drift 0.012."
     assert measured("h2o", path) == ""
     found = {"subject": 1, "colour_drift": 0.0, "scenery": 0.553}
-    path.write_text(json.dumps({"seconds": 60, "policies": {"x": found}}))
+    beside = dict.fromkeys(found) | {"scenery": 0.4}
+    path.write_text(json.dumps({"seconds": 60, "policies": {"x": found, "y": beside, "z": dict.fromkeys(found)}}))
     assert measured("x", path) == "Measured at 60 s: scenery kept 0.55, colour drift 0.000."
+    assert measured("y", path) == "Measured at 60 s: scenery kept 0.40." and measured("z", path) == ""
 
 
 def test_without_evidence_nothing_is_claimed(tmp_path):

@@ -15,8 +15,9 @@ def measured(policy: str, path: Path = SUMMARY) -> str:
     found = summary and summary["policies"].get(policy)
     if not found:
         return ""
-    scenery = "" if found.get("scenery") is None else f"scenery kept {found['scenery']:.2f}, "
-    return f"Measured at {summary['seconds']} s: {scenery}colour drift {found['colour_drift']:.3f}."
+    said = ("scenery", "scenery kept {:.2f}"), ("colour_drift", "colour drift {:.3f}")
+    told = ", ".join(words.format(found[name]) for name, words in said if found.get(name) is not None)
+    return f"Measured at {summary['seconds']} s: {told}." if told else ""
 
 
 def _summary(path: Path) -> dict | None:

@@ -8,7 +8,7 @@ from math import isnan
 from pathlib import Path
 
 from ..comparison import Comparison, compare
-from ..experiments import EXPERIMENTS
+from ..experiments import EXPERIMENTS, NEXT
 from ..measure import Reading
 from ..scenery import Scene
 
@@ -16,17 +16,20 @@ _SHOWN = ("subject", "colour_drift")
 
 
 def headline(readings: Iterable[Reading], seconds: int, scenes: Iterable[Scene] = ()) -> dict:
-    """Means at the end by the name of each policy of `policies`: subject, scenery, colour drift; None: not measured.
+    """Means at the end by the name of each policy of `policies`, and of those that stand beside in `scenery`: subject,
+    scenery, colour drift; None: not measured.
 
     {"seconds": 60, "prompts": 24, "videos": 48, "policies": {"deep-forcing": {"subject": 0.9, "colour_drift": 0.03,
     "scenery": 0.6}}}, videos being those of each policy.
     """
-    readings = list(readings)
+    scenes = list(scenes)
     found = compare(readings, EXPERIMENTS["policies"].policies, seconds)
-    stills = compare(scenes, EXPERIMENTS["scenery"].policies, seconds)
+    stills, others = (compare(scenes, each, seconds) for each in (EXPERIMENTS["scenery"].policies, NEXT))
     policies = {policy.name: {name: _mean(found, policy, name) for name in _SHOWN} for policy in found.policies}
     for policy in found.policies:
         policies[policy.name]["scenery"] = _mean(stills, policy, "scenery") if stills.has(policy) else None
+    for policy in others.policies:
+        policies[policy.name] = dict.fromkeys(_SHOWN) | {"scenery": _mean(others, policy, "scenery")}
     prompts = len({prompt for prompt, _ in found.videos})
     return {
         "seconds": seconds,
