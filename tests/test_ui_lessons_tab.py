@@ -257,12 +257,6 @@ def test_links_open_a_step(without_model):
         assert words in reader.seen[reader.tab.trouble]
 
 
-def test_a_link_that_is_followed_late_leaves_the_lesson_that_was_opened(without_model):
-    reader = without_model.open()
-    reader.see(reader.tab.follow("?lesson=lesson&step=3", reader.notebook))
-    assert reader.notebook.number == 0 and "Step 1 of 8" in reader.seen[reader.column.progress]
-
-
 def test_an_event_that_changes_nothing_says_so(reader):
     """Gradio empties the components of one that yields nothing: a lesson that is just opened would be blank."""
     tab, nobody = reader.tab, Notebook()

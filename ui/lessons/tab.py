@@ -141,7 +141,7 @@ class LessonTab:
         yield {self.trouble: gr.skip()}  # from an event that yields nothing Gradio (6.31) makes its components empty
         try:
             asked = read_lesson_link(search)
-            if asked is not None and notebook.lesson is None:  # the player came late: a lesson that was opened stays
+            if asked is not None:
                 notebook.open(self._named(asked[0]), asked[1] - 1)
                 yield from self._page(notebook)
         except LinkError as error:
