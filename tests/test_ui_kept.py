@@ -191,7 +191,7 @@ def test_only_so_many_runs_are_kept(monkeypatch):
     for page in pages:
         names.append(watching(sessions, page, sessions.packets(page, order(frames=9)))[0]["run"])
         sessions.finish(page)
-    assert [bool(list(sessions.rejoin("x", name))) for name in names] == [False, True, True, True]
+    assert [bool(list(sessions.rejoin(f"of {name}", name))) for name in names] == [False, True, True, True]
 
 
 class Told:
