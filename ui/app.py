@@ -165,7 +165,7 @@ class App:
         page.player.rejoin(self.rejoin, None, outputs, **long)
         page.change.click(self.change_prompt, page.prompt, page.note, trigger_mode="multiple", **QUIET)
         page.stop.click(self.stop, **QUIET)
-        page.player.beat(self.beat, **QUIET)
+        page.player.beat(self.beat, trigger_mode="multiple", **QUIET)  # each tells what has arrived, and how fast
         # Who pauses may play again before the answer has come: neither may be dropped.
         page.player.pause(self.pause, trigger_mode="multiple", **QUIET)
         enter = "() => (document.querySelector('#change') ?? document.querySelector('#generate')).click()"
