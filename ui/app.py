@@ -165,9 +165,10 @@ class App:
         page.player.rejoin(self.rejoin, None, outputs, **long)
         page.change.click(self.change_prompt, page.prompt, page.note, trigger_mode="multiple", **QUIET)
         page.stop.click(self.stop, **QUIET)
-        page.player.beat(self.beat, trigger_mode="multiple", **QUIET)  # each tells what has arrived, and how fast
-        # Who pauses may play again before the answer has come: neither may be dropped.
-        page.player.pause(self.pause, trigger_mode="multiple", **QUIET)
+        # None is dropped while another is on its way: a beat tells what has arrived, and how fast; who pauses may play
+        # again before the answer has come.
+        for event, answer in ((page.player.beat, self.beat), (page.player.pause, self.pause)):
+            event(answer, trigger_mode="multiple", **QUIET)
         enter = "() => (document.querySelector('#change') ?? document.querySelector('#generate')).click()"
         page.prompt.submit(fn=None, js=enter)
 

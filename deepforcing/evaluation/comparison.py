@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..policies import Policy, settings_of
 from .experiments import label
-from .measure import WINDOW_SECONDS, Reading
+from .measure import WINDOW_SECONDS, Reading, whole_videos
 from .quantities import QUANTITIES
 from .reappear import Visit
 from .revisit import Journey
@@ -55,7 +55,8 @@ class Comparison:
 def compare(readings: Iterable[Row], policies: Sequence[Policy], seconds: int) -> Comparison:
     """What there is of these policies, of videos of that length."""
     rows = {(row.policy, row.prompt, row.seed, row.second): row for row in readings}
-    whole = {policy: _whole_videos(rows, label(policy), seconds) for policy in policies}
+    videos = whole_videos(rows.values(), seconds)
+    whole = {policy: {(p, s) for name, p, s in videos if name == label(policy)} for policy in policies}
     present = tuple(policy for policy in policies if whole[policy])
     common = set.intersection(*(whole[policy] for policy in present)) if present else set()
     return Comparison(
@@ -66,14 +67,6 @@ def compare(readings: Iterable[Row], policies: Sequence[Policy], seconds: int) -
         seconds,
         rows,
     )
-
-
-def _whole_videos(rows: Iterable[tuple[str, int, int, int]], policy: str, seconds: int) -> set[Video]:
-    windows: dict[Video, int] = {}
-    for name, prompt, seed, second in rows:
-        if name == policy and second < seconds:
-            windows[prompt, seed] = windows.get((prompt, seed), 0) + 1
-    return {video for video, count in windows.items() if count == seconds // WINDOW_SECONDS}
 
 
 def short_names(policies: Sequence[Policy]) -> dict[Policy, str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -63,6 +65,12 @@ class Job:
     def noise(self) -> int:
         """The run's own seed: no two videos of one policy share their noise."""
         return 1000 * self.seed + self.prompt
+
+
+def whole_videos(rows: Iterable[Any], seconds: int) -> set[tuple[str, int, int]]:
+    """Policy, prompt and seed of each video of which a table has every window up to that time."""
+    found = Counter((row.policy, row.prompt, row.seed) for row in rows if row.second < seconds)
+    return {video for video, count in found.items() if count == seconds // WINDOW_SECONDS}
 
 
 def windows(chunks: Iterator[np.ndarray], frames: int) -> Iterator[np.ndarray]:

@@ -7,7 +7,6 @@ import multiprocessing
 import os
 import platform
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
@@ -27,7 +26,7 @@ from ..pipeline import Pipeline, load_pipeline
 from ..version import __version__
 from .attention import Agreement, FrameMass, SlotShare, attention_by_frame, choices
 from .experiments import Experiment
-from .measure import WINDOW_SECONDS, Job, Reader, Reading, measure, stranger
+from .measure import Job, Reader, Reading, measure, stranger, whole_videos
 from .prompts import even_prompts, leaving_prompts, still_prompts, turns
 from .reappear import Visit, visits
 from .revisit import Journey, away, journeys
@@ -155,8 +154,7 @@ def _keep(plan: Evaluation, results: dict[str, list]) -> None:
 def _unmade(plan: Evaluation, table: Table, jobs: list[Job]) -> list[Job]:
     """Those whose video is yet to be made; the table without what a kill left half done."""
     rows = table.read()
-    windows = Counter((row.policy, row.prompt, row.seed) for row in rows)
-    done = {key for key, count in windows.items() if count == plan.seconds // WINDOW_SECONDS}
+    done = whole_videos(rows, plan.seconds)
     table.write(row for row in rows if (row.policy, row.prompt, row.seed) in done)
     return [job for job in jobs if job.key not in done]
 

@@ -1,5 +1,6 @@
 """A headless browser at the app's page, and questions to the player in it."""
 
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -33,6 +34,14 @@ def open_tab(app, browser, trouble, new_here: bool = False, **screen):
     page.on("pageerror", lambda error: trouble.append(str(error)))
     page.on("dialog", lambda dialog: (trouble.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     page.goto(app if isinstance(app, str) else app.blocks.local_url)
+    return page
+
+
+def late_tab(browser, trouble, requests: str, seconds: float):
+    """A blank tab in which what these requests ask for comes so much later."""
+    page = open_tab("about:blank", browser, trouble)
+    page_was_left(trouble)
+    page.route(requests, lambda route: (time.sleep(seconds), route.continue_()))
     return page
 
 

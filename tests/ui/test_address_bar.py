@@ -1,17 +1,17 @@
 """The address says what is on the page, a link brings it back, and Back goes from tab to tab."""
 
 import re
-import time
 
 import pytest
 from browsing import expect
-from chromium import look, open_tab, page_was_left, until_it_works, wait
+from chromium import late_tab, look, page_was_left, until_it_works, wait
 from test_trace import record, run
 
 from deepforcing import load_pipeline
 from ui.app import App
 from ui.recordings.library import Recordings
 
+ANSWERS = "**/gradio_api/queue/join*"
 QUICK_LOOKS = """
 const [every, say] = [setInterval, history.replaceState];
 window.setInterval = (look, wait, ...more) => every(look, wait === 1000 ? 20 : wait, ...more);
@@ -66,10 +66,8 @@ def test_a_moment_of_a_recording_is_in_the_address_and_comes_back(page, trouble)
 
 
 def test_a_links_moment_stays_in_the_address_however_late_it_is(app, browser, trouble):
-    page = open_tab("about:blank", browser, trouble)
-    page_was_left(trouble)
+    page = late_tab(browser, trouble, ANSWERS, seconds=2)
     page.add_init_script(QUICK_LOOKS)
-    page.route("**/gradio_api/queue/join*", lambda route: (time.sleep(2), route.continue_()))
     page.goto(f"{app.blocks.local_url}?trace=run&t=3.00")
     wait(page, "p.stage?.shown === 48")
     assert [address for address in page.evaluate("said") if "trace=run" not in address] == []
@@ -87,10 +85,8 @@ def test_a_link_to_a_tab_opens_it(app, page, trouble):
 
 
 def test_a_link_is_kept_however_late_its_lesson_is(app, browser, trouble):
-    page = open_tab("about:blank", browser, trouble)
-    page_was_left(trouble)
+    page = late_tab(browser, trouble, ANSWERS, seconds=3)
     page.add_init_script(QUICK_LOOKS)
-    page.route("**/gradio_api/queue/join*", lambda route: (time.sleep(3), route.continue_()))
     page.goto(f"{app.blocks.local_url}?lesson=4-time-travel&step=2")
     expect(page.locator("#lesson [data-lesson]")).to_have_attribute("data-step", "2")
     page.wait_for_url(re.compile(r"[?]tab=learn&lesson=4-time-travel&step=2$"))

@@ -126,6 +126,19 @@ def slow_connection(page):
     network.send("Network.emulateNetworkConditions", slow | {"latency": 0})
 
 
+def test_no_beat_is_dropped_while_another_is_on_its_way(page):
+    beats = []
+    runs(page)
+    page.on("request", lambda request: beats.append(1) if '"seen"' in (request.post_data or "") else None)
+    with slow_connection(page):
+        for _ in range(5):  # all in less time than one takes
+            look(page, "p.beat()")
+            page.wait_for_timeout(150)
+    assert len(beats) >= 5
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(page.get_by_role("button", name="Generate", exact=True)).to_be_visible()
+
+
 def test_of_two_prompts_that_follow_each_other_the_second_holds_however_slow_the_connection(page):
     runs(page)
     with slow_connection(page):

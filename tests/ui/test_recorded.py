@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from browsing import expect
-from chromium import INKED, drawer, look, open_tab, page_was_left, visit, wait
+from chromium import INKED, drawer, late_tab, look, page_was_left, visit, wait
 from conftest import free_port, soon
 from test_trace import record, run
 
@@ -215,9 +215,7 @@ def upload(page, path: Path):
 
 
 def test_a_link_leads_to_its_moment_however_late_the_player_is(browser, serve, trouble, small):
-    page = open_tab("about:blank", browser, trouble)
-    page_was_left(trouble)
-    page.route("**/player/player.js*", lambda route: (time.sleep(3), route.continue_()))
+    page = late_tab(browser, trouble, "**/player/player.js*", seconds=3)
     page.goto(f"{serve(small)}?trace=run&t={MOMENT}&panel=life")
     a_link_shows_its_moment(page, "life")
     page.close()

@@ -117,9 +117,9 @@ class LessonTab:
         self.player.rejoin(self.rejoin, None, [self.notebook, *self._shown, self.player], **QUIET, **queue)
         # A page may confirm a part before the answer to its last confirmation has come: none of them may be dropped.
         self.player.confirm(self.confirm, queue=False, trigger_mode="multiple", **QUIET)
-        for event, answer, mode in ((self.player.beat, beat, "once"), (self.player.pause, pause, "multiple")):
+        for event, answer in ((self.player.beat, beat), (self.player.pause, pause)):
             if answer is not None:
-                event(answer, queue=False, trigger_mode=mode, **QUIET)
+                event(answer, queue=False, trigger_mode="multiple", **QUIET)
 
     def _moves(self, button: gr.Button, move: Callable, changed: list) -> None:
         button.click(move, self.notebook, changed, **QUIET).then(fn=None, js=FOCUS)

@@ -3,7 +3,8 @@
 const BEAT_MS = 1000; // how often the server hears where the playhead is
 export const KINDS = { waiting: "waits", started: "starts", notice: "notes", ended: "ends" };
 
-// A subclass has `clock` from its first message on, `hasFrames`, `awaited`, the frame to go to once it is there, if any, and `tick(now)` for every frame of the screen.
+// A subclass has `clock` from its first message on, `hasFrames`, `awaited`, the frame to go to once it is there, if any,
+// and `tick(now)` for every frame of the screen.
 export class Film {
   // element: with the component's .df; tell: functions that reach the server; kinds: of message, and what takes them;
   // words: for the reasons to end.

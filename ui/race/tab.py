@@ -119,8 +119,8 @@ class RaceTab:
         self.begin.click(self.start, asked, shown, show_progress="hidden", api_visibility="private", **queue)
         self.player.rejoin(self.rejoin, None, shown, show_progress="hidden", api_visibility="private", **queue)
         self.stop.click(stop, **QUIET)
-        self.player.beat(beat, **QUIET)
-        self.player.pause(pause, trigger_mode="multiple", **QUIET)  # as of the page's own
+        for event, answer in ((self.player.beat, beat), (self.player.pause, pause)):  # as of the page's own
+            event(answer, trigger_mode="multiple", **QUIET)
         self.change.click(change_half_way, self.prompt, self.later, **QUIET)
         looked, prompts = [self.prompt, self.later, self.runners, self.seed], [self.prompt, self.later]
         offered = self.note.offer(take, prompts, prompts, **QUIET)
