@@ -77,8 +77,6 @@ def sky(rng, light: Light, size: int) -> np.ndarray:
     )
     distance = circle(x, y, cx, cy, radius)
     disc = np.clip(0.5 - distance * size, 0, 1)
-    if light is LIGHTS["night"] and rng.random() < 0.6:
-        disc = disc * np.clip(0.5 + circle(x, y, cx + 0.5 * radius, cy - 0.3 * radius, radius) * size, 0, 1)
     glow = (0.14 if light is LIGHTS["night"] else 0.42) * np.exp(-np.clip(distance, 0, None) / (1.1 * radius))
     alpha = np.maximum(disc, glow)[..., None]
     return frame * (1 - alpha) + alpha * np.asarray(light.disc, np.float32)

@@ -214,7 +214,6 @@ def ball(b: Brush, phase) -> None:
 
 DRAW = {"balloon": balloon, "boat": boat, "bird": bird, "rocket": rocket, "kite": kite, "fish": fish}
 DRAW |= {"star": five_star, "ball": ball}
-TURNS = ("bird", "fish", "boat")  # drawn facing right; the others look the same both ways
 
 
 def sprite(subject: str, look: Look, path: Path, size: int):
@@ -227,8 +226,6 @@ def sprite(subject: str, look: Look, path: Path, size: int):
     y = ((top[:, None] + pixels) / size - path.y[:, None]).astype(np.float32)[:, :, None] / look.radius
     cos, sin = (f(path.tilt).astype(np.float32)[:, None, None] for f in (np.cos, np.sin))
     u, v = cos * x + sin * y, cos * y - sin * x
-    if subject in TURNS:
-        u = u / path.facing.astype(np.float32)[:, None, None]
     brush = Brush(u, v, look, 1 / (look.radius * size))
     DRAW[subject](brush, path.phase.astype(np.float32)[:, None, None])
     return brush.planes, top, left
