@@ -7,6 +7,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
+from deepforcing.models.components import fastest_dtype
 from deepforcing.training import parallel
 
 
@@ -56,7 +57,8 @@ class Muon(torch.optim.Optimizer):
         for shape, indices in alike.items():
             matrices = torch.stack([updates[index].flatten(1) for index in indices])
             size = max(1.0, matrices.shape[1] / matrices.shape[2]) ** 0.5
-            for index, matrix in zip(indices, size * orthogonalise(matrices), strict=True):
+            exact_enough = matrices.to(fastest_dtype(matrices.device))  # the iterations are approximate anyway
+            for index, matrix in zip(indices, size * orthogonalise(exact_enough).float(), strict=True):
                 updates[index] = matrix.reshape(shape)
         return updates
 

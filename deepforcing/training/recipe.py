@@ -10,7 +10,7 @@ import torch
 
 from deepforcing.models.tiny_classifier import Classifier, load_classifier
 from deepforcing.training.bundle import ASSETS, CLASSIFIER, Bundle, load_bundle, new_bundle
-from deepforcing.training.dit_stage import Stage
+from deepforcing.training.dit_stage import Stage, TinyModel
 from deepforcing.training.rendering import Source
 from deepforcing.training.scale import CPU, Scale
 from deepforcing.training.sizes import ModelSizes
@@ -43,6 +43,11 @@ class Recipe:
     def beginning(self) -> Bundle:
         """What training begins with."""
         return new_bundle(self.sizes) if self.fresh else load_bundle(self.start)
+
+    def learner(self, bundle: Bundle) -> TinyModel:
+        """What the transformer's stage trains: it and the text encoder; or it alone where both are good already, as
+        its student reads with the same encoder."""
+        return TinyModel(bundle.teacher or bundle.transformer, bundle.text.requires_grad_(self.fresh))
 
     @property
     def classifier(self) -> Classifier:

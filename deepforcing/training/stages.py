@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
+import torch
+from torch import nn
 
 from deepforcing.config import Sampling
 from deepforcing.training import parallel
@@ -15,7 +18,7 @@ from deepforcing.training.classifier import Shown, train_classifier, truth_of
 from deepforcing.training.codec_stage import CodecTraining, train_codec
 from deepforcing.training.data import decode_clips, encode_clips
 from deepforcing.training.distil_stage import Distillation, Distiller, distil
-from deepforcing.training.dit_stage import DitTraining, TinyModel, train_dit
+from deepforcing.training.dit_stage import DitTraining, train_dit
 from deepforcing.training.precision import prepare
 from deepforcing.training.recipe import Recipe
 from deepforcing.training.rendering import Rendering
@@ -60,7 +63,8 @@ def make_latents(recipe: Recipe, rendering: Rendering) -> None:
 
 
 def make_transformer(recipe: Recipe, rendering: Rendering) -> None:
-    """The transformer and the text encoder, in as many processes as the recipe says."""
+    """The transformer and the text encoder, in as many processes as the recipe says. Where both are good already the
+    transformer alone learns on, and its student is carried along."""
     _in_processes(train_transformer, recipe)
 
 
@@ -79,7 +83,7 @@ def _in_processes(work: Callable[[Recipe], None], recipe: Recipe) -> None:
 def train_transformer(recipe: Recipe) -> None:
     """One process's part of it; the first writes the result."""
     bundle, scale = replace(recipe.beginning, codec=load_bundle(recipe.output).codec), recipe.scale
-    model = TinyModel(bundle.teacher or bundle.transformer, bundle.text)
+    model, before = recipe.learner(bundle), deepcopy(bundle.teacher)
     config = DitTraining(
         parallel.from_first(recipe.times.seconds("transformer")),
         recipe.stages,
@@ -88,7 +92,20 @@ def train_transformer(recipe: Recipe) -> None:
     )
     model = train_dit(model.to(recipe.device), config, recipe.folder, recipe.device).cpu()
     if parallel.rank() == 0:
-        save_bundle(recipe.output, replace(bundle, transformer=model.transformer, text=model.text, teacher=None))
+        parts = {"transformer": model.transformer, "text": model.text}
+        if before:
+            moved = carried(bundle.transformer, before, model.transformer)
+            parts = {"transformer": moved, "teacher": model.transformer}
+        save_bundle(recipe.output, replace(bundle, **parts))
+
+
+@torch.no_grad()
+def carried(student: nn.Module, before: nn.Module, after: nn.Module) -> nn.Module:
+    """The student, moved by what its teacher learnt: differences of weights add up (arXiv 2212.04089), and what is left
+    to distil is small."""
+    for moved, old, new in zip(student.parameters(), before.parameters(), after.parameters(), strict=True):
+        moved += new - old
+    return student
 
 
 def distil_transformer(recipe: Recipe) -> None:

@@ -45,7 +45,7 @@ def warm(recipe: Recipe) -> None:
     """One step of each kind on made-up data, in the order in which training comes to them."""
     prepare(recipe.device)
     bundle = recipe.beginning
-    model = TinyModel(bundle.teacher or bundle.transformer, bundle.text).to(recipe.device)
+    model = recipe.learner(bundle).to(recipe.device)
     side = bundle.card.size // bundle.codec.spatial_factor
     shape = (bundle.codec.channels, side, side)
     if "transformer" in recipe.times.stages:
