@@ -24,7 +24,7 @@ from deepforcing.training import parallel
 from deepforcing.training.bundle import in_half_precision
 from deepforcing.training.dit_stage import CHUNK, Batch, is_block_matrix, pick, warp, x0_loss
 from deepforcing.training.optim import Optimizers
-from deepforcing.training.phrases import Phrases
+from deepforcing.training.phrases import Phrases, odds
 from deepforcing.training.precision import fast_matrices
 from deepforcing.training.progress import Clock, Report
 from deepforcing.training.roll_out import RollOut, RollOuts
@@ -89,13 +89,13 @@ class Distiller:
         self._actor = in_half_precision(student).to(student.device)  # the student, as it plays
         self._play = RollOuts(CausalWan(self._actor, sampling), shape)
         captions = [sample_caption(rng) for _ in range(config.captions)]
-        self._phrases = Phrases(text, captions, rng, self.device, variants=1)
+        self._phrases, self._odds = Phrases(text, captions, rng, self.device, variants=1), odds(captions, self.device)
 
     @torch.no_grad()
     def roll_out(self, chunks: int, count: int) -> RollOut:
         """The student's own clips of random captions."""
         torch._foreach_copy_(list(self._actor.parameters()), list(self.student.parameters()))
-        picks = torch.randint(len(self._phrases), (count,), device=self.device)
+        picks = torch.multinomial(self._odds, count, replacement=True)
         return self._play(self.text(*self._phrases.sample(picks)), chunks)
 
     def student_loss(self, seen: RollOut) -> tuple[Tensor, Tensor]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +13,7 @@ from deepforcing.models.tiny_text import TinyTextEncoder
 from deepforcing.training import parallel
 from deepforcing.training.data import load_latents
 from deepforcing.training.optim import Optimizers
-from deepforcing.training.phrases import Phrases
+from deepforcing.training.phrases import Phrases, odds
 from deepforcing.training.precision import fast_matrices
 from deepforcing.training.progress import Clock, Report
 from deepforcing.training.run import Run
@@ -64,7 +63,6 @@ class DitTraining:
     drop_caption: float = 0.1
     history_noise: float = 0.4
     subject_weight: float = 3.0  # what an error on the subject counts for, beyond one elsewhere
-    often: Mapping[str, float] = field(default_factory=lambda: {"bird": 3.0})  # drawn, for once of another subject
     steps: tuple[float, ...] = (1.0, 0.75, 0.5, 0.25)  # sampling steps before the shift
     shifts: tuple[float, ...] = (3.0, 5.0)  # half of the noise levels are sampling steps under one of these
     checkpoint_every: float = 180.0  # seconds
@@ -127,28 +125,27 @@ class Lesson:
 class Latents:
     """Named latent files on the device that trains, loaded when they are first asked for."""
 
-    def __init__(self, folder: Path, text: TinyTextEncoder, config: DitTraining, device: torch.device) -> None:
-        self._folder, self._text, self._config, self._device = folder, text, config, device
+    def __init__(self, folder: Path, text: TinyTextEncoder, drop_caption: float, device: torch.device) -> None:
+        self._folder, self._text, self._drop, self._device = folder, text, drop_caption, device
         self._loaded: dict[str, tuple[Tensor, Tensor, Tensor, Phrases]] = {}
 
     def sample(self, batch: Batch) -> Lesson:
         """Random clips; half of them begin at the beginning."""
-        latents, regions, odds, phrases = self._source(batch.source)
+        latents, regions, wanted, phrases = self._source(batch.source)
         length = max(1, CHUNK * batch.chunks)
         spare = 0 if batch.chunks == 0 else latents.shape[1] // CHUNK - batch.chunks
-        picks = torch.multinomial(odds, batch.count, replacement=True)
+        picks = torch.multinomial(wanted, batch.count, replacement=True)
         later = torch.rand(batch.count, device=self._device) < 0.5
         start = later * CHUNK * torch.randint(spare + 1, (batch.count,), device=self._device)
         at = picks[:, None], start[:, None] + torch.arange(length, device=self._device)
         clean = latents[at].transpose(1, 2).float().contiguous()  # what is compiled knows one layout
-        return Lesson(clean, regions[at].float(), *phrases.sample(picks, self._config.drop_caption))
+        return Lesson(clean, regions[at].float(), *phrases.sample(picks, self._drop))
 
     def _source(self, name: str) -> tuple[Tensor, Tensor, Tensor, Phrases]:
         if name not in self._loaded:
             data = load_latents(self._folder / f"{name}_latents.npy", self._device)
             phrases = Phrases(self._text, data.captions, np.random.default_rng(0), self._device)
-            odds = [self._config.often.get(caption.subject, 1.0) for caption in data.captions]
-            self._loaded[name] = data.latents, data.regions, torch.tensor(odds, device=self._device), phrases
+            self._loaded[name] = data.latents, data.regions, odds(data.captions, self._device), phrases
         return self._loaded[name]
 
 
@@ -198,7 +195,7 @@ def train_dit(model: TinyModel, config: DitTraining, folder: Path, device: torch
     run = Run(model, optimizers, config.average, clock, folder / "dit.ckpt", config.checkpoint_every)
     kinds, report = np.random.default_rng((seed, run.steps)), Report("transformer", clock)
     torch.manual_seed(1_000_000 * parallel.rank() + seed + run.steps)
-    data, levels = Latents(folder, model.text, config, device), NoiseLevels(config, device)
+    data, levels = Latents(folder, model.text, config.drop_caption, device), NoiseLevels(config, device)
     while run.going():
         stage = next(s for s in config.stages if clock.elapsed < s.until * config.seconds)
         batch = pick(stage.batches, kinds)

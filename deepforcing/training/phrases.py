@@ -1,8 +1,10 @@
-"""Captions as sentences in tokens, made ahead, so that a training step draws them on its own device."""
+"""Captions as sentences in tokens, made ahead, so that a training step draws them on its own device; and how often
+each of them is drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -12,6 +14,12 @@ from deepforcing.captions import Caption
 from deepforcing.models.tiny_text import TinyTextEncoder
 
 VARIANTS = 4  # ways of saying a caption
+OFTEN = MappingProxyType({"bird": 3.0})  # drawn, for once of another subject: the hardest to draw
+
+
+def odds(captions: Sequence[Caption], device: torch.device) -> Tensor:
+    """How often each caption is to be drawn, [N], up to a factor."""
+    return torch.tensor([OFTEN.get(caption.subject, 1.0) for caption in captions], device=device)
 
 
 class Phrases:
@@ -27,9 +35,6 @@ class Phrases:
                 found = text.tokenize(caption.phrase(rng))
                 tokens[index, variant, : len(found)], lengths[index, variant] = found, len(found)
         self._tokens, self._lengths = (torch.from_numpy(part).to(device) for part in (tokens, lengths))
-
-    def __len__(self) -> int:
-        return len(self._tokens)
 
     def sample(self, picks: Tensor, drop: float = 0.0) -> tuple[Tensor, Tensor]:
         """One sentence for each of the captions `picks` [B], or none at all for a share `drop` of them.

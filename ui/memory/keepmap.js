@@ -28,18 +28,21 @@ export class KeepMap {
     this.root.replaceChildren();
     this.cells.clear();
     for (const bitmap of this.thumbnails.values()) bitmap.close();
-    this.thumbnails.clear();
+    this.thumbnails = new Map();
   }
 
   addThumbnails(chunk, frames, stride) {
+    const { thumbnails } = this;
     for (const latent of own(chunk)) {
       const last = chunk.first + chunk.count - 1;
-      frames.thumbnail(Math.min(pictureOf(latent, stride), last), this.width)?.then((bitmap) => this.addThumbnail(latent, bitmap));
+      frames.thumbnail(Math.min(pictureOf(latent, stride), last), this.width)?.then((bitmap) => this.addThumbnail(latent, bitmap, thumbnails));
     }
   }
 
-  addThumbnail(latent, bitmap) {
-    this.thumbnails.set(latent, bitmap);
+  // thumbnails: of the run that the picture belongs to; another may have begun while it was decoded.
+  addThumbnail(latent, bitmap, thumbnails) {
+    if (thumbnails !== this.thumbnails) return bitmap.close();
+    thumbnails.set(latent, bitmap);
     const shown = this.cells.get(latent);
     if (shown) this.draw(shown);
   }
