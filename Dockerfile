@@ -5,7 +5,7 @@
 FROM python:3.11-slim
 
 ARG EXTRA_INDEX=""
-ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 HF_HOME=/data OMP_WAIT_POLICY=PASSIVE
+ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 HF_HOME=/data
 
 RUN useradd --create-home viewer && mkdir /data && chown viewer /data
 WORKDIR /home/viewer/app

@@ -10,12 +10,14 @@ import sys
 
 from .console import escape_what_cannot_be_shown
 from .ffmpeg import find_ffmpeg
+from .idle_threads import short_waits
 from .proxies import mind_proxies
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     escape_what_cannot_be_shown()
+    os.environ.update(short_waits())
     given = sys.argv[1:] if arguments is None else arguments
     try:
         match given:
@@ -31,7 +33,6 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _serve(arguments: list[str]) -> int:
     """The page with a model."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch: idle threads that spin would take the processor
     find_ffmpeg()
     from ui.serve import main
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import torch
-from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
+from diffusers.models.attention_dispatch import AttentionBackendName
 from torch import Tensor
 from torch.nn.functional import linear
 
 from .eight_bit import EightBitKernel
 from .kv_cache import KVCache, LayerCache, Reading
+from .plain_attention import attend
 from .rope import rotate_into
 
 
@@ -78,7 +79,7 @@ class CausalSelfAttention:
         if self.eight_bits is not None and layer.in_8_bits is not None and not layer.alone:
             return self.eight_bits(q, layer.in_8_bits.touched)
         backend = self.backend if reading.mask is None else None
-        return dispatch_attention_fn(q, reading.keys, reading.values, attn_mask=reading.mask, backend=backend)
+        return attend(q, reading.keys, reading.values, reading.mask, backend)
 
     def _project(self, attn, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         if self.joined:
@@ -103,7 +104,7 @@ class PromptCrossAttention:
         q = attn.norm_q(attn.to_q(hidden_states)).unflatten(2, (attn.heads, -1))
         if self.prompt.keys is None:
             self._project(attn, encoder_hidden_states)
-        out = dispatch_attention_fn(q, self.prompt.keys, self.prompt.values, backend=self.backend)
+        out = attend(q, self.prompt.keys, self.prompt.values, backend=self.backend)
         return attn.to_out[0](out.flatten(2).type_as(hidden_states))
 
     def _project(self, attn, text: Tensor) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # idle threads that spin slow down a shared machine many times over
+from deepforcing.idle_threads import short_waits
+
+os.environ.update(short_waits())  # before torch; also for the programs that tests start
 if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
     os.environ.setdefault("GRADIO_SERVER_PORT", "7960")  # the first that is tried: processes do not race for one
 

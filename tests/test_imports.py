@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ORDER = [
-    {"turns", "version", "blend", "token_buffer", "sums"},
+    {"turns", "version", "blend", "token_buffer", "sums", "plain_attention", "idle_threads"},
     {"config", "events", "rope", "captions", "metrics", "prompt", "ffmpeg", "output", "console", "proxies"},
     {"compression", "mixing", "past_queries", "eight_bit", "breakdown", "gauges", "going_on"},
     {"timeline", "video_file"},

@@ -1,0 +1,20 @@
+"""How long PyTorch's threads on a CPU wait for more work before they sleep: a tenth of a millisecond, or so.
+
+An operation of a small model takes less time than it takes to wake a thread, so threads that sleep at once make a video
+take twice as long. Threads that never sleep take the processor from everything else.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+_GOMP = {"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": "10000"}  # also where several threads have threads of their own
+_KMP = {"KMP_BLOCKTIME": "1"}  # milliseconds
+
+
+def short_waits() -> dict[str, str]:
+    """What to add to the environment before torch is imported; nothing where it says something already."""
+    if (_GOMP.keys() | _KMP.keys()) & os.environ.keys():
+        return {}
+    return _GOMP if sys.platform == "linux" else _KMP
