@@ -48,6 +48,11 @@ class Begun:
         return make_policy(self.trace.started.policy, **self.trace.started.settings)
 
     @property
+    def switch(self) -> str:
+        """What the run did with its cache at a new prompt."""
+        return self.trace.started.switch
+
+    @property
     def steps(self) -> int | None:
         """Of a chunk, at the run's beginning; None where that was not recorded."""
         return self.trace.started.steps or None

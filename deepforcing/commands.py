@@ -35,7 +35,7 @@ from .output import check_place
 from .pipeline import Pipeline, generate_long_video, load_pipeline, past_from, started_event
 from .policies import POLICIES, DeepForcing, Policy, make_policy, read_setting, settings_of
 from .prompt import PromptError, as_text
-from .prompt_options import add_prompts, check_words, prompt_metadata, timeline_from
+from .prompt_options import add_prompts, check_seconds, check_words, prompt_metadata, timeline_from
 from .race.command import add_race
 from .timeline import Timeline
 from .trace import TraceError, TraceWriter
@@ -73,8 +73,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_generate(parser: argparse.ArgumentParser) -> None:
-    parser.set_defaults(run=_generate)
     add_prompts(parser)
+    parser.set_defaults(run=_generate, switch=None)  # that of --from, or as told
     parser.add_argument("-o", "--output", default="out.mp4", help="MP4 file (default: %(default)s)")
     parser.add_argument("--trace", metavar="FILE", help="also record the run, with all that the page shows of it")
     parser.add_argument("--seconds", type=float, default=20.0, help="length (default: %(default)s)")
@@ -149,8 +149,7 @@ def _load(options: argparse.Namespace, policy: Policy) -> Pipeline:
 
 
 def _generate(options: argparse.Namespace) -> int:
-    if not 0 < options.seconds < float("inf"):
-        raise SettingsError(f"--seconds must be more than 0, not {options.seconds}")
+    check_seconds(options.seconds)
     begun = Begun.of(options)
     timeline = begun.timeline(options) if begun else timeline_from(options)
     _check_files(options)
@@ -160,6 +159,8 @@ def _generate(options: argparse.Namespace) -> int:
     past = past.keeping("scene", "steps") if _asks_policy(options) else past
     past = past if options.steps is None else past.without("steps")
     options.steps = begun.steps if begun and options.steps is None else options.steps
+    options.switch = options.switch or (begun.switch if begun else "keep")
+    options.stale_prompt = begun is not None and begun.trace.started.stale_prompt
     if options.start is not None and begun:
         raise SettingsError("--start and --from do not go together: a run starts from a picture, or goes on")
     if options.start is not None:
@@ -177,6 +178,7 @@ def _generate(options: argparse.Namespace) -> int:
         probe=options.trace is not None,
         past=past,
         steps=options.steps,
+        stale_prompt=options.stale_prompt,
     )
     check_words(pipeline.text, timeline, options)
     started = time.perf_counter()
@@ -184,12 +186,13 @@ def _generate(options: argparse.Namespace) -> int:
         with VideoWriter(options.output, pipeline.shape, _metadata(pipeline, policy, timeline, options, past)) as video:
             with tqdm(total=frames, unit="frame") as bar:
                 for chunk in _explained(chunks, policy, pipeline):
-                    record(chunk)
                     if isinstance(chunk, SettingsChanged):
+                        record(chunk)
                         continue
                     if options.start is not None and chunk.index == 0:
                         _tell_likeness(options.start, pipeline, chunk)
                     video.write(chunk.frames)
+                    record(chunk)  # a trace never holds more than its video
                     bar.update(len(chunk.frames))
     seconds = time.perf_counter() - started
     print(f"{options.output}: {frames} frames, {frames / pipeline.shape.fps:.1f} s of video in {seconds:.1f} s")
@@ -230,7 +233,8 @@ def _recording(options: argparse.Namespace, pipeline: Pipeline, policy: Policy) 
     if options.trace is None:
         yield lambda chunk: None
         return
-    started = started_event(pipeline, options.prompt.strip(), policy, options.seed, options.switch, steps=options.steps)
+    settings = options.seed, options.switch, options.stale_prompt, options.steps
+    started = started_event(pipeline, options.prompt.strip(), policy, *settings)
     meter = DriftMeter.of(started)
     with TraceWriter(options.trace) as trace:
         trace.write(started)

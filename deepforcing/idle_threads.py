@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 import sys
 
-_GOMP = {"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": "10000"}  # also where several threads have threads of their own
-_KMP = {"KMP_BLOCKTIME": "1"}  # milliseconds
+_GNU = {"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": "10000"}  # also where several threads have threads of their own
+_LLVM = {"KMP_BLOCKTIME": "1"}  # milliseconds; without it, "active" would mean for ever
 
 
 def short_waits() -> dict[str, str]:
     """What to add to the environment before torch is imported; nothing where it says something already."""
-    if (_GOMP.keys() | _KMP.keys()) & os.environ.keys():
+    if (_GNU.keys() | _LLVM.keys()) & os.environ.keys():
         return {}
-    return _GOMP if sys.platform == "linux" else _KMP
+    return _GNU | _LLVM if sys.platform == "linux" else _LLVM

@@ -74,8 +74,9 @@ def _is_clip(path: str | Path) -> bool:
 def _read_clip(path: Path, shape: VideoShape) -> list[np.ndarray]:
     if not path.is_file():
         raise OSError(f"there is no file {path}")
-    with read_clip(path, shape) as frames:
-        last = list(deque(frames, maxlen=shape.frames(MOST_LATENTS)))
+    most = shape.frames(MOST_LATENTS)
+    with read_clip(path, shape, 1 + most / shape.fps) as frames:
+        last = list(deque(frames, maxlen=most))
     if not last:
         raise SettingsError(f"{path.name} is no MP4 with a video in it that can be read")
     return last
@@ -92,9 +93,9 @@ def _read_picture(path: str | Path) -> Image.Image:
             raise SettingsError(f"{name} is no picture that can be read: give a PNG, JPEG or WebP, or an MP4") from None
         except Image.DecompressionBombError:
             raise _too_large(name) from None
-        except (ValueError, SyntaxError, OSError) as error:
-            if isinstance(error, SettingsError | FileNotFoundError | IsADirectoryError | PermissionError):
-                raise
+        except (SettingsError, FileNotFoundError, IsADirectoryError, PermissionError):
+            raise
+        except Exception as error:  # of any kind: each of Pillow's readers has its own
             raise SettingsError(f"{name} is damaged: {error}") from None
 
 

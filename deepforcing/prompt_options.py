@@ -17,6 +17,9 @@ from .timeline import Timeline, read_span, show_time
 from .wording import knows_nothing, nearest_words
 
 
+MOST_SECONDS = 10_000_000  # four months
+
+
 def add_prompts(parser: argparse.ArgumentParser) -> None:
     """The options that `timeline_from` and `check_words` read, and `--switch`."""
     parser.add_argument("prompt", help="what the video shows")
@@ -33,9 +36,17 @@ def add_prompts(parser: argparse.ArgumentParser) -> None:
         "--melt", default="linear", help=f"the way that prompts melt: {', '.join(WAYS)} (default: %(default)s)"
     )
     parser.add_argument(
-        "--switch", default="keep", help=f"the cache at a new prompt: {', '.join(SWITCHES)} (default: %(default)s)"
+        "--switch", default="keep", help=f"the cache at a new prompt: {', '.join(SWITCHES)} (default: keep)"
     )
     parser.add_argument("--anyway", action="store_true", help="also where the model knows no word of a prompt")
+
+
+def check_seconds(seconds: float) -> None:
+    """Raises SettingsError for a length that no video can have."""
+    if not seconds > 0:
+        raise SettingsError(f"--seconds must be more than 0, not {seconds}")
+    if seconds > MOST_SECONDS:
+        raise SettingsError(f"--seconds must be at most {MOST_SECONDS}, not {seconds}")
 
 
 def timeline_from(options: argparse.Namespace) -> Timeline:

@@ -185,8 +185,12 @@ class Steered:
             self._items.close()
             if self._turn is not None:
                 self._turn.give()
-            release(self._device)  # before the end is told, so that the next run finds the room
-            self._end(StreamEnded(reason, made, error))
+            try:
+                release(self._device)  # before the end is told, so that the next run finds the room
+            except RuntimeError as caught:  # the device is lost
+                reason, error = "error", error or self._in_words(caught)
+            finally:
+                self._end(StreamEnded(reason, made, error))
 
     def _end(self, event: StreamEnded) -> None:
         """The end never waits for room."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -128,17 +128,20 @@ def read_frames(path: str | Path, shape: VideoShape) -> Iterator[Iterator[np.nda
 
 
 @contextmanager
-def read_clip(path: str | Path, shape: VideoShape) -> Iterator[Iterator[np.ndarray]]:
-    """As `read_frames`, for anybody's MP4: cut to the shape's proportions, scaled, and at its rate."""
+def read_clip(path: str | Path, shape: VideoShape, seconds: float) -> Iterator[Iterator[np.ndarray]]:
+    """As `read_frames`, for the last seconds of anybody's MP4: cut to the shape's proportions, scaled, at its rate."""
     fit = f"scale={shape.width}:{shape.height}:force_original_aspect_ratio=increase:flags=lanczos"
     filters = f"fps={shape.fps},{fit},crop={shape.width}:{shape.height},format=rgb24"
-    with _decoded(path, shape, filters) as frames:
+    end = ["-sseof", f"-{seconds:g}", "-t", f"{seconds:g}"]  # gaps in a file can be years long
+    with _decoded(path, shape, filters, end) as frames:
         yield frames
 
 
 @contextmanager
-def _decoded(path: str | Path, shape: VideoShape, filters: str) -> Iterator[Iterator[np.ndarray]]:
-    process = subprocess.Popen(_reading(path, filters), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+def _decoded(
+    path: str | Path, shape: VideoShape, filters: str, part: Sequence[str] = ()
+) -> Iterator[Iterator[np.ndarray]]:
+    process = subprocess.Popen(_reading(path, filters, part), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
         yield _frames(process.stdout, (shape.height, shape.width, 3))
     finally:
@@ -153,10 +156,10 @@ def _frames(pipe, size: tuple[int, int, int]) -> Iterator[np.ndarray]:
         yield np.frombuffer(data, np.uint8).reshape(size)
 
 
-def _reading(path: str | Path, filters: str) -> list[str]:
+def _reading(path: str | Path, filters: str, part: Sequence[str]) -> list[str]:
     safe = ["-protocol_whitelist", "file", "-f", "mp4", "-max_pixels", str(_MOST_PIXELS)]
     plain = ["-map", "0:v:0", "-fps_mode", "passthrough", "-vf", filters, "-f", "rawvideo", "-"]
-    return [ffmpeg.find_ffmpeg(), "-v", "quiet", "-nostdin", *safe, "-i", f"file:{path}", *plain]
+    return [ffmpeg.find_ffmpeg(), "-v", "quiet", "-nostdin", *safe, *part, "-i", f"file:{path}", *plain]
 
 
 def _enlarged(shape: VideoShape) -> int:

@@ -14,10 +14,10 @@ from small_wan import CHECKPOINT, save_lora, save_small_wan
 from test_fetch import BIG, SOURCE, direct, hub  # noqa: F401  (fixtures)
 from test_loading import folder  # noqa: F401  (a fixture)
 
-from deepforcing import DriftMeter, needs, read_trace
+from deepforcing import DriftMeter, VideoWriter, needs, read_trace
 from deepforcing.__main__ import main
 from deepforcing.bench import bench
-from deepforcing.events import StreamEnded
+from deepforcing.events import Chunk, StreamEnded
 from deepforcing.memory import Room
 from deepforcing.models.fetch import fetch
 from deepforcing.pipeline import load_pipeline
@@ -81,6 +81,9 @@ def test_prompts_with_times_are_made_and_written_into_the_file(folder):  # noqa:
         (["--seed", "-1"], "seed must be a whole number"),
         (["--seconds", "0"], "--seconds must be more than 0"),
         (["--seconds", "nan"], "--seconds must be more than 0"),
+        (["--seconds", "1e308"], "--seconds must be at most 10000000"),
+        (["--set", "name=x"], "deep-forcing has no setting 'name'"),
+        (["--policy", "relax-forcing", "--set", "redundancy=inf"], "redundancy must be a number from 0 to 1000"),
         (["-o", "/nowhere/out.mp4"], "there is no folder"),
         (["-o", "clip"], "its name has to end in .mp4"),
         (["-o", "clip.webm"], "its name has to end in .mp4"),
@@ -215,6 +218,20 @@ def test_a_run_that_is_stopped_keeps_its_video_and_its_trace(folder, monkeypatch
     assert generate(folder, "-o", str(folder / "out.mp4"), "--trace", str(folder / "run.trace")) == 130
     trace = read_trace(folder / "run.trace")
     assert trace.index.ended == StreamEnded("stopped", 2) and len(list(trace)) == 4
+
+
+def test_a_trace_never_holds_more_than_its_video(folder, monkeypatch):  # noqa: F811
+    def stop(self, frames, write=VideoWriter.write):
+        written.append(len(frames))
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        write(self, frames)
+
+    written = []
+    monkeypatch.setattr(VideoWriter, "write", stop)
+    assert generate(folder, "-o", str(folder / "out.mp4"), "--trace", str(folder / "run.trace")) == 130
+    chunks = [event for event in read_trace(folder / "run.trace") if isinstance(event, Chunk)]
+    assert [len(chunk.frames) for chunk in chunks] == written[:2]
 
 
 def test_a_prompt_of_broken_letters_is_made_and_written(tmp_path):

@@ -303,6 +303,19 @@ def test_evaluate_goes_on_where_it_was_killed(tmp_path):
             evaluate(plan)
 
 
+def test_machines_that_had_a_part_are_all_told(tmp_path, monkeypatch):
+    save_bundle(tmp_path / "small", new_bundle(SIZES))
+    plan = Evaluation(tmp_path, tuple(experiments_named(["queries"])), str(tmp_path / "small"), 1, 1, 10, 1)
+    evaluate(plan)
+    mine = json.loads(plan.settings_file.read_text())
+    for name in ("an abacus", "another", "an abacus"):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda name=name: {"cpu_name": name})
+        evaluate(plan)
+    told = json.loads(plan.settings_file.read_text())
+    assert told["processor"] == "an abacus"
+    assert [machine["processor"] for machine in told["earlier"]] == [mine["processor"], "another"]
+
+
 def test_a_policy_that_comes_later_takes_only_its_own_videos(tmp_path):
     save_bundle(tmp_path / "small", new_bundle(SIZES))
     alone = Experiment("mine", "does it?", "nowhere", (DeepForcing(),), table="scenes")

@@ -97,6 +97,21 @@ def test_a_trace_keeps_what_going_on_needs(tmp_path):
     assert len(Past.of(chunks, seconds=2.0, fps=16)) == 2  # chunks that end within two seconds: 9 and 21 frames
 
 
+def test_a_command_goes_on_with_what_the_run_did_at_a_new_prompt(folder, tmp_path):  # noqa: F811
+    def generate(*more):
+        return main(["generate", "a red balloon", "--model", str(folder), "-o", str(tmp_path / "out.mp4"), *more])
+
+    names = [str(tmp_path / f"{name}.trace") for name in ("whole", "begun", "on")]
+    story = ["--at", "1s", "a blue boat", "--switch", "sink"]
+    assert generate("--seconds", "4", *story, "--trace", names[0]) == 0
+    assert generate("--seconds", "2.8", *story, "--trace", names[1]) == 0
+    on = ["generate", "a blue boat", "--model", str(folder), "-o", str(tmp_path / "out.mp4"), "--from", names[1]]
+    assert main([*on, "--seconds", "4", "--trace", names[2]]) == 0
+    was, _, now = (list(read_trace(name)) for name in names)
+    assert now[0].switch == "sink"
+    assert all(np.array_equal(a.latents, b.latents) for a, b in zip(was[1:-1], now[1:-1], strict=True))
+
+
 def test_a_command_goes_on_with_a_recorded_run(folder, tmp_path, capsys):  # noqa: F811
     def generate(*more):
         return main(["generate", "a red balloon", "--model", str(folder), *more])

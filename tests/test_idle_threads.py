@@ -20,7 +20,7 @@ def unsaid(monkeypatch):
 @pytest.mark.parametrize(
     ("platform", "expected"),
     [
-        ("linux", {"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": "10000"}),
+        ("linux", {"OMP_WAIT_POLICY": "ACTIVE", "GOMP_SPINCOUNT": "10000", "KMP_BLOCKTIME": "1"}),
         ("darwin", {"KMP_BLOCKTIME": "1"}),
     ],
 )

@@ -1,5 +1,6 @@
 """Videos that start from a picture or a clip."""
 
+import subprocess
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from test_wan_decoder import small_vae
 
 from deepforcing import DeepForcing, ModelError, Past, SettingsError, VideoShape, VideoStream, VideoWriter
 from deepforcing.__main__ import main
+from deepforcing.ffmpeg import find_ffmpeg
 from deepforcing.models.tiny_codec import CodecConfig, TinyCodec
 from deepforcing.models.wan_decoder import WanDecoder, load_decoder
 from deepforcing.opening import likeness, opening_frames
@@ -82,9 +84,12 @@ def bad_pictures(place):
     whole = saved(place / "whole.png", np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).read_bytes()
     (place / "cut.png").write_bytes(whole[: len(whole) // 2])
     (place / "clip.mp4").write_bytes(b"no clip")
+    whole = saved(place / "whole.qoi", Image.fromarray(picture())).read_bytes()
+    (place / "cut.qoi").write_bytes(whole[: len(whole) // 2])
     return {
         "text.png": "is no picture that can be read",
         "cut.png": "is damaged",
+        "cut.qoi": "is damaged",
         "clip.mp4": "is no MP4 with a video in it",
         saved(place / "clear.png", opaque).name: "is transparent in places",
         saved(place / "loop.gif", moving, save_all=True, append_images=[moving.rotate(90)]).name: "moves: save one",
@@ -103,6 +108,15 @@ def test_what_is_no_picture_to_start_from_is_said(tmp_path):
     for wrong in (7, np.zeros((3, 3)), np.zeros((0, 32, 48, 3), np.uint8)):
         with pytest.raises(SettingsError, match="start"):
             opening_frames(wrong, SHAPE, 3)
+
+
+@pytest.mark.timeout(60)
+def test_a_clip_with_a_gap_of_days_is_read_from_its_end(tmp_path):
+    path = tmp_path / "gap.mp4"
+    pictures = ["-f", "lavfi", "-i", "testsrc=size=48x32:rate=1:duration=2"]
+    late = ["-vf", "setpts=N*100000/TB", "-fps_mode", "passthrough", "-c:v", "libx264", "-pix_fmt", "yuv420p"]
+    subprocess.run([find_ffmpeg(), "-v", "error", *pictures, *late, str(path)], check=True)
+    assert 1 <= len(opening_frames(path, SHAPE, 3)) <= 81
 
 
 def test_an_opaque_picture_with_an_alpha_channel_is_one(tmp_path):

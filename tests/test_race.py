@@ -132,6 +132,7 @@ def standings(*pairs, measure="scenery"):
         (((0.5, 1.0), (0.76, 1.0), (0.1, 1.0)), 1, "Ahead: “b”"),
         (((0.9, 1.0), (0.8, 0.1), (0.1, 1.0)), 0, "Ahead: “a”"),  # no tie with one that does not move
         (((math.nan, math.nan), (0.1, 1.0)), None, "Nobody is ahead yet"),
+        (((0.9, 1.0), (0.1, math.nan)), None, "Nobody is ahead yet"),  # soon after a new prompt
     ],
 )
 def test_who_is_ahead_follows_the_rule(pairs, ahead, words):

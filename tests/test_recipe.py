@@ -26,7 +26,7 @@ from deepforcing.training.bundle import ASSETS, load_bundle, new_bundle, save_bu
 from deepforcing.training.codec_stage import CodecTraining, train_codec
 from deepforcing.training.data import decode_clips, encode_clips, load_latents
 from deepforcing.training.recipe import Recipe
-from deepforcing.training.rendering import Clips, Rendering, Source, caption_of
+from deepforcing.training.rendering import Clips, FolderError, Rendering, Source, caption_of
 from deepforcing.training.scale import CPU, CUDA, scale_for
 from deepforcing.training.stages import STAGES, follow
 from deepforcing.training.teacher import predict
@@ -127,6 +127,41 @@ def test_training_goes_on_from_a_folder(made, tmp_path, monkeypatch):
         after.transformer.proj_out.weight, before.transformer.proj_out.weight + moved, atol=2e-3, rtol=0.02
     )
     assert len(np.load(recipe.folder / "stills_latents.npy")) == SCALE.counts["stills"], "none is left out"
+
+
+def test_what_is_finished_is_gone_on_with_and_what_is_not_is_not_mixed_with_other_work(made, tmp_path, monkeypatch):
+    every_step_takes(0.2, monkeypatch)
+    output, start = tmp_path / "more", made.output
+    again = replace(made, output=output, start=start, times=Timetable(("codec",), {"codec": 1 / 60}))
+    follow(again)  # in the folder in which a whole new codec was trained
+    once = load_bundle(output).codec.decoder[-1].weight
+    follow(replace(again, start=output))
+    assert not torch.equal(load_bundle(output).codec.decoder[-1].weight, once)
+    (made.folder / "dit.ckpt").touch()
+    with pytest.raises(FolderError, match=f"unfinished training that began with {output}: finish that, delete"):
+        follow(again)
+    (made.folder / "dit.ckpt").unlink()
+
+
+def test_latents_are_made_again_by_another_encoder(tmp_path):
+    clips, codec, other = Clips(tmp_path, "a", SOURCE), TinyCodec(SIZES.codec), TinyCodec(SIZES.codec)
+    other.load_state_dict(codec.state_dict())
+    list(clips.render(range(3)))
+    path = tmp_path / "a_latents.npy"
+
+    def encoded(codec):
+        encode_clips(path, clips, codec, HERE)
+        return np.load(path)
+
+    first = encoded(codec)
+    with torch.no_grad():
+        other.decoder[-1].weight.add_(1)
+    stamp = path.stat().st_mtime_ns
+    assert np.array_equal(encoded(other), first) and path.stat().st_mtime_ns == stamp, (
+        "its decoder says nothing of them"
+    )
+    other.mean.add_(0.5)
+    np.testing.assert_allclose(encoded(other), first - 0.5, atol=0.01)
 
 
 def test_a_recipe_can_be_sent_to_other_processes(made):
@@ -249,6 +284,21 @@ def test_a_codec_learns(tmp_path, monkeypatch, training):
     before = round_trip_error(codec, clips.pixels)
     after = train_codec(codec, Bank(clips.pixels, HERE), training(0.4, ((3, 5),)), tmp_path / "codec.ckpt", HERE)
     assert round_trip_error(after, clips.pixels) < 0.9 * before
+    again = train_codec(codec, Bank(clips.pixels, HERE), training(0.4, ((3, 5),)), tmp_path / "codec.ckpt", HERE)
+    assert torch.equal(again.mean, after.mean) and torch.equal(again.std, after.std), "latents stay in their units"
+
+
+def test_a_save_that_is_cut_short_leaves_what_was_there(tmp_path, monkeypatch):
+    first, second = new_bundle(SIZES), new_bundle(SIZES)
+    save_bundle(tmp_path, replace(first, teacher=first.transformer))
+    before = load_bundle(tmp_path)
+    saved = iter([bundles.in_half_precision(second.transformer)])
+    monkeypatch.setattr(bundles, "in_half_precision", lambda _: next(saved))
+    with pytest.raises(StopIteration):
+        save_bundle(tmp_path, replace(second, teacher=second.transformer))
+    after = load_bundle(tmp_path)
+    for part in ("transformer", "teacher"):
+        torch.testing.assert_close(getattr(after, part).state_dict(), getattr(before, part).state_dict())
 
 
 def test_stages_share_what_is_left_of_the_time():

@@ -18,6 +18,17 @@ pytestmark = pytest.mark.timeout(120)  # a stop that does not stop fails
 WAIT = 60  # seconds, far more than any of this takes
 
 
+def test_a_run_ends_in_words_even_where_the_device_is_lost(monkeypatch):
+    def lost(device):
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr("deepforcing.steering.release", lost)
+    stream = VideoStream(small_pipeline(), "a b", num_frames=9)
+    stream.start()
+    events = [stream.get(timeout=WAIT) for _ in range(3)]
+    assert isinstance(events[-1], StreamEnded) and events[-1].reason == "error" and "CUDA error" in events[-1].error
+
+
 def threads():
     return [t for t in threading.enumerate() if t.name.startswith("deepforcing")]
 

@@ -32,6 +32,7 @@ from deepforcing import (
     read_trace,
 )
 from deepforcing.pipeline import started_event
+from deepforcing.timeline import Timeline
 from deepforcing.trace import archive
 
 POLICY = DeepForcing(window=9, sink=3, budget=8, recent=4)
@@ -102,6 +103,13 @@ def test_events_come_back_as_they_were(recorded):
     chunks = again[1:-1]
     assert any(chunk.compression for chunk in chunks) and len(chunks[0].cache.frames) == 0
     assert any(np.isnan(chunk.compression.scores).any() for chunk in chunks if chunk.compression)
+
+
+def test_two_long_prompts_at_once_come_back(tmp_path):
+    one, other = "a b " * 300, "b a " * 300
+    text = Timeline(((0, one), (3, other)), (0, 3)).at(2)
+    events = [replace(event, prompt=text) if isinstance(event, Chunk) else event for event in run(frames=33)]
+    assert len(text) > 2000 and read_trace(record(tmp_path, events)).prompts[0][1] == text
 
 
 def test_changes_of_settings_come_back_before_their_chunks_and_the_first_traces_had_none(recorded, tmp_path):
@@ -414,7 +422,14 @@ def test_a_newer_trace_asks_for_an_update(recorded, tmp_path):
         (lambda index: index["started"].update(grid=[10**9, 1]), "started: grid is not a whole number"),
         (lambda index: index["started"].update(prompt=["x"]), "started: prompt is not text"),
         (lambda index: index["started"].update(settings={"a": "x" * 30_000}), "started: settings is not"),
-        (lambda index: index["prompts"][0].update(prompt="x" * 3000), "prompts: prompt is not text of at most 2000"),
+        (lambda index: index["prompts"][0].update(prompt="x" * 50_000), "prompts: prompt is not text of at most 40000"),
+        (
+            lambda index: (
+                index["started"].update(height=4096, width=4096, chunk_frames=64),
+                index["chunks"][0].update(frames=9),
+            ),
+            "chunks: frames is not as many pictures as a chunk may hold",
+        ),
         (lambda index: index["chunks"].pop(), "ended: chunks is not a whole number from 9 to 9"),
         (lambda index: index.update(chunks=[]), "chunks is not a list"),
         (lambda index: index["chunks"][2].update(frames=13), "chunks: frames is not a whole number from 1 to 12"),

@@ -254,6 +254,9 @@ MADE = MappingProxyType({"scenes": _scenes, "stories": _stories, "visits": _visi
 """Tables other than the readings, and what makes their rows of a video."""
 
 
+_MACHINE = ("processor", "versions")
+
+
 def _settle_settings(plan: Evaluation) -> None:
     """Write what the results rest on; they must not be mixed with those of anything else."""
     plan.output.mkdir(parents=True, exist_ok=True)
@@ -266,7 +269,14 @@ def _settle_settings(plan: Evaluation) -> None:
                     f"{plan.output} holds results with {name} {before.get(name, 'unknown')}, not {now[name]}: "
                     "give another --output, or remove them"
                 )
+        now["earlier"] = _machines_before(before, now)
     plan.settings_file.write_text(json.dumps(now, indent=2) + "\n", encoding="utf-8")
+
+
+def _machines_before(before: dict, now: dict) -> list[dict]:
+    """Processors and versions that results were made with, other than those of now: each rounds in its own way."""
+    known = [*before.get("earlier", []), {name: before.get(name) for name in _MACHINE}]
+    return [machine for machine in known if any(machine[name] != now[name] for name in _MACHINE)]
 
 
 def _settings(plan: Evaluation) -> dict:

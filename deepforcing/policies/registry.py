@@ -39,7 +39,7 @@ def _policies_in(module: str) -> list[type[Policy]]:
 POLICIES: dict[str, type[Policy]] = find_policies()
 
 
-def make_policy(name: str, **settings) -> Policy:
+def make_policy(name: str, /, **settings) -> Policy:
     """Build a policy by its name; `settings` are its dataclass fields.
 
     Raises SettingsError for an unknown policy, a setting it does not have, or a combination that cannot work.

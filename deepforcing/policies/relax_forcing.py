@@ -11,7 +11,7 @@ from torch import Tensor
 from ..config import Geometry, SettingsError
 from .attention_sink import AttentionSink
 from .base import CacheView
-from .settings import whole
+from .settings import number, whole
 from .streaming_llm import side_by_side
 
 
@@ -43,8 +43,7 @@ class RelaxForcing(AttentionSink):
         whole("history", self.history, 1)
         whole("tail", self.tail, 1)
         whole("candidates", self.candidates, self.history)
-        if not isinstance(self.redundancy, int | float) or not self.redundancy >= 0:
-            raise SettingsError(f"redundancy must be a number of at least 0, not {self.redundancy!r}")
+        number("redundancy", self.redundancy, 0, 1000)
 
     def check(self, geometry: Geometry) -> None:
         super().check(geometry)

@@ -13,7 +13,7 @@ from ..options import add_loading
 from ..out_of_memory import is_out_of_memory
 from ..pipeline import Pipeline
 from ..policies import POLICIES, Policy
-from ..prompt_options import add_prompts, check_words, prompt_metadata, timeline_from
+from ..prompt_options import add_prompts, check_seconds, check_words, prompt_metadata, timeline_from
 from ..timeline import Timeline
 from ..version import __version__
 from ..video_file import check_video_path
@@ -40,8 +40,7 @@ def add_race(parser: argparse.ArgumentParser, load: Load) -> None:
 
 
 def _run(options: argparse.Namespace, load: Load) -> int:
-    if not 0 < options.seconds < float("inf"):
-        raise SettingsError(f"--seconds must be more than 0, not {options.seconds}")
+    check_seconds(options.seconds)
     timeline = timeline_from(options)
     runners = check_field([read_runner(text, options.switch) for text in options.runner])
     check_video_path(options.output)

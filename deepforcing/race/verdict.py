@@ -39,7 +39,7 @@ SCENERY = Measure(
 WAY_BACK = Measure(
     "way_back",
     -1,
-    "four seconds after a new prompt it is compared with the old one, if the two scenes differ",
+    "ten seconds after a new prompt it is compared with the old one, if the two scenes differ",
     "it went {own:.2f} of the way back to the old scene, against {others}",
 )
 
@@ -64,7 +64,7 @@ def judge(measure: Measure, standings: Sequence[Standing], labels: Sequence[str]
     def nobody(why: str) -> Verdict:
         return Verdict(measure, None, why, noise)
 
-    if any(math.isnan(value) for value in values):
+    if any(map(math.isnan, (*values, *(standing.motion for standing in standings)))):
         return nobody(f"Nobody is ahead yet: {measure.early}.")
     moving = sorted((-measure.better * values[i], i) for i, standing in enumerate(standings) if standing.moves)
     if not moving:

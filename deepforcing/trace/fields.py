@@ -46,10 +46,10 @@ class Fields:
             raise self.wrong(name, f"a number from {least:g} to {most:g}, or null")
         return float(value)
 
-    def text(self, name: str) -> str:
+    def text(self, name: str, most: int = MOST_TEXT) -> str:
         value = self.values.get(name)
-        if not isinstance(value, str) or len(value) > MOST_TEXT:
-            raise self.wrong(name, f"text of at most {MOST_TEXT} characters")
+        if not isinstance(value, str) or len(value) > most:
+            raise self.wrong(name, f"text of at most {most} characters")
         return value
 
     def pair(self, name: str, most: int) -> tuple[int, int]:

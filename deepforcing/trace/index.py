@@ -17,6 +17,8 @@ KIND = "deepforcing trace"
 SCHEMA = 4  # the first had no gauges, the second no changes of settings, the third no steps and scenes
 MOST_CHUNKS = 10_000  # two hours at 16 frames a second
 MOST_SETTINGS = 20_000  # characters of all settings as JSON
+MOST_PROMPT = 20 * MOST_TEXT  # several at once, each with its share
+MOST_CHUNK_PIXELS = 1 << 27  # of all pictures of a chunk
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def from_json(text: bytes) -> Index:
     if content.whole("schema", 1, 10**6) > SCHEMA:
         newer = content.values["schema"]
         raise TraceError(f"it has schema {newer}, and this version reads up to {SCHEMA}. Update Deep Forcing")
-    prompts = [Fields(row, "prompts").text("prompt") for row in content.rows("prompts", MOST_CHUNKS)]
+    prompts = [Fields(row, "prompts").text("prompt", MOST_PROMPT) for row in content.rows("prompts", MOST_CHUNKS)]
     started = _started(content.part("started"))
     chunks = tuple(_chunks(content.rows("chunks", MOST_CHUNKS), prompts, started))
     changes = tuple(_changes(content, len(chunks))) if "changes" in content.values else ()  # the first traces had none
@@ -127,7 +129,8 @@ def _started(fields: Fields) -> StreamStarted:
     rows, columns = fields.pair("grid", 1024)
     if not rows or not columns:
         raise fields.wrong("grid", "rows and columns of tokens")
-    texts: dict[str, Any] = {name: fields.text(name) for name in ("model", "weights", "prompt", "policy", "attention")}
+    texts: dict[str, Any] = {name: fields.text(name) for name in ("model", "weights", "policy", "attention")}
+    texts["prompt"] = fields.text("prompt", MOST_PROMPT)
     numbers: dict[str, Any] = {name: fields.whole(name, 1, most) for name, most in sizes.items()}
     return StreamStarted(
         **texts,
@@ -188,6 +191,8 @@ def _chunks(rows: list, prompts: list[str], started: StreamStarted) -> Iterator[
 def _chunk(fields: Fields, prompts: list[str], started: StreamStarted, first_frame: int) -> ChunkFacts:
     timings, latent_frames = fields.part("timings"), fields.pair("latent_frames", MOST_CHUNKS * 64)
     frames = fields.whole("frames", 1, started.chunk_frames * started.stride)
+    if frames * started.height * started.width > MOST_CHUNK_PIXELS:
+        raise fields.wrong("frames", "as many pictures as a chunk may hold")
     return ChunkFacts(
         frames=frames,
         latent_frames=latent_frames,

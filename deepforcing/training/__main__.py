@@ -14,6 +14,7 @@ import torch
 from deepforcing.models.components import ModelError, best_device, device_for
 from deepforcing.training.bundle import ASSETS
 from deepforcing.training.recipe import Recipe
+from deepforcing.training.rendering import FolderError
 from deepforcing.training.scale import scale_for
 from deepforcing.training.stages import STAGES, follow
 from deepforcing.training.timetable import MINUTES, Timetable
@@ -83,9 +84,9 @@ def main() -> None:
     recipe = recipe_of()
     try:
         device_for(recipe.device.type)
-    except ModelError as error:
+        follow(recipe)
+    except (ModelError, FolderError) as error:
         sys.exit(str(error))
-    follow(recipe)
 
 
 if __name__ == "__main__":

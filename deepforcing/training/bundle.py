@@ -58,7 +58,7 @@ def save_module(module: nn.Module, path: Path, dtype: torch.dtype = torch.bfloat
     """One safetensors file; vectors stay in float32, everything larger takes `dtype`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {n: (t.to(dtype) if t.ndim > 1 else t.float()).contiguous() for n, t in module.state_dict().items()}
-    partial = path.with_suffix(".partial")
+    partial = _partial(path)
     save_file(tensors, partial)
     partial.replace(path)
 
@@ -93,16 +93,26 @@ def new_bundle(sizes: ModelSizes) -> Bundle:
 
 
 def save_bundle(folder: Path, bundle: Bundle) -> None:
-    """Write the folder in the layout that the loader reads; matrices in half precision, large files in shards."""
+    """Write the folder in the layout that the loader reads; matrices in half precision, large files in shards. What was
+    there is replaced once everything is written."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, transformer in (("transformer", bundle.transformer), ("teacher", bundle.teacher)):
-        shutil.rmtree(folder / name, ignore_errors=True)  # other shards, or a teacher that is none any more
+    transformers = {"transformer": bundle.transformer, "teacher": bundle.teacher}
+    for name, transformer in transformers.items():
+        shutil.rmtree(_partial(folder / name), ignore_errors=True)
         if transformer is not None:
-            in_half_precision(transformer).save_pretrained(folder / name, max_shard_size=SHARD)
+            in_half_precision(transformer).save_pretrained(_partial(folder / name), max_shard_size=SHARD)
     save_module(bundle.text, folder / "text.safetensors")
     save_module(bundle.codec, folder / "codec.safetensors", torch.float16)
     values = asdict(bundle.card) | {"codec": asdict(bundle.codec.config), "text": asdict(bundle.text.config)}
     (folder / "model.json").write_text(json.dumps(values, indent=2) + "\n")
+    for name, transformer in transformers.items():
+        shutil.rmtree(folder / name, ignore_errors=True)  # other shards, or a teacher that is none any more
+        if transformer is not None:
+            _partial(folder / name).rename(folder / name)
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f"{path.name}.partial")
 
 
 def load_bundle(folder: Path = ASSETS) -> Bundle:

@@ -64,7 +64,7 @@ def train_codec(
     optimizers = Optimizers(codec, is_wide, config.muon_lr, config.adam_lr)
     clock = Clock(config.seconds, decay_from=config.decay_from)
     run = Run(codec, optimizers, config.average, clock, checkpoint, config.checkpoint_every)
-    report = Report("codec", clock)
+    report, begun = Report("codec", clock), run.steps
     torch.manual_seed(seed + run.steps)
     while run.going():
         video, _ = bank.sample(*config.shapes[run.steps % len(config.shapes)])
@@ -73,9 +73,11 @@ def train_codec(
             output, _ = codec.decode_raw(latents + _level(config, device) * torch.randn_like(latents))
         run.step(codec_loss(output, video, config.gradient_weight, config.motion_weight))
         report.add(psnr=-10 * (output.detach().clamp(0, 1) - video).square().mean().log10())
-    if not config.decoder_only:
-        normalise(run.average.module, bank, config.shapes[-1], device)
-    return run.average.module
+    made = run.average.module
+    if not config.decoder_only and (run.steps > begun or bool((made.std == 1).all())):
+        normalise(made, bank, config.shapes[-1], device)
+        run.save()  # who comes back finds the units in which latents were made
+    return made
 
 
 def _level(config: CodecTraining, device: torch.device) -> Tensor:

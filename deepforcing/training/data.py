@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from deepforcing.captions import Caption
+from deepforcing.models.fingerprint import fingerprint
 from deepforcing.models.tiny_codec import TinyCodec
 from deepforcing.training.bank import to_video
 from deepforcing.training.precision import fast_matrices
@@ -26,8 +27,8 @@ def encode_clips(
     path: Path, clips: Clips, codec: TinyCodec, device: torch.device, seconds: float = float("inf")
 ) -> int:
     """Write the latents of the clips that are ready, or of as many as there is time for, float16 [count, n, C, h, w],
-    and beside them captions, and where subjects are; unless that was done before. Returns their count."""
-    if path.exists():
+    and beside them captions, and where subjects are; unless this encoder did that before. Returns their count."""
+    if _is_made_by(path, _encoder_of(codec)):
         return len(np.load(path, mmap_mode="r"))
     parts = []
     for span in _batches(clips.ready, clips.source.frames, seconds):
@@ -38,8 +39,14 @@ def encode_clips(
     np.save(path.with_suffix(".regions.npy"), clips.regions[: len(latents)])
     captions = [json.dumps(asdict(caption)) for caption in clips.captions[: len(latents)]]
     path.with_suffix(".jsonl").write_text("\n".join(captions), "utf-8")
-    _save_whole(path, latents)
+    _save_whole(path, latents, _encoder_of(codec))
     return len(latents)
+
+
+def _encoder_of(codec: TinyCodec) -> str:
+    """What tells latents of one codec from those of another; the decoder may learn on."""
+    units = torch.stack([codec.mean, codec.std]).flatten().tolist()
+    return f"{fingerprint(codec.encoder)} {units}"
 
 
 @torch.no_grad()
@@ -47,14 +54,14 @@ def decode_clips(
     path: Path, latents: np.ndarray, codec: TinyCodec, device: torch.device, seconds: float = float("inf")
 ) -> np.ndarray:
     """Latents [count, n, C, h, w], or as many as there is time for, as clips again, mapped from `path`: uint8
-    [count, 1 + 4 (n - 1), H, W, 3]."""
-    if not path.exists():
+    [count, 1 + 4 (n - 1), H, W, 3]; unless this codec did that before."""
+    if not _is_made_by(path, fingerprint(codec)):
         parts = []
         for span in _batches(len(latents), 4 * latents.shape[1] - 3, seconds):
             with fast_matrices(device):
                 video, _ = codec.decode(torch.from_numpy(latents[span].astype(np.float32)).to(device))
             parts.append(to_pixels(video))
-        _save_whole(path, np.concatenate(parts))
+        _save_whole(path, np.concatenate(parts), fingerprint(codec))
     return np.load(path, mmap_mode="c")  # copied where written to: PyTorch takes no read-only array
 
 
@@ -67,10 +74,21 @@ def _batches(count: int, frames: int, seconds: float) -> Iterator[slice]:
         yield slice(start, min(count, start + size))
 
 
-def _save_whole(path: Path, array: np.ndarray) -> None:
-    """np.save that never leaves half a file under the final name."""
+def _is_made_by(path: Path, maker: str) -> bool:
+    return path.exists() and _mark(path).exists() and _mark(path).read_text("utf-8") == maker
+
+
+def _mark(path: Path) -> Path:
+    """The file beside an array that says whose it is."""
+    return path.with_suffix(".made-by.txt")
+
+
+def _save_whole(path: Path, array: np.ndarray, maker: str) -> None:
+    """np.save that never leaves half a file, or another maker's, under the final name."""
     partial = path.with_suffix(".partial.npy")
     np.save(partial, array)
+    path.unlink(missing_ok=True)
+    _mark(path).write_text(maker, "utf-8")
     partial.rename(path)
 
 

@@ -22,6 +22,10 @@ from deepforcing.training.world import render, subject_region
 POLITENESS = 10  # of the processes that draw: training goes first where cores are few
 
 
+class FolderError(ValueError):
+    """The folder to work in holds something else."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A set of clips: its first seed, how many, frames, pixels of a side, and the codec's factors in space and time;
@@ -46,7 +50,7 @@ class Clips:
     latent frame, bool [count, n, h, w]; both mapped from files. Those before `ready` are whole."""
 
     def __init__(self, folder: Path, name: str, source: Source) -> None:
-        """Raises ValueError when the files there are of another size."""
+        """Raises FolderError when the files there are of another size."""
         self.name, self.source = name, source
         latent_frames, side = 1 + (source.frames - 1) // source.time, source.size // source.space
         shapes = {"pixels": (source.frames, source.size, source.size, 3), "regions": (latent_frames, side, side)}
@@ -90,7 +94,9 @@ def _mapped(path: Path, dtype: type, shape: tuple[int, ...]) -> np.memmap:
         return np.lib.format.open_memmap(path, "w+", dtype, shape)
     array = np.load(path, mmap_mode="r+")
     if array.dtype != dtype or array.shape != shape:
-        raise ValueError(f"{path} holds {array.dtype} {array.shape}, not {shape}: delete it, or work in another folder")
+        raise FolderError(
+            f"{path} holds {array.dtype} {array.shape}, not {shape}: delete it, or work in another folder"
+        )
     return array
 
 

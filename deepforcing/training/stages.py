@@ -21,7 +21,7 @@ from deepforcing.training.distil_stage import Distillation, Distiller, distil
 from deepforcing.training.dit_stage import DitTraining, train_dit
 from deepforcing.training.precision import prepare
 from deepforcing.training.recipe import Recipe
-from deepforcing.training.rendering import Rendering
+from deepforcing.training.rendering import FolderError, Rendering
 from deepforcing.training.warm import compiled_ahead
 
 RENDERED = 10  # clips that the classifier sees as they are, for each that went through the codec
@@ -30,11 +30,27 @@ RENDERED = 10  # clips that the classifier sees as they are, for each that went 
 def follow(recipe: Recipe) -> None:
     """Run the stages of the recipe's timetable, with what can be done beside them."""
     prepare(recipe.device)
+    _begin(recipe)
     with Rendering(recipe.folder, recipe.needed, recipe.workers) as rendering:
         with compiled_ahead(recipe):
             for name in recipe.times.stages:
                 print(f"-- {name}", flush=True)
                 STAGES[name](recipe, rendering)
+    for checkpoint in recipe.folder.glob("*.ckpt"):
+        checkpoint.unlink()  # all of it is in the output: who comes again goes on from there
+
+
+def _begin(recipe: Recipe) -> None:
+    """Say in the folder what training begins with. Raises FolderError where unfinished work began otherwise."""
+    began = "random weights" if recipe.start is None else str(recipe.start.resolve())
+    mark = recipe.folder / "began-with.txt"
+    if any(recipe.folder.glob("*.ckpt")) and mark.exists() and mark.read_text("utf-8") != began:
+        raise FolderError(
+            f"{recipe.folder} holds unfinished training that began with {mark.read_text('utf-8')}: finish that, delete "
+            "its *.ckpt, or give another --folder"
+        )
+    recipe.folder.mkdir(parents=True, exist_ok=True)
+    mark.write_text(began, "utf-8")
 
 
 def make_codec(recipe: Recipe, rendering: Rendering) -> None:

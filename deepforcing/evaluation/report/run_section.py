@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
+from ..comparison import Row
 from ..experiments import EXPERIMENTS, label
 from .evidence import Evidence
-from .markdown import counted, table
+from .markdown import counted, listed, table
 
 
 def what_was_run(evidence: Evidence, names: Collection[str]) -> str:
@@ -19,9 +21,15 @@ def what_was_run(evidence: Evidence, names: Collection[str]) -> str:
         ("videos", _videos(evidence)),
         ("looked into", f"the attention of {counted(len({row.prompt for row in evidence.masses}), 'prompt')}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in settings["versions"].items())),
-        ("processor", settings["processor"]),
+        ("processor", _processors(settings)),
     ]
     return f"{table(('', ''), rows)}\n\n```\n{command(evidence, names)}\n```"
+
+
+def _processors(settings: Mapping[str, Any]) -> str:
+    """All that had a part in it: each rounds in its own way."""
+    earlier = [machine["processor"] for machine in settings.get("earlier", ())]
+    return listed([*dict.fromkeys([*earlier, settings["processor"]])])
 
 
 def command(evidence: Evidence, names: Collection[str]) -> str:
@@ -48,8 +56,8 @@ def _folder(evidence: Evidence) -> str:
 
 
 def _videos(evidence: Evidence) -> str:
-    videos = {(row.policy, row.prompt, row.seed) for row in evidence.readings}
-    policies = len({policy for policy, _, _ in videos})
+    videos = {(type(row), row.policy, row.prompt, row.seed) for row in _made(evidence)}
+    policies = len({policy for _, policy, _, _ in videos})
     prompts, seeds = _counts(evidence)
     return (
         f"{counted(len(videos), 'video')} of {evidence.seconds} s: {counted(prompts, 'prompt')} x "
@@ -59,6 +67,12 @@ def _videos(evidence: Evidence) -> str:
 
 def _counts(evidence: Evidence) -> tuple[int, int]:
     """Prompts and seeds that there are results of; as planned where there are none."""
-    if not evidence.readings:
+    made = _made(evidence)
+    if not made:
         return len(evidence.settings["prompts"]), evidence.settings["seeds"]
-    return 1 + max(row.prompt for row in evidence.readings), 1 + max(row.seed for row in evidence.readings)
+    return 1 + max(row.prompt for row in made), 1 + max(row.seed for row in made)
+
+
+def _made(evidence: Evidence) -> list[Row]:
+    """What was measured of videos, in all tables."""
+    return [*evidence.readings, *evidence.scenes, *evidence.stories, *evidence.visits, *evidence.journeys]

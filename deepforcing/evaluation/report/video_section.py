@@ -9,10 +9,11 @@ from types import MappingProxyType
 
 from matplotlib.figure import Figure
 
+from ...policies import Policy
 from ..comparison import Comparison, short_names
 from ..experiments import Experiment, label
 from ..measure import WINDOW_SECONDS
-from ..quantities import QUANTITIES
+from ..quantities import QUANTITIES, Quantity
 from ..statistics import Estimate, difference
 from .markdown import counted, listed, table
 from .paper import CLAIMS, Claim
@@ -103,11 +104,18 @@ def numbers_table(experiment: Experiment, found: Comparison) -> str:
     rows = [
         [
             names[policy],
-            *("<br>".join(q.write_estimate(found.estimate(policy, q.name, s)) for s in starts[q]) for q in quantities),
+            *("<br>".join(_cell(found, policy, q, s) for s in starts[q]) for q in quantities),
         ]
         for policy in found.policies
     ]
     return table(["", *head], rows)
+
+
+def _cell(found: Comparison, policy: Policy, quantity: Quantity, start: int) -> str:
+    """The estimate, and of how many videos where some have no such number."""
+    estimate = found.estimate(policy, quantity.name, start)
+    some = 0 < estimate.videos < len(found.videos)
+    return quantity.write_estimate(estimate) + (f", of {counted(estimate.videos, 'video')}" if some else "")
 
 
 def _shown_starts(found: Comparison, quantity: str) -> list[int]:
