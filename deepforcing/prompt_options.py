@@ -16,7 +16,6 @@ from .switching import SWITCHES
 from .timeline import Timeline, read_span, show_time
 from .wording import knows_nothing, nearest_words
 
-
 MOST_SECONDS = 10_000_000  # four months
 
 

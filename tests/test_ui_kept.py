@@ -4,14 +4,18 @@ import json
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import small_pipeline, soon
 
 from deepforcing import DeepForcing, SettingsError, read_trace
+from ui.app import App
 from ui.hosting.kept import KeptRun
 from ui.hosting.link import LOOKED_AT, WORST, Link, Need
 from ui.hosting.sessions import Sessions
+from ui.player.messages import ELSEWHERE
+from ui.recordings.library import Recordings
 from ui.runs.files import Files
 from ui.runs.paced_run import GAVE_WAY
 from ui.runs.run import VideoOrder
@@ -75,6 +79,60 @@ def test_who_is_left_behind_by_another_page_ends_without_ending_the_run():
     sessions.report("a", last["run"], 0, False, 99)  # a late word of the page that was left behind counts no more
     sessions.close("b")
     assert watching(sessions, "b", second)[-1]["reason"] == "stopped"
+
+
+def test_a_tab_that_is_left_behind_by_another_gets_its_buttons_back():
+    app = App(small_pipeline(), POLICY, Recordings([]))
+    first = app._shown("a", app.sessions.packets("a", order()))
+    run = json.loads(next(first)[0])["messages"][0]["run"]
+    second = app._shown("b", app.sessions.rejoin("b", run))
+    next(second)
+    *_, last = first
+    assert last[1]["visible"] and ELSEWHERE in last[-1]
+    for_good = app._shown("b", app.sessions.packets("b", order(frames=9)))  # and so does not one that goes on
+    next(for_good)
+    assert list(second) == []
+    app.sessions.close("b")
+    *_, last = for_good
+    assert ELSEWHERE not in str(last[-1])
+
+
+def test_a_run_that_is_closed_while_it_is_made_ends():
+    sessions = Sessions(small_pipeline())
+    make = sessions._make_run
+
+    def slowly(*asked):
+        run = make(*asked)
+        sessions.close("a")
+        return run
+
+    sessions._make_run = slowly
+    *_, last = (message for message, _ in sessions.play("a", order()))
+    assert last["reason"] == "stopped" and not sessions.active
+
+
+def test_runs_without_a_page_beyond_those_that_are_kept_end(monkeypatch):
+    monkeypatch.setattr("ui.hosting.sessions.MOST_KEPT", 1)
+    sessions = Sessions(small_pipeline(), most=9)
+    for session in "abc":
+        watching(sessions, session, sessions.packets(session, order()), lambda last: last["kind"] == "chunk")
+        sessions.leave(session)
+    assert not sessions.wants("a") and sessions.wants("b") and sessions.wants("c")
+    assert soon(lambda: sessions.active == 2)
+    for session in "bc":
+        sessions.close(session)
+
+
+def test_who_waits_in_line_is_told_that_the_prompt_stays():
+    app = App(small_pipeline(), POLICY, Recordings([]), runs=1)
+    sessions, page = app.sessions, SimpleNamespace(session_hash="b")
+    watching(sessions, "a", sessions.packets("a", order()), lambda last: last["kind"] == "chunk")
+    waits = sessions.packets("b", order(frames=9))
+    assert next(waits)[1]["kind"] == "waiting"
+    assert sessions.waits("b") and "in line keeps the prompt" in app.change_prompt("a red balloon", page)
+    sessions.close("a")
+    assert watching(sessions, "b", waits)[-1]["reason"] == "finished"
+    assert sessions.wants("b") and not sessions.waits("b"), "a run that is over is in no line"
 
 
 def test_a_run_that_was_paused_goes_on_for_a_page_that_comes_back():

@@ -14,6 +14,7 @@ from ui.app import App
 from ui.lessons.lesson import Broken
 from ui.lessons.notebook import Notebook
 from ui.lessons.text_column import NO_MODEL
+from ui.player.messages import GONE
 from ui.recordings.library import Recordings
 from ui.replay import ReplayApp
 
@@ -161,6 +162,16 @@ def test_a_lesson_goes_from_prediction_to_picture(reader):
     assert "You chose “much”. This run: " in reader.seen[reader.column.verdict]
     assert reader.seen[reader.column.plot]["value"].data[0].name == "deep-sink window=9 sink=5"
     picture_of_it(reader)
+
+
+def test_an_experiment_is_not_taken_for_a_later_one_after_a_reload(reader):
+    reader.open().guess().to(3).guess().to(4).guess()
+    live_run(reader.to(5))
+    (name,) = reader.tab._readers
+    event = SimpleNamespace(_data={"run": name})
+    reader.to(6)
+    assert list(reader.tab.rejoin(event, SimpleNamespace(session_hash="b"))) == [{reader.tab.player: GONE}]
+    assert set(reader.notebook.outcomes) == {"live"}
 
 
 def live_run(reader) -> None:

@@ -40,7 +40,7 @@ from .look.notes import note, problem
 from .look.told import Blocks, told
 from .page.launch import launch
 from .page.layout import Page, Waiting, is_small, lay_out, lay_out_waiting, model_header, most_steps
-from .player.messages import GONE
+from .player.messages import ELSEWHERE, GONE
 from .prompts import words
 from .prompts.doubts import Doubts
 from .prompts.later import later_than, read_prompts
@@ -58,7 +58,7 @@ from .settings.window import window_strip
 QUIET = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 KEPT_SECONDS = 3600  # finished videos can be downloaded this long
 NO_RUN = "A new scene is for a video that is being made: press Generate first."
-RUNS_AT_ONCE = 24  # sessions that may run or wait in line
+RUNS_AT_ONCE = 200  # sessions that may run or wait in line; whoever is beyond waits in Gradio's own, unseen
 
 
 class App:
@@ -270,7 +270,7 @@ class App:
             self.sessions.finish(session)  # its files are offered before it is gone
             cut = words.cut_note(self.pipeline, Timeline.of(order.prompt).prompts)
             yield (gr.skip(), *_buttons(running=True)[:-3], *_taken(Taken()), cut)
-            yield from _shown(self.sessions.packets(session, order))
+            yield from self._shown(session, self.sessions.packets(session, order))
         except (PromptError, SettingsError, TraceError, OSError) as error:
             yield (gr.skip(), *_buttons(running=False), problem(error))
 
@@ -289,7 +289,7 @@ class App:
         (run,), found = told(event, run=str), False
         try:
             if self.sessions is not None:
-                for shown in _shown(self.sessions.rejoin(request.session_hash, run)):
+                for shown in self._shown(request.session_hash, self.sessions.rejoin(request.session_hash, run)):
                     found = True
                     yield shown
         except (PromptError, SettingsError, OSError) as error:
@@ -300,11 +300,25 @@ class App:
         elif not found:
             yield (GONE, *_buttons(running=False), note("Your last video is gone: it is kept for a minute.", "hint"))
 
+    def _shown(self, session: str, packets: Iterator[tuple[str, dict, Files]]) -> Iterator[tuple]:
+        """What a page shows of a run: player, buttons, note. Buttons come with every packet: a page that is just
+        appearing forgets the first."""
+        over = True
+        for value, last, files in packets:
+            over = last["kind"] == "ended"
+            yield (value, *(_buttons(running=False, **vars(files)) if over else _buttons(running=True)), gr.skip())
+        if not over and not self.busy(session):
+            yield (gr.skip(), *_buttons(running=False), note(ELSEWHERE, "hint"))
+
     def change_prompt(self, prompt: str, request: gr.Request):
         run = self.sessions.get(request.session_hash)
         try:
             if refused := self.doubts.note(request.session_hash, self.pipeline, prompt):
                 return refused
+            if run is None and self.sessions.waits(request.session_hash):
+                return note(
+                    "Your run in line keeps the prompt that it was asked with: stop it, and Generate again.", "hint"
+                )
             if run is not None:
                 run.change_prompt(prompt)
             return words.prompt_note(self.pipeline, prompt)
@@ -402,8 +416,10 @@ class App:
         run = self.sessions and self.sessions.get(session)
         order = getattr(run, "order", None)
         if isinstance(order, VideoOrder):
-            return how(run, self._order(order.prompt, *settings))
-        waits = self.busy(session) and run is None
+            wanted = self._order(order.prompt, *settings)
+            begun = round(order.begun * self.pipeline.shape.fps)  # the page's length is of what comes after it
+            return how(run, replace(wanted, num_frames=wanted.num_frames and wanted.num_frames + begun))
+        waits = run is None and self.sessions is not None and self.sessions.waits(session)
         return Taken("Your run in line keeps the settings that it was asked with.", True) if waits else Taken()
 
     def _policy(self, name: str, values: tuple):
@@ -418,14 +434,6 @@ class App:
         frames, policy = read_length(length, self.pipeline.shape.fps), self._policy(policy, values)
         loras = values[len(self.page.settings) :] or None
         return VideoOrder(prompt, read_seed(seed), policy, frames, switch, stale, steps=steps, loras=loras)
-
-
-def _shown(packets: Iterator[tuple[str, dict, Files]]) -> Iterator[tuple]:
-    """What a page shows of a run: player, buttons, note. Buttons come with every packet: a page that is just appearing
-    forgets the first."""
-    for value, last, files in packets:
-        over = last["kind"] == "ended"
-        yield (value, *(_buttons(running=False, **vars(files)) if over else _buttons(running=True)), gr.skip())
 
 
 def _buttons(running: bool, video: Path | None = None, trace: Path | None = None) -> tuple:

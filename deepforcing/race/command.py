@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 from tqdm import tqdm
 
-from ..config import SettingsError
 from ..models.components import ModelError
 from ..options import add_loading
 from ..out_of_memory import is_out_of_memory

@@ -65,6 +65,14 @@ def test_a_moment_of_a_recording_is_in_the_address_and_comes_back(page, trouble)
     page_was_left(trouble)
 
 
+def test_a_panel_is_not_said_longer_than_its_recording(app, page, trouble):
+    page.goto(f"{app.blocks.local_url}?trace=run&t=3.00&panel=cache")
+    wait(page, "p.stage?.shown === 48")
+    tab(page, "Race").click()
+    page.wait_for_url(re.compile(r"/[?]tab=race$"))
+    page_was_left(trouble)
+
+
 def test_a_links_moment_stays_in_the_address_however_late_it_is(app, browser, trouble):
     page = late_tab(browser, trouble, ANSWERS, seconds=2)
     page.add_init_script(QUICK_LOOKS)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 from browsing import expect
-from chromium import PLAYER, drawer, look, page_was_left, wait
+from chromium import PLAYER, drawer, look, page_was_left, until_it_works, wait
 from conftest import soon
 from PIL import Image
 
@@ -72,6 +72,17 @@ def test_a_reload_finds_the_run_where_it_was(app, page, trouble):
     page.reload()
     is_found_again(page, run, shown)
     assert soon(lambda: app.sessions.active == 0)
+    page_was_left(trouble)
+
+
+def test_a_reload_finds_the_run_also_where_a_lesson_was_looked_at_before(app, page, trouble):
+    page.get_by_role("tab", name="Learn", exact=True).click()
+    card, words = page.locator("button.card").first, page.locator("#lesson-words h2")
+    until_it_works(lambda: card.click(timeout=5000), expect(words).to_be_visible)
+    page.get_by_role("tab", name="Watch", exact=True).click()
+    run = runs(page)
+    page.reload()
+    is_found_again(page, run, 0)
     page_was_left(trouble)
 
 
@@ -257,6 +268,24 @@ def test_a_race_is_found_again_after_a_reload(app, page, trouble):
     page.wait_for_url(re.compile("tab=race"))
     page.reload()
     page.wait_for_function(f"{race}?.run === '{run}' && {race}.rounds[0]?.first === 0", timeout=300_000)
+    made = page.evaluate(f"{race}.clock.newest")
+    page.wait_for_function(f"{race}.clock.newest > {made}", timeout=300_000)
+    page.locator("#race-stop").click()
+    expect(page.locator("#race-start")).to_be_visible()
+    page_was_left(trouble)
+
+
+def test_a_race_of_which_the_first_rounds_are_gone_is_found_again(page, trouble, monkeypatch):
+    monkeypatch.setattr("ui.hosting.kept.MOST_BYTES", 150_000)
+    race = "document.querySelector('#race-player .df')?.race"
+    page.get_by_role("tab", name="Race", exact=True).click()
+    page.locator("#race-start").click()
+    page.wait_for_function(f"{race}?.rounds.length >= 12 && {race}.shown > 3", timeout=300_000)
+    run = page.evaluate(f"{race}.run")
+    page.reload()
+    page.wait_for_function(f"{race}?.run === '{run}' && {race}.rounds[0]?.first > 0", timeout=300_000)
+    whole = f"(({{ first, count }}) => first + count)({race}.rounds.at(-1))"
+    assert page.evaluate(f"{race}.clock.newest === {whole}")
     made = page.evaluate(f"{race}.clock.newest")
     page.wait_for_function(f"{race}.clock.newest > {made}", timeout=300_000)
     page.locator("#race-stop").click()

@@ -62,6 +62,12 @@ class Sessions:
         """Whether it has a run, waits in line for one, or had one that was not closed."""
         return session in self._wanted
 
+    def waits(self, session: str) -> bool:
+        """Whether its run stands in line."""
+        with self._lock:
+            kept, ticket = self._kept.get(session), self._wanted.get(session)
+            return kept is not None and kept.name == ticket and not kept.over and ticket not in self._runs
+
     def get(self, session: str) -> PacedRun | LentRun | None:
         """The session's run, while it has the model."""
         with self._lock:
@@ -151,7 +157,10 @@ class Sessions:
             before = self._kept.pop(session, None)
             self._kept[session] = kept
             idle = [other for other, run in self._kept.items() if run.left is not None or run.over]
-            extra = [self._kept.pop(other) for other in idle[:-MOST_KEPT]]
+            beyond = idle[:-MOST_KEPT]
+            extra = [self._kept.pop(other) for other in beyond]
+        for other in beyond:
+            self.close(other)  # it may still be going on
         for run in filter(None, (before, *extra)):
             threading.Thread(target=run.forget, daemon=True).start()
         yield from self._follow(session, kept)
@@ -247,6 +256,9 @@ class Sessions:
                 run.hurry()
             with self._lock:
                 self._runs[ticket] = run
+                wanted = ticket in self._wanted.values()
+            if not wanted:  # it was closed while it was being made
+                run.stop()
             try:
                 for message in self._shared(self.tally.count(ticket, self._fps, run.messages(give_way))):
                     yield message, run.files

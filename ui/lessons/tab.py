@@ -54,7 +54,9 @@ class LessonTab:
     ) -> None:
         self.lessons, self.recordings, self.viewings = tuple(lessons), recordings, Viewings()
         self._lab: Callable[[], Lab | None] = lambda: None
-        self._readers: OrderedDict[str, Notebook] = OrderedDict()  # by their latest live run
+        self._readers: OrderedDict[str, tuple[Notebook, Run]] = (
+            OrderedDict()
+        )  # by their latest live run, and which it is
         self._close: Callable[[str], None] = lambda session: None
         self.notebook, self.asked = gr.State(Notebook()), gr.State("")
         with gr.Column(elem_id="lesson-cards") as self.card_list:
@@ -212,31 +214,33 @@ class LessonTab:
             yield {self.player: gr.skip()}
             return
         self.viewings.close(request.session_hash)
-        values = self._remembered(notebook, lab.run(request.session_hash, run, notebook.runner(run)))
+        values = self._remembered(notebook, run, lab.run(request.session_hash, run, notebook.runner(run)))
         yield from self._take(notebook, run, False, values)
 
-    def _remembered(self, notebook: Notebook, values: Iterable[tuple[str, dict]]) -> Iterator[tuple[str, list[dict]]]:
+    def _remembered(
+        self, notebook: Notebook, run: Run, values: Iterable[tuple[str, dict]]
+    ) -> Iterator[tuple[str, list[dict]]]:
         """Whose experiment it is, for a page that is loaded anew meanwhile."""
         for value, message in values:
-            self._readers[message["run"]] = notebook
+            self._readers[message["run"]] = notebook, run
             while len(self._readers) > READERS:
                 self._readers.popitem(last=False)
             yield value, [message]
 
     def rejoin(self, event: gr.EventData, request: gr.Request) -> Iterator[Updates]:
         """The experiment that the page had before it was loaded anew, and its reader's answers; the page is told where
-        there is none any more."""
+        there is none any more, or the reader has gone on to another."""
         (run,), lab = told(event, run=str), self._lab()
-        notebook = self._readers.get(run)
-        block = _run_of(notebook) if notebook else None
-        values = lab.rejoin(request.session_hash, run) if lab and block else iter(())
+        notebook, block = self._readers.get(run, (None, None))
+        here = notebook is not None and _run_of(notebook) is block
+        values = lab.rejoin(request.session_hash, run) if lab and here else iter(())
         first = next(values, None)
         if first is None:
             yield {self.player: GONE}  # which then follows its address
             return
         for updates in self._page(notebook):
             yield {**updates, self.notebook: notebook}
-        yield from self._take(notebook, block, False, self._remembered(notebook, chain([first], values)))
+        yield from self._take(notebook, block, False, self._remembered(notebook, block, chain([first], values)))
 
     def play_it(self, notebook: Notebook, request: gr.Request) -> Iterator[Updates]:
         """Its recording, as far as the experiment goes."""

@@ -2,7 +2,7 @@
 // without a word in the browser's history; only a tab that a viewer turns to is a step that Back goes back.
 
 const LOOK_MS = 1000;
-const OURS = ["tab", "lesson", "step", "trace", "t"];
+const OURS = ["tab", "lesson", "step", "trace", "t", "panel"];
 let turned = false; // a viewer has turned to a tab, and the address does not say so yet
 
 const tabs = () => [...(document.querySelector("#views [role=tablist]")?.querySelectorAll("[role=tab]") ?? [])];

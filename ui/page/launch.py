@@ -21,6 +21,7 @@ STYLES = (  # later ones win
     "lessons/lessons",
     "look/touch",
 )
+THREADS = 1000  # everyone who runs, waits in line or is sent a recording has one
 UPLOAD_BYTES = 200 * 10**6  # of a trace that somebody opens
 
 
@@ -35,6 +36,7 @@ def launch(blocks: gr.Blocks, **options):
             ssr_mode=False,
             footer_links=["gradio", "settings"],
             max_file_size=UPLOAD_BYTES,
+            max_threads=THREADS,
             **options,
         )
     except (httpx.HTTPError, ValueError, OverflowError) as error:

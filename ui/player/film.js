@@ -32,7 +32,7 @@ export class Film {
   accept(message) {
     const late = message.run < this.run; // of a run that another has taken the place of: names sort by time
     if (late || (message.run === this.run && message.seq <= this.sequence)) return;
-    if (message.run !== this.run) this.live = !message.recorded;
+    if (message.run !== this.run) this.live = !message.recorded && message.kind !== "idle";
     this.over = message.kind === "ended";
     this.run = message.run;
     this.sequence = message.seq;

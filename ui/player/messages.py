@@ -20,6 +20,7 @@ from ..memory.sentence import told
 from ..settings.breaks import broken_line
 
 GONE = '{"gone": true, "messages": []}'  # for a player: what it asked for is not there any more
+ELSEWHERE = "It goes on in another tab of yours."
 WEBP_PIXELS = 256 * 256  # up to this size WebP is smaller and quick enough; above it JPEG encodes seven times faster
 
 WEBP_QUALITIES = (92, 65, 35)  # bytes of a frame of the embedded model's: 1, 0.4, 0.3

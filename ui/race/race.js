@@ -106,6 +106,7 @@ class Race extends Film {
   takes(round) {
     this.lanes.forEach((lane, i) => lane.frames.add(round.first, round.frames[i], round.mime));
     round.count = round.frames[0].length;
+    if (!this.rounds.length) this.clock.beginAt(round.first); // what was before may be gone
     round.size = imageBytes(round.frames.flat());
     round.frames = null; // kept by Frames
     this.bytes += round.size;

@@ -21,7 +21,7 @@ from ..hosting.sessions import Sessions
 from ..look.notes import note, problem
 from ..look.told import told
 from ..look.web import AT, module, serve
-from ..player.messages import GONE
+from ..player.messages import ELSEWHERE, GONE
 from ..player.player import template
 from ..prompts.doubts import Doubts
 from ..prompts.examples import LONG
@@ -144,17 +144,18 @@ class RaceTab:
                 yield (gr.skip(), *_buttons(running=False), refused)
                 return
             yield (gr.skip(), *_buttons(running=True), cut_note(pipeline, Timeline.of(order.prompt).prompts))
-            yield from _shown(sessions.packets(request.session_hash, order))
+            yield from _shown(sessions, request.session_hash, sessions.packets(request.session_hash, order))
         except (PromptError, SettingsError, OSError) as error:
             yield (gr.skip(), *_buttons(running=False), problem(error))
 
     def rejoin(self, event: gr.EventData, request: gr.Request) -> Iterator[tuple]:
         """The race that the page had before it was loaded anew; where that is over, the page is told."""
         (run,), (_, sessions), found = told(event, run=str), self._model(), False
-        for shown in _shown(sessions.rejoin(request.session_hash, run)) if sessions else ():
+        session = request.session_hash
+        for shown in _shown(sessions, session, sessions.rejoin(session, run)) if sessions else ():
             found = True
             yield shown
-        if not found and sessions and sessions.wants(request.session_hash):  # a race was started before the player came
+        if not found and sessions and sessions.wants(session):  # a race was started before the player came
             yield (gr.skip(),) * (2 + len(_buttons(running=True)))
         elif not found:
             yield (GONE, *_buttons(running=False), note("Your last race is gone: it is kept for a minute.", "hint"))
@@ -176,11 +177,14 @@ def change_half_way(prompt: str) -> str:
     return json.dumps([{"at": CHANGE_AT, "prompt": other}])
 
 
-def _shown(packets: Iterator[tuple]) -> Iterator[tuple]:
+def _shown(sessions: Sessions, session: str, packets: Iterator[tuple]) -> Iterator[tuple]:
     """With every message the buttons: a tab that is just appearing forgets the first."""
+    ended = True
     for value, message, files in packets:
         ended = message["kind"] == "ended"
         yield (value, *_buttons(running=not ended, file=files.video if ended else None), gr.skip())
+    if not ended and not sessions.wants(session):
+        yield (gr.skip(), *_buttons(running=False), note(ELSEWHERE, "hint"))
 
 
 def _field_of(runners: list[str] | None) -> tuple:
