@@ -31,7 +31,7 @@ def test_two_products_are_attention():
 @pytest.mark.parametrize("why", ["float32", "tiles", "large", "mask"])
 def test_elsewhere_it_is_pytorchs_own(why, monkeypatch):
     q, k, v = inputs(torch.float32 if why == "float32" else torch.bfloat16)
-    mask = torch.arange(230) < 100 if why == "mask" else None
+    mask = (torch.arange(230) < 100)[None, None, None] if why == "mask" else None
     if why == "tiles":
         monkeypatch.setattr(plain_attention, "WITHOUT_TILES", False)
     if why == "large":

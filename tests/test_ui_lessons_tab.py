@@ -165,7 +165,7 @@ def test_a_lesson_goes_from_prediction_to_picture(reader):
 
 
 def test_an_experiment_is_not_taken_for_a_later_one_after_a_reload(reader):
-    reader.open().guess().to(3).guess().to(4).guess()
+    reader.open().to(2).guess().to(3).guess().to(4).guess()
     live_run(reader.to(5))
     (name,) = reader.tab._readers
     event = SimpleNamespace(_data={"run": name})
