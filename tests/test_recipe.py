@@ -25,6 +25,7 @@ from deepforcing.training.bank import Bank, to_video
 from deepforcing.training.bundle import ASSETS, load_bundle, new_bundle, save_bundle, save_module
 from deepforcing.training.codec_stage import CodecTraining, train_codec
 from deepforcing.training.data import decode_clips, encode_clips, load_latents
+from deepforcing.training.held_out import captions_of, losses
 from deepforcing.training.recipe import Recipe
 from deepforcing.training.rendering import Clips, FolderError, Rendering, Source, caption_of
 from deepforcing.training.scale import CPU, CUDA, scale_for
@@ -365,3 +366,14 @@ def test_what_is_compiled_on_a_gpu_is_few_shapes():
 def test_every_command_that_is_told_can_be_given():
     told = re.findall(r"python -m deepforcing\.training (.*)", PAGES[ROOT / "docs" / "training.md"] + EXAMPLE)
     assert len(told) > 2 and all(recipe_of(line.split()) for line in told)
+
+
+def test_a_teacher_is_tried_on_clips_that_it_never_saw():
+    bundle = new_bundle(SIZES)
+    found = losses(bundle, count=2)
+    assert set(found) == {"bird", "others"} and found == losses(bundle, count=2)
+    with torch.no_grad():
+        bundle.transformer.proj_out.bias.add_(3)
+    assert all(worse > before for worse, before in zip(losses(bundle, count=2).values(), found.values(), strict=True))
+    assert {caption.subject for caption in captions_of(True, 9)} == {"bird"}
+    assert "bird" not in {caption.subject for caption in captions_of(False, 60)}
