@@ -10,8 +10,9 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-ATTENTION = ("scaled_dot_product", "flash", "fmha", "sdpa", "attention")  # in names of operations and of kernels
-LINEAR = ("addmm", "::mm", "::bmm", "gemm", "nvjet", "cutlass", "xmma", "linear")
+# in names of operations and of kernels
+ATTENTION = ("scaled_dot_product", "flash", "fmha", "sdpa", "attention", "::bmm", "softmax")
+LINEAR = ("addmm", "::mm", "gemm", "nvjet", "cutlass", "xmma", "linear")
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,12 @@ def free_port() -> int:
 
 
 @pytest.fixture
+def pytorchs_attention(monkeypatch) -> None:
+    """Attention as on other devices, also where a CPU multiplies in bfloat16 without tiles."""
+    monkeypatch.setattr("deepforcing.plain_attention.WITHOUT_TILES", False)
+
+
+@pytest.fixture
 def drop_policy(tmp_path, monkeypatch) -> Iterator[Callable[[str, str], None]]:
     """Takes a module's name and text, which then counts as a file in the policies' folder until the test is over."""
     package, dropped = deepforcing.policies, []

@@ -26,6 +26,7 @@ ALL = [
     UNEVEN,
     replace(UNEVEN, heads="separate"),
 ]
+pytestmark = pytest.mark.usefixtures("pytorchs_attention")
 NAMES = [f"{p.name}-{p.window}-{getattr(p, 'heads', '')}-{getattr(p, 'score', '')}" for p in ALL]
 
 

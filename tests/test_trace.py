@@ -107,7 +107,7 @@ def test_events_come_back_as_they_were(recorded):
 
 def test_two_long_prompts_at_once_come_back(tmp_path):
     one, other = "a b " * 300, "b a " * 300
-    text = Timeline(((0, one), (3, other)), (0, 3)).at(2)
+    text = Timeline(((0, one), (3, other)), (0, 3)).at(4)
     events = [replace(event, prompt=text) if isinstance(event, Chunk) else event for event in run(frames=33)]
     assert len(text) > 2000 and read_trace(record(tmp_path, events)).prompts[0][1] == text
 

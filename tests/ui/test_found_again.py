@@ -276,11 +276,11 @@ def test_a_race_is_found_again_after_a_reload(app, page, trouble):
 
 
 def test_a_race_of_which_the_first_rounds_are_gone_is_found_again(page, trouble, monkeypatch):
-    monkeypatch.setattr("ui.hosting.kept.MOST_BYTES", 150_000)
+    monkeypatch.setattr("ui.hosting.kept.MOST_BYTES", 1_000_000)
     race = "document.querySelector('#race-player .df')?.race"
     page.get_by_role("tab", name="Race", exact=True).click()
     page.locator("#race-start").click()
-    page.wait_for_function(f"{race}?.rounds.length >= 12 && {race}.shown > 3", timeout=300_000)
+    page.wait_for_function(f"{race}?.rounds.length >= 20 && {race}.shown > 3", timeout=300_000)
     run = page.evaluate(f"{race}.run")
     page.reload()
     page.wait_for_function(f"{race}?.run === '{run}' && {race}.rounds[0]?.first > 0", timeout=300_000)
