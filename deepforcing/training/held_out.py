@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import count as count_up
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,7 @@ CPU = torch.device("cpu")
 def captions_of(hard: bool, count: int) -> list[Caption]:
     """Unseen ones: of the hard subjects only, or of all others."""
     rng = np.random.default_rng((UNSEEN_SEED, hard))
-    drawn = (sample_caption(rng) for _ in iter(int, 1))
+    drawn = (sample_caption(rng) for _ in count_up())
     if hard:
         return [replace(next(drawn), subject=str(rng.choice(sorted(OFTEN)))) for _ in range(count)]
     easy = (caption for caption in drawn if caption.subject not in OFTEN)

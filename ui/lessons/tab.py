@@ -54,9 +54,7 @@ class LessonTab:
     ) -> None:
         self.lessons, self.recordings, self.viewings = tuple(lessons), recordings, Viewings()
         self._lab: Callable[[], Lab | None] = lambda: None
-        self._readers: OrderedDict[str, tuple[Notebook, Run]] = (
-            OrderedDict()
-        )  # by their latest live run, and which it is
+        self._readers: OrderedDict[str, tuple[Notebook, Run]] = OrderedDict()  # by their live run, and what that is
         self._close: Callable[[str], None] = lambda session: None
         self.notebook, self.asked = gr.State(Notebook()), gr.State("")
         with gr.Column(elem_id="lesson-cards") as self.card_list:
